@@ -1,0 +1,16 @@
+"""Settings: a YAML preset, then `key=value` words, validated into frozen objects.
+
+    accord ppo --preset ppo.yaml steps=400 loss=BestOfK kl.beta=0.05
+
+A recipe's settings are a `Settings` class: the schema, the defaults and the help in one place.  A
+field may hold an option object, a frozen dataclass that is itself the formula; it is chosen by its
+class name, and its own fields follow a dot.  Text stays text until the field says what it is, so a
+preset and a word read alike.  A word that fits nothing is an error.
+"""
+
+from accord.config.help import Field, describe
+from accord.config.reading import read
+from accord.config.schema import nearest
+from accord.config.settings import MAX_FIELDS, Settings, digest, plain
+
+__all__ = ["MAX_FIELDS", "Field", "Settings", "describe", "digest", "nearest", "plain", "read"]

@@ -1,0 +1,32 @@
+"""Several judgements of the same answers, as one row."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from accord.records import Comparison
+
+
+def vote(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Judgements of the same two answers become one comparison with a soft label: the share of
+    judges that prefer the first, a tie counting half.  In order of first appearance; comparisons of
+    more than two answers pass through as they are.
+    """
+    groups: dict[object, list[Comparison]] = {}
+    for index, one in enumerate(comparisons):
+        alike = (one.prompt, one.responses) if len(one.responses) == 2 else index
+        groups.setdefault(alike, []).append(one)
+    return [few[0] if len(few) == 1 else _merge(few) for few in groups.values()]
+
+
+def _merge(few: list[Comparison]) -> Comparison:
+    p = sum(_p_first(one) for one in few) / len(few)
+    ranks = (0, 0) if p == 0.5 else (0, 1) if p > 0.5 else (1, 0)
+    judges = "+".join(sorted({one.judge for one in few}))
+    return replace(few[0], ranks=ranks, p_first=p, judge=judges, strength=None)
+
+
+def _p_first(one: Comparison) -> float:
+    if one.p_first is not None:
+        return one.p_first
+    first, second = one.ranks
+    return 0.5 if first == second else float(first < second)

@@ -1,0 +1,1 @@
+"""Where models run: the sampler, the one optimizer loop, and the handles a recipe holds."""

@@ -1,0 +1,188 @@
+"""The one optimizer loop of the house.  It adds up; it never averages, so it cannot average wrongly."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from accord.data.rows import Rows
+from accord.errors import BadModel, NotFinite
+from accord.maths.losses import Loss
+from accord.maths.optim import adam
+from accord.models.heads import Part
+
+M = TypeVar("M", bound=Part)
+Objective = Callable[[M, Any], Loss]
+"""(the model being trained, some rows) -> Loss.  It touches no other model: what a reference, a critic
+or a sampler has to say is already a column of the rows.  Picklable, so that it can travel."""
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """How gradients become steps."""
+
+    form: Literal["torch", "tf"] = "torch"
+    """where Adam's eps stands: torch's place, or TensorFlow's, outside the bias correction"""
+    betas: tuple[float, float] = (0.9, 0.95)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    max_norm: float = 1.0
+    """gradients longer than this are scaled down to it"""
+    micro_tokens: int = 8192
+    """real tokens in one forward and backward pass; changes memory and speed, never a gradient"""
+
+
+@dataclass
+class Learner(Generic[M]):
+    """Owns the weights that change, and nothing else does."""
+
+    model: M
+    how: Optimizer
+    lr: float
+    version: int = 0
+    home: Path | None = None
+    """where a dump is written when a number is not finite"""
+    optimizer: torch.optim.Optimizer = field(init=False)
+
+    def __post_init__(self) -> None:
+        for weight in self.weights.values():
+            weight.requires_grad_(True)
+        self.optimizer = adam(
+            self.weights.values(),
+            form=self.how.form,
+            lr=self.lr,
+            betas=self.how.betas,
+            eps=self.how.eps,
+            weight_decay=self.how.weight_decay,
+        )
+
+    @property
+    def weights(self) -> dict[str, nn.Parameter]:
+        """The parameters that change, by name."""
+        return dict(self.model.learned())
+
+    def update(
+        self,
+        rows: Rows,
+        weight: Tensor,
+        objective: Objective[M],
+        *,
+        lr: float | None = None,
+        names: Sequence[str] | None = None,
+    ) -> dict[str, float]:
+        """One optimizer step on Σ weight · loss over all the rows, a micro-batch at a time.
+
+        `weight` has the shape of the objective's `each`; `names` says who the rows are, should a
+        number not be finite.  Returns the weighted sum of everything watched, and the gradient norm.
+        """
+        seen: Counter[str] = Counter()
+        for index in micro_batches(rows.cost_B, self.how.micro_tokens):
+            few, w = rows.take(index), weight[index]
+            loss = objective(self.model, few)
+            self._guard(loss, w, few, names)
+            (loss.each * w).sum().backward()
+            watch = {"loss": loss.each, **loss.watch}
+            seen.update({name: float((x.detach() * w).sum()) for name, x in watch.items()})
+        norm = nn.utils.clip_grad_norm_(self.weights.values(), self.how.max_norm)
+        if not torch.isfinite(norm):
+            self._stop("the gradient", rows, names)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.lr if lr is None else lr
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.version += 1
+        return {**seen, "grad_norm": float(norm)}
+
+    def _guard(self, loss: Loss, w: Tensor, few: Rows, names: Sequence[str] | None) -> None:
+        bad = ~torch.isfinite(loss.each.detach()) & (w != 0)
+        if bad.any():
+            rows = bad.flatten(1).any(1) if bad.dim() > 1 else bad
+            self._stop("the loss", few.take(rows.nonzero()[:, 0]), names)
+
+    def _stop(self, what: str, rows: Rows, names: Sequence[str] | None) -> None:
+        """Leave the rows behind for whoever has to find out, and stop."""
+        index = next((x.tolist() for name, x in rows.flat() if name.endswith("row_B")), [])
+        who = [names[i] if names else f"row {i}" for i in index]
+        where = "nowhere: this run is in memory only"
+        if self.home is not None:
+            self.home.mkdir(parents=True, exist_ok=True)
+            file = self.home / f"not-finite-update-{self.version}.safetensors"
+            save_file({k: v.contiguous() for k, v in rows.flat()}, file, {"samples": json.dumps(who)})
+            where = str(file)
+        shown = ", ".join(who[:5]) + (f" and {len(who) - 5} more" if len(who) > 5 else "")
+        raise NotFinite(
+            f"{what} is NaN or infinite at update {self.version}; samples: {shown or 'unknown'}. "
+            f"Their rows were written to {where}. A lower learning rate or a smaller max_norm helps "
+            "most often"
+        )
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """(weights, optimizer state), both flat and named by parameter."""
+        weights = {name: w.detach() for name, w in self.weights.items()}
+        moments = {
+            f"{name}|{key}": torch.as_tensor(value)
+            for name, w in self.weights.items()
+            for key, value in self.optimizer.state.get(w, {}).items()
+        }
+        return weights, moments
+
+    def save(self, folder: Path) -> None:
+        """All that the next update depends on: weights, moments, version."""
+        weights, moments = self.state()
+        extra = {f"buffer|{k}": v for k, v in _own_buffers(self.model)}
+        _write(weights | extra, folder / "weights.safetensors")
+        _write(moments, folder / "moments.safetensors")
+        (folder / "learner.json").write_text(json.dumps({"version": self.version}))
+
+    def load(self, folder: Path) -> None:
+        """Take up exactly where `save` stopped; raises BadModel where the files do not fit."""
+        given = load_file(folder / "weights.safetensors")
+        buffers = {k.removeprefix("buffer|"): given.pop(k) for k in list(given) if "buffer|" in k}
+        _fit(self.weights, given, folder)
+        with torch.no_grad():
+            for name, w in self.weights.items():
+                w.copy_(given[name])
+            for name, buffer in _own_buffers(self.model):
+                buffer.copy_(buffers[name])
+        self.optimizer.state.clear()
+        for name, value in load_file(folder / "moments.safetensors").items():
+            w = self.weights[name.rpartition("|")[0]]
+            on = value if value.dim() == 0 else value.to(w.device)
+            self.optimizer.state[w][name.rpartition("|")[2]] = on
+        self.version = json.loads((folder / "learner.json").read_text())["version"]
+
+
+def micro_batches(cost_B: Tensor, budget: int) -> Iterator[Tensor]:
+    """Indices of rows, in order, each lot within the budget or a single row."""
+    lot: list[int] = []
+    spent = 0
+    for row, cost in enumerate(cost_B.tolist()):
+        if lot and spent + cost > budget:
+            yield torch.tensor(lot)
+            lot, spent = [], 0
+        lot.append(row)
+        spent += cost
+    if lot:
+        yield torch.tensor(lot)
+
+
+def _own_buffers(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Buffers of the role itself (a judge's normalisation), not of the trunk."""
+    return ((k, v) for k, v in model.named_buffers() if not k.startswith("trunk."))
+
+
+def _write(tensors: Mapping[str, Tensor], file: Path) -> None:
+    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, file)
+
+
+def _fit(mine: Mapping[str, Tensor], given: Mapping[str, Tensor], folder: Path) -> None:
+    odd = mine.keys() ^ given.keys()
+    odd |= {k for k in mine.keys() & given.keys() if mine[k].shape != given[k].shape}
+    if odd:
+        raise BadModel(f"{folder}: the saved weights are of another model: {sorted(odd)[0]} differs")

@@ -1,0 +1,258 @@
+"""The handles a recipe holds: a Policy that speaks, a Critic that judges.
+
+A handle is frozen until `trainable` returns a copy that may change.  The one you hold stays as it
+is: it is your reference.  Where a handle's model lives is not the recipe's affair.
+"""
+
+import itertools
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Generic, Self, TypeVar
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from accord.data.rows import Rows, Tokens
+from accord.engine.draw import Sampling
+from accord.engine.learner import Learner, Objective, Optimizer, micro_batches
+from accord.engine.sampler import Sampler, Watch, requests
+from accord.errors import BadModel
+from accord.models import load as folders
+from accord.models.heads import Judge, Part, Speaker
+from accord.models.lora import Lora, base_of
+from accord.models.trunk import Trunk
+from accord.records import Ids, Rollout
+from accord.text.tokenizer import Speller
+
+M = TypeVar("M", bound=Part)
+_count = itertools.count(1)
+SCORE_TOKENS = 16384
+"""real tokens in one pass without gradients"""
+
+
+class Handle(Generic[M]):
+    """A model one can ask and, once trainable, change."""
+
+    def __init__(self, model: M, speller: Speller, learner: Learner[M] | None = None):
+        self.model, self.speller, self.learner = model, speller, learner
+        self.kept = False
+        """whether a run keeps it; what changes and is not kept could not be resumed"""
+
+    @property
+    def version(self) -> int:
+        """How often it has been updated."""
+        return self.learner.version if self.learner else 0
+
+    @property
+    def context(self) -> int:
+        """The most tokens a sequence may have."""
+        return folders.context(self.model.trunk.model)
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of the weights this role sees: which model it is, wherever it lies."""
+        return folders.fingerprint(self.model)
+
+    def trainable(
+        self,
+        *,
+        lr: float,
+        lora: Lora | None = None,
+        optimizer: Optimizer = Optimizer(),
+        recompute: bool = False,
+    ) -> Self:
+        """A copy that may change, with an optimizer of its own; this one stays: your reference.
+
+        With `lora`, or from an adapter, the copy is an adapter on the same trunk and the base is
+        shared; else the whole model is copied.  `recompute` saves memory for time in the backward
+        pass (gradient checkpointing).
+        """
+        model = self._adapter(lora) if lora or self.model.using else self._whole()
+        if recompute:
+            model.trunk.checkpoint()
+        return type(self)(model, self.speller, Learner(model, optimizer, lr))
+
+    def _adapter(self, lora: Lora | None) -> M:
+        trunk, mine = self.model.trunk, self.model.using
+        name = f"a{next(_count)}"
+        if mine is not None and lora is not None:
+            raise BadModel("this model already is an adapter; its copy keeps that shape: drop `lora`")
+        config = trunk.adapters.configs[mine] if mine else (lora or Lora()).config(trunk.source)
+        trunk.adapters.add(name, config, like=mine)
+        return self._on(trunk, name)
+
+    def _whole(self) -> M:
+        model = self._on(self.model.trunk.copy(), None)
+        model.trunk.requires_grad_(False)
+        return model
+
+    def _on(self, trunk: Trunk, using: str | None) -> M:
+        raise NotImplementedError
+
+    def update(
+        self,
+        rows: Rows,
+        weight: Tensor,
+        objective: Objective[M],
+        *,
+        lr: float | None = None,
+        names: Sequence[str] | None = None,
+    ) -> dict[str, float]:
+        """One optimizer step on Σ weight · loss.  A frozen handle, or one no run keeps, refuses."""
+        if self.learner is None:
+            raise TypeError("this model is frozen; train a copy of it: .trainable(lr=...)")
+        if not self.kept:
+            raise TypeError("this model changes but no run keeps it; say run.keep('name', model)")
+        device = self.model.trunk.device
+        return self.learner.update(
+            rows.to(device), weight.to(device), objective, lr=lr, names=names
+        )
+
+    def save(self, folder: Path) -> None:
+        """For a run's commit: everything the next update depends on."""
+        self._learner().save(folder)
+
+    def load(self, folder: Path) -> None:
+        """From a run's commit."""
+        self._learner().load(folder)
+
+    def _learner(self) -> Learner[M]:
+        if self.learner is None:
+            raise TypeError("a frozen model has no state to keep")
+        return self.learner
+
+    def _each(self, rows: Rows, ask: Callable[[Any], Tensor]) -> Tensor:
+        """Ask about rows in lots of bounded size, without gradients."""
+        device = self.model.trunk.device
+        with torch.no_grad():
+            lots = micro_batches(rows.cost_B, SCORE_TOKENS)
+            return torch.cat([ask(rows.take(index).to(device)) for index in lots])
+
+
+class Policy(Handle[Speaker]):
+    """A language model that answers.  It samples with the very weights it trains: never stale."""
+
+    @classmethod
+    def open(cls, source: str | Path, *, dtype: folders.Dtype = "fp32", slots: int = 64) -> "Policy":
+        """A model or PEFT adapter folder, or a hub id."""
+        base = base_of(Path(source))
+        trunk = Trunk(folders.load(base or source, dtype=dtype), str(base or source))
+        if base is not None:
+            trunk.adapters.load("start", Path(source))
+        policy = cls(Speaker(trunk, "start" if base else None), Speller.load(source))
+        policy.slots = slots
+        return policy
+
+    slots: int = 64
+    """answers written at once"""
+
+    def sample(
+        self,
+        prompts: Sequence[Ids],
+        *,
+        n: int = 1,
+        longest: int,
+        seed: int,
+        how: Sampling = Sampling(),
+        names: Sequence[str] | None = None,
+        watch: Watch | None = None,
+    ) -> list[Rollout]:
+        """n answers to each prompt, side by side, of at most `longest` tokens.
+
+        A sample is a pure function of the weights, the prompt, the seed and its name
+        (`names[i]/draw`; by default the prompt's index), whatever else is in the batch.
+        """
+        names = names if names is not None else [str(i) for i in range(len(prompts))]
+        asked = requests(prompts, names, n=n, seed=seed, limit=self.context - longest)
+        sampler = Sampler(
+            self.model.trunk, self.model.using, self.speller.ends, slots=self.slots
+        )
+        return sampler.run(asked, how, longest=longest, version=self.version, watch=watch)
+
+    def logp(self, tokens: Tokens, temperature: float = 1.0) -> Tensor:
+        """log π of every scored token, nats, [B, T]; zero elsewhere."""
+        return self._each(tokens, lambda few: self.model(few, temperature).logp_BT)
+
+    def export(self, folder: str | Path) -> None:
+        """A plain Hugging Face folder with its tokenizer, or a PEFT adapter folder."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.model.using is not None:
+            self.model.trunk.adapters.save(self.model.using, folder)
+        else:
+            folders.save(self.model.trunk.model, folder)
+        self.speller.save(folder)
+
+    def _on(self, trunk: Trunk, using: str | None) -> Speaker:
+        return Speaker(trunk, using)
+
+
+class Critic(Handle[Judge]):
+    """A reward model when it judges the finished answer, a value function when it looks ahead."""
+
+    @classmethod
+    def on(cls, policy: Policy, *, seed: int = 0) -> "Critic":
+        """A judge with a new head on a policy's trunk.  The trunk is shared until it is trained."""
+        model = policy.model
+        return cls(Judge(model.trunk, model.using, seed=seed), policy.speller)
+
+    @classmethod
+    def open(cls, source: str | Path, *, dtype: folders.Dtype = "fp32") -> "Critic":
+        """A reward-model folder that `export` wrote."""
+        folder = Path(source)
+        if not (folder / "critic.json").is_file():
+            raise BadModel(f"{folder}: no critic.json in it; this is not a reward model of accord's")
+        card = json.loads((folder / "critic.json").read_text())
+        critic = cls.on(Policy.open(folder, dtype=dtype))
+        if critic.speller.fingerprint != card["template"]:
+            raise BadModel(f"{folder}: its tokenizer or template is not the one it was trained with")
+        state = load_file(folder / "score_head.safetensors")
+        with torch.no_grad():
+            for name, tensor in critic.model.head.named_parameters():
+                tensor.copy_(state[name])
+        critic.normalise(card["gain"], card["bias"])
+        return critic
+
+    def zeroed(self) -> "Critic":
+        """The same judge with a head of zeros: it foresees nothing yet (Ziegler et al. 2019)."""
+        model = self._on(self.model.trunk, self.model.using)
+        torch.nn.init.zeros_(model.head.weight)
+        torch.nn.init.zeros_(model.head.bias)
+        return Critic(model, self.speller)
+
+    def normalise(self, gain: float, bias: float) -> None:
+        """Set score = gain · raw + bias."""
+        self.model.gain.fill_(gain)
+        self.model.bias.fill_(bias)
+
+    def score(self, tokens: Tokens) -> Tensor:
+        """score_B of each whole sequence, read at its last real token."""
+        return self._each(tokens, self.model.score)
+
+    def value(self, tokens: Tokens) -> Tensor:
+        """value_BT: what the answer is expected to be worth just before token t is said."""
+        return self._each(tokens, self.model)
+
+    def export(self, folder: str | Path) -> None:
+        """The trunk as a Hugging Face or PEFT folder, the head beside it, and a card."""
+        folder = Path(folder)
+        trunk, using = self.model.trunk, self.model.using
+        Policy(Speaker(trunk, using), self.speller).export(folder)
+        head = {k: v.detach().cpu().contiguous() for k, v in self.model.head.named_parameters()}
+        save_file(head, folder / "score_head.safetensors")
+        card = {
+            "gain": float(self.model.gain),
+            "bias": float(self.model.bias),
+            "template": self.speller.fingerprint,
+            "reads": "prompt and response with their end; the score is at the last token",
+        }
+        (folder / "critic.json").write_text(json.dumps(card, indent=2) + "\n")
+
+    def _on(self, trunk: Trunk, using: str | None) -> Judge:
+        judge = Judge(trunk, using)
+        judge.head.load_state_dict(self.model.head.state_dict())
+        judge.gain.copy_(self.model.gain)
+        judge.bias.copy_(self.model.bias)
+        return judge

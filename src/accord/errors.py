@@ -1,0 +1,49 @@
+"""What can go wrong for a user, said in one sentence, with the exit code a script can rely on."""
+
+
+class AccordError(Exception):
+    """A mistake or a mishap that a person can mend.  The message says what, where and what to do."""
+
+    exit_code = 1
+
+
+class BadSettings(AccordError):
+    """A setting that does not exist, does not parse, or contradicts another."""
+
+    exit_code = 2
+
+
+class BadData(AccordError):
+    """A file, line or row that cannot be used; the message names it."""
+
+    exit_code = 3
+
+
+class BadModel(AccordError):
+    """A model folder that is missing, broken, or of a kind that cannot work here."""
+
+    exit_code = 4
+
+
+class RunMismatch(AccordError):
+    """The run folder belongs to other settings, another model, or other data."""
+
+    exit_code = 5
+
+
+class NotFinite(AccordError):
+    """A NaN or an infinity, caught at the first step it appeared."""
+
+    exit_code = 6
+
+
+class CannotWrite(AccordError):
+    """Disk full, read-only folder, or a folder that another process holds."""
+
+    exit_code = 7
+
+
+class MissingExtra(AccordError):
+    """An optional dependency is not installed; the message names the extra that brings it."""
+
+    exit_code = 8

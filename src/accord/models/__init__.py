@@ -1,0 +1,1 @@
+"""Transformers, adapters and heads.  `transformers` and `peft` are imported on this floor only."""

@@ -1,0 +1,112 @@
+"""The two parts a model can play: one that speaks, one that judges.  Both sit on a Trunk.
+
+Column t speaks of token t, given what came before it.  The shift by one lives in `_before`.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from accord.data.rows import Choices, Tokens
+from accord.models import fused
+from accord.models.trunk import Trunk, flatten
+
+
+class Said(NamedTuple):
+    """log π(token t | before) and the entropy of that distribution, nats; zero where not scored."""
+
+    logp_BT: Tensor
+    entropy_BT: Tensor
+
+
+class Part(nn.Module):
+    """A trunk, and the adapter through which this role sees it (None: the bare base)."""
+
+    def __init__(self, trunk: Trunk, using: str | None = None):
+        super().__init__()
+        self.trunk, self.using = trunk, using
+
+    def learned(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """(name, parameter) of all this role would train: its adapter, or the whole trunk."""
+        if self.using is not None:
+            yield from self.trunk.adapters.weights(self.using).items()
+        else:
+            yield from self.trunk.model.named_parameters()
+
+    def _hidden(self, tokens: Tokens) -> Tensor:
+        return self.trunk(flatten(tokens.ids_BT, tokens.length_B), self.using)  # type: ignore[no-any-return]
+
+
+def _before(tokens: Tokens) -> Tensor:
+    """For each scored token, in order: the flat index of the token before it, whose state predicts it.
+
+    The one place where predictions are shifted onto what they predict.
+    """
+    start_B = tokens.length_B.cumsum(0) - tokens.length_B
+    b_S, t_S = tokens.mask_BT.nonzero(as_tuple=True)
+    return start_B[b_S] + t_S - 1
+
+
+def _lay(values_S: Tensor, mask_BT: Tensor) -> Tensor:
+    """Numbers of scored tokens, back in the shape of the mask."""
+    zeros_BT = values_S.new_zeros(mask_BT.shape)
+    return zeros_BT.masked_scatter(mask_BT, values_S)
+
+
+class Speaker(Part):
+    """A language model."""
+
+    def forward(self, tokens: Tokens, temperature: float = 1.0) -> Said:
+        """What it would have said: log-probabilities at the temperature it samples with."""
+        hidden_SH = self._hidden(tokens)[_before(tokens)]
+        ids_S = tokens.ids_BT[tokens.mask_BT]
+        vocab = self.trunk.model.config.get_text_config().vocab_size
+        said = fused.logp(self.trunk.logits, hidden_SH, ids_S, vocab, temperature)
+        return Said(*(_lay(x_S, tokens.mask_BT) for x_S in said))
+
+
+class Judge(Part):
+    """A scalar head: a reward model when it reads a finished answer, a value function on the way.
+
+    The score is gain · head(last real token) + bias; the two numbers are set by normalisation.
+    """
+
+    def __init__(self, trunk: Trunk, using: str | None = None, *, seed: int = 0):
+        super().__init__(trunk, using)
+        self.head = nn.Linear(trunk.width, 1, device=trunk.device)
+        with torch.no_grad():  # N(0, 1/(d+1)): Ziegler et al. 2019; Huang et al. 2024, detail 9
+            rng = torch.Generator().manual_seed(seed)
+            weight = torch.randn(1, trunk.width, generator=rng) * (trunk.width + 1) ** -0.5
+            self.head.weight.copy_(weight)
+            self.head.bias.zero_()
+        self.register_buffer("gain", torch.ones((), device=trunk.device))
+        self.register_buffer("bias", torch.zeros((), device=trunk.device))
+
+    gain: Tensor
+    bias: Tensor
+
+    def learned(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """The trunk's, save for the language-model head nobody reads, and the scalar head."""
+        tied = self.trunk.model.get_input_embeddings().weight
+        for name, weight in super().learned():
+            if weight is not getattr(self.trunk.head, "weight", None) or weight is tied:
+                yield f"trunk.{name}", weight
+        for name, weight in self.head.named_parameters():
+            yield f"head.{name}", weight
+
+    def forward(self, tokens: Tokens) -> Tensor:
+        """value_BT: the worth of the answer as foreseen just before token t is said."""
+        return _lay(self._worth(self._hidden(tokens)[_before(tokens)]), tokens.mask_BT)
+
+    def score(self, tokens: Tokens) -> Tensor:
+        """score_B: the worth of each whole sequence, read at its last real token."""
+        return self._worth(self._hidden(tokens)[tokens.length_B.cumsum(0) - 1])
+
+    def compare(self, few: Choices) -> Tensor:
+        """score_BK, zero where there is no answer."""
+        return _lay(self.score(few.answers()), few.mask_BK)
+
+    def _worth(self, hidden_NH: Tensor) -> Tensor:
+        return self.gain * self.head(hidden_NH.float())[:, 0] + self.bias

@@ -1,0 +1,1 @@
+"""One file per method, each reading like its paper's algorithm box."""

@@ -1,0 +1,77 @@
+"""What several recipes say in the same words."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from accord.data.tally import Tally
+from accord.maths.control import AdaptiveKL, FixedKL
+from accord.records import Ids, Prompt, Rollout
+from accord.text.tokenizer import Speller
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A prompt as a sampler wants it."""
+
+    id: str
+    ids: Ids
+
+
+def spell_prompts(
+    prompts: Sequence[Prompt], speller: Speller, room: int
+) -> tuple[list[Asked], Tally]:
+    """Prompts as ids; those longer than `room` tokens are dropped and counted, never cut."""
+    tally, asked = Tally(), []
+    for index, prompt in enumerate(prompts):
+        ids = speller.prompt_ids(prompt.messages)
+        name = prompt.id or str(index)
+        if len(ids) > room:
+            tally.drop(f"prompt over {room} tokens", f"prompt {name!r}: {len(ids)} tokens")
+            continue
+        tally.keep()
+        asked.append(Asked(name, ids))
+    return asked, tally
+
+
+class KLPrice:
+    """The KL coefficient as a part that a run keeps: it remembers what it has learned."""
+
+    def __init__(self, rule: FixedKL | AdaptiveKL):
+        self.rule, self.beta = rule, rule.beta
+        self.kept = False
+
+    def learn(self, kl: float, answers: int) -> None:
+        """Move the price by one step's KL: the mean over answers of the sum over tokens, nats."""
+        self.beta = self.rule.next(self.beta, kl, answers)
+
+    def save(self, folder: Path) -> None:
+        """One number."""
+        (folder / "kl.json").write_text(json.dumps({"beta": self.beta}))
+
+    def load(self, folder: Path) -> None:
+        """One number."""
+        self.beta = json.loads((folder / "kl.json").read_text())["beta"]
+
+
+def means(values: Sequence[float]) -> float:
+    """The arithmetic mean."""
+    return math.fsum(values) / len(values)
+
+
+def excerpt(
+    speller: Speller, rollouts: Sequence[Rollout], scores: Sequence[float], most: int = 8
+) -> list[dict[str, object]]:
+    """A few answers of a step, for people to read."""
+    return [
+        {
+            "id": rollout.id,
+            "prompt": speller.decode(rollout.prompt_ids),
+            "response": speller.text(rollout),
+            "score": score,
+            "finish": rollout.finish,
+        }
+        for rollout, score in list(zip(rollouts, scores, strict=True))[:most]
+    ]

@@ -1,0 +1,243 @@
+"""PPO for language models (Schulman et al. 2017; Ziegler et al. 2019; Ouyang et al. 2022).
+
+for each step:
+    x ~ prompts,  y ~ π(· | x),  s = r(x, y)
+    rₜ = β (log ρ - log π)(yₜ)  +  s where t is the last token          ρ: the reference
+    Â = GAE(r, V),  R = Â + V
+    for K epochs, for each minibatch:
+        π:  minimise  -min(ratio · Â, clip(ratio, 1 ± ε) Â),  Â whitened
+        V:  minimise  ½ max((V - R)², (clip(V, V_old ± ε_v) - R)²)
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from accord.config import Settings
+from accord.data.rows import Rows, Tokens, align, pad
+from accord.data.stream import Stream
+from accord.engine.draw import Sampling
+from accord.engine.learner import Optimizer
+from accord.engine.roles import Critic, Policy
+from accord.maths import losses
+from accord.maths.advantages import gae, whiten
+from accord.maths.control import AdaptiveKL, Constant, Cosine, FixedKL, Linear
+from accord.maths.losses import Loss
+from accord.maths.weights import weigh
+from accord.models.heads import Judge, Speaker
+from accord.models.lora import Lora
+from accord.records import Rollout
+from accord.recipes.common import Asked, KLPrice, excerpt, means
+from accord.rewards.base import Reward, valid
+from accord.store.run import Run
+
+
+@dataclass(frozen=True)
+class Absolute:
+    """An answer that did not end itself scores `value`, whatever it said (Ziegler et al. 2019)."""
+
+    value: float = -1.0
+
+    def __call__(self, score: float) -> float:
+        """The new score of an answer without an end."""
+        return self.value
+
+
+@dataclass(frozen=True)
+class Relative:
+    """An answer that did not end itself has `value` added to its score (Sun et al. 2023)."""
+
+    value: float = -1.0
+
+    def __call__(self, score: float) -> float:
+        """The new score of an answer without an end."""
+        return score + self.value
+
+
+class PPO(Settings):
+    """Proximal policy optimisation against a reward, with a KL price and a critic."""
+
+    steps: int = 60
+    """times the policy answers a batch of prompts and learns from it"""
+    batch: int = 64
+    """answers per step, one to each prompt"""
+    longest: int = 128
+    """the most tokens an answer may have"""
+    temperature: float = 1.0
+    """of sampling; all log-probabilities are taken at it"""
+    kl: FixedKL | AdaptiveKL = FixedKL(0.05)
+    """price of a nat of KL from the reference"""
+    missing_eos: Absolute | Relative | None = None
+    """what becomes of the score of an answer that was cut at `longest`"""
+    whiten: Literal["advantages", "rewards", "both", "none"] = "advantages"
+    """what is brought to mean 0 and variance 1 over the batch (rewards keep their mean)"""
+    gamma: float = 1.0
+    """discount"""
+    lam: float = 0.95
+    """GAE's lambda"""
+    eps: float = 0.2
+    """how far the ratio may move the objective"""
+    eps_value: float | None = 0.2
+    """how far a value may move per step; none: as far as it likes"""
+    epochs: int = 4
+    """passes over each step's answers"""
+    minibatches: int = 1
+    """optimizer steps per pass"""
+    stop_kl: float | None = None
+    """end a step's passes once the policy is this many nats per token from where it sampled"""
+    critic: Literal["reward", "zero"] = "reward"
+    """start the value function from the reward model, or from the policy with a head at zero"""
+    lr: float = 1e-5
+    lr_critic: float = 2e-5
+    """learning rate of the value function"""
+    schedule: Constant | Linear | Cosine = Linear()
+    optimizer: Optimizer = Optimizer(betas=(0.9, 0.999), eps=1e-5)
+    lora: Lora | None = None
+    """train adapters on a shared trunk instead of whole models"""
+
+
+@dataclass(frozen=True)
+class Experience(Rows):
+    """What a step is learned from; column t speaks of answer token t."""
+
+    tokens: Tokens
+    logp_BT: Tensor
+    value_BT: Tensor
+    adv_BT: Tensor
+    return_BT: Tensor
+
+
+def train(
+    cfg: PPO,
+    run: Run,
+    start: Policy,
+    reward: Reward,
+    critic: Critic,
+    prompts: Sequence[Asked],
+    *,
+    seed: int = 0,
+) -> Policy:
+    """The policy that `reward` prefers, kept near `start`.
+
+    `critic` is what the value function starts from: the reward model, or any Critic.
+    """
+    policy = run.keep("policy", start.trainable(lr=cfg.lr, lora=cfg.lora, optimizer=cfg.optimizer))
+    values = critic if cfg.critic == "reward" else Critic.on(start).zeroed()
+    lora = cfg.lora if values.model.using is None else None
+    critic = run.keep(
+        "critic", values.trainable(lr=cfg.lr_critic, lora=lora, optimizer=cfg.optimizer)
+    )
+    price = run.keep("kl", KLPrice(cfg.kl))
+    stream = Stream(prompts, cfg.batch, seed)
+    for step in run.steps(cfg, cfg.steps):
+        asked = stream.at(step)
+        said = policy.sample(
+            [a.ids for a in asked],
+            longest=cfg.longest,
+            seed=seed,
+            how=Sampling(cfg.temperature),
+            names=[f"{step}.{i}:{a.id}" for i, a in enumerate(asked)],
+            watch=run.tick,
+        )
+        rollouts, scores, dropped = valid(said, reward(said))
+        scores = [penalised(cfg, r, s) for r, s in zip(rollouts, scores, strict=True)]
+        rows, seen = experience(cfg, rollouts, scores, start, critic, price.beta)
+        factor = cfg.schedule(step, cfg.steps)
+        seen |= optimise(cfg, policy, critic, rows, [r.id for r in rollouts], factor, step)
+        seen["objective/kl_coef"] = price.beta
+        price.learn(seen["objective/kl"], len(rollouts))
+        run.ledger.note(step, said, dropped)
+        run.sample(step, excerpt(policy.speller, rollouts, scores))
+        run.log(step, **seen, lr=cfg.lr * factor, episode=(step + 1) * cfg.batch)
+    return policy
+
+
+def penalised(cfg: PPO, rollout: Rollout, score: float) -> float:
+    """The score after the rule for answers without an end."""
+    if cfg.missing_eos is None or rollout.finish == "stop":
+        return score
+    return cfg.missing_eos(score)
+
+
+def experience(
+    cfg: PPO,
+    rollouts: Sequence[Rollout],
+    scores: Sequence[float],
+    reference: Policy,
+    critic: Critic,
+    beta: float,
+) -> tuple[Experience, dict[str, float]]:
+    """Price the KL, put the score on the last token, look back with GAE; and what was seen."""
+    tokens = pad([r.prompt_ids for r in rollouts], [r.response_ids for r in rollouts])
+    mask_BT, score_B = tokens.mask_BT, torch.tensor(scores)
+    logp_BT = align([r.logp for r in rollouts], mask_BT)
+    kl_BT = (logp_BT - reference.logp(tokens, cfg.temperature).cpu()) * mask_BT
+    reward_BT = (-beta * kl_BT).scatter_add(1, tokens.last_B[:, None], score_B[:, None])
+    if cfg.whiten in ("rewards", "both"):
+        reward_BT = whiten(reward_BT, mask_BT, shift_mean=False)
+    value_BT = critic.value(tokens).cpu()
+    adv_BT = gae(reward_BT, value_BT, mask_BT, gamma=cfg.gamma, lam=cfg.lam)
+    return_BT = (adv_BT + value_BT) * mask_BT
+    if cfg.whiten in ("advantages", "both"):
+        adv_BT = whiten(adv_BT, mask_BT)
+    return Experience(tokens, logp_BT, value_BT, adv_BT, return_BT), {
+        "objective/kl": float(kl_BT.sum(1).mean()),
+        "objective/scores": float(score_B.mean()),
+        "objective/non_score_reward": float(-beta * kl_BT.sum(1).mean()),
+        "objective/rlhf_reward": float((score_B - beta * kl_BT.sum(1)).mean()),
+        "objective/scores_std": float(score_B.std(correction=0)),
+        "val/returns_var": float(return_BT[mask_BT].var(correction=0)),
+        "completions/mean_length": float(mask_BT.sum(1).float().mean()),
+        "completions/clipped_ratio": means([r.finish == "length" for r in rollouts]),
+    }
+
+
+def optimise(
+    cfg: PPO,
+    policy: Policy,
+    critic: Critic,
+    rows: Experience,
+    names: Sequence[str],
+    factor: float,
+    step: int,
+) -> dict[str, float]:
+    """K epochs of minibatches, both parts; the means over them of what was watched."""
+    seen: list[dict[str, float]] = []
+    improved = partial(improve, eps=cfg.eps, temperature=cfg.temperature)
+    foreseen = partial(foresee, eps=cfg.eps_value)
+    for few in minibatches(rows, cfg, step):
+        weight = weigh(few.tokens.mask_BT)
+        new = policy.update(few, weight, improved, lr=cfg.lr * factor, names=names)
+        old = critic.update(few, weight, foreseen, lr=cfg.lr_critic * factor, names=names)
+        new |= {"loss/policy_avg": new.pop("loss"), "policy/grad_norm": new.pop("grad_norm")}
+        old |= {"loss/value_avg": old.pop("loss"), "val/grad_norm": old.pop("grad_norm")}
+        seen.append(new | old)
+        if cfg.stop_kl is not None and new["policy/approxkl"] > cfg.stop_kl:
+            break
+    first = {"val/ratio_first": seen[0]["policy/ratio"], "policy/updates": float(len(seen))}
+    return {key: means([s[key] for s in seen]) for key in seen[0]} | first
+
+
+def minibatches(rows: Experience, cfg: PPO, seed: int) -> Iterator[Experience]:
+    """A fresh permutation per epoch."""
+    rng = torch.Generator().manual_seed(seed)
+    for _ in range(cfg.epochs):
+        for index in torch.randperm(len(rows), generator=rng).chunk(cfg.minibatches):
+            yield rows.take(index)
+
+
+def improve(model: Speaker, rows: Experience, *, eps: float, temperature: float) -> Loss:
+    """The clipped surrogate."""
+    said = model(rows.tokens, temperature)
+    loss = losses.clip(said.logp_BT, rows.logp_BT, rows.adv_BT, eps=eps)
+    return Loss(loss.each, {**loss.watch, "objective/entropy": said.entropy_BT})
+
+
+def foresee(model: Judge, rows: Experience, *, eps: float | None) -> Loss:
+    """The clipped value loss."""
+    return losses.value(model(rows.tokens), rows.value_BT, rows.return_BT, eps=eps)
+

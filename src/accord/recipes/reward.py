@@ -1,0 +1,172 @@
+"""Learning a reward from comparisons (Christiano et al. 2017; Stiennon et al. 2020; Ouyang et al. 2022).
+
+for each batch of comparisons (x, y₁ … y_K, an order on them):
+    minimise  -log σ(r(x, y⁺) - r(x, y⁻))        or another loss of the same rows
+then shift (and scale) r so that its zero and its unit mean something
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from accord.config import Settings
+from accord.data.comparisons import Spelled
+from accord.data.rows import Choices, Rows, choices, pad
+from accord.data.stream import Stream
+from accord.engine.learner import Optimizer
+from accord.engine.roles import Critic
+from accord.errors import BadData
+from accord.maths.control import Constant, Cosine, Linear
+from accord.maths.preference import BestOfK, BradleyTerry, Compared, Davidson
+from accord.maths.losses import Loss
+from accord.maths.weights import even
+from accord.models.heads import Judge
+from accord.models.lora import Lora
+from accord.records import Rollout
+from accord.store.run import Run
+
+
+class RewardModel(Settings):
+    """A scalar head on a language model, learned from comparisons."""
+
+    loss: BradleyTerry | BestOfK | Davidson = BradleyTerry()
+    epochs: float = 1.0
+    """passes over the comparisons; more than one soon overfits"""
+    batch: int = 32
+    """comparisons (prompts) per optimizer step"""
+    longest: int = 1024
+    """tokens of prompt and answer together; longer ones are dropped and counted, never cut"""
+    held_out: float = 0.1
+    """share of prompts kept aside to measure on"""
+    normalise: Literal["none", "mean", "mean-and-std"] = "mean"
+    """afterwards bring the mean score of reference answers to 0 (Stiennon et al. 2020), or of the
+    starting policy's own answers to mean 0 and standard deviation 1 (Ziegler et al. 2019)"""
+    measure_every: int = 50
+    """steps between two looks at the held-out comparisons"""
+    lr: float = 1e-5
+    schedule: Constant | Linear | Cosine = Cosine(floor=0.1)
+    optimizer: Optimizer = Optimizer()
+    lora: Lora | None = None
+    """train an adapter instead of the whole model"""
+
+
+@dataclass(frozen=True)
+class Judged(Rows):
+    """Answers and the order people put them in."""
+
+    answers: Choices
+    rank_BK: Tensor
+    strength_B: Tensor
+    p_first_B: Tensor
+
+
+def train(
+    cfg: RewardModel,
+    run: Run,
+    start: Critic,
+    comparisons: Sequence[Spelled],
+    held_out: Sequence[Spelled] = (),
+    *,
+    seed: int = 0,
+) -> Critic:
+    """The critic that agrees with the comparisons."""
+    critic = run.keep("critic", start.trainable(lr=cfg.lr, lora=cfg.lora, optimizer=cfg.optimizer))
+    stream = Stream(comparisons, cfg.batch, seed)
+    total = stream.steps(cfg.epochs)
+    for step in run.steps(cfg, total):
+        few = stream.at(step)
+        rows, factor = lay(few), cfg.schedule(step, total)
+        prefers = partial(prefer, loss=cfg.loss)
+        names = [c.id for c in few]
+        seen = critic.update(rows, even(len(rows)), prefers, lr=cfg.lr * factor, names=names)
+        if held_out and (step % cfg.measure_every == 0 or step == total - 1):
+            seen |= {f"eval/{k}": v for k, v in measure(critic, held_out).items()}
+        run.log(step, **seen, lr=cfg.lr * factor, epoch=stream.epoch(step))
+    return critic
+
+
+def lay(few: Sequence[Spelled]) -> Judged:
+    """Comparisons as rows; absent answers, strengths and soft labels are marked, not guessed."""
+    answers = choices([c.prompt_ids for c in few], [c.response_ids for c in few])
+    K = answers.length_BK.shape[1]
+    nan = float("nan")
+    return Judged(
+        answers,
+        torch.tensor([[*c.ranks, *[K] * (K - len(c.ranks))] for c in few]),
+        torch.tensor([nan if c.strength is None else c.strength for c in few]),
+        torch.tensor([nan if c.p_first is None else c.p_first for c in few]),
+    )
+
+
+def prefer(model: Judge, rows: Judged, *, loss: BradleyTerry | BestOfK | Davidson) -> Loss:
+    """Score every answer, then let the loss compare."""
+    score_BK = model.compare(rows.answers)
+    mask_BK = rows.answers.mask_BK
+    return loss(Compared(score_BK, mask_BK, rows.rank_BK, rows.strength_B, rows.p_first_B))
+
+
+def measure(critic: Critic, held_out: Sequence[Spelled], bins: int = 10) -> dict[str, float]:
+    """Agreement with held-out comparisons: accuracy (equal scores count half), calibration error of
+    σ(score gap), and the correlation of score with length.  Ties have no right answer: left out.
+    """
+    answers = lay(held_out).answers.answers()
+    score_N = critic.score(answers)
+    length_N = answers.length_B.float()
+    first = torch.tensor([len(c.response_ids) for c in held_out]).cumsum(0).tolist()
+    starts = [0, *first[:-1]]
+    pairs = [
+        (s + i, s + j)
+        for s, c in zip(starts, held_out, strict=True)
+        for i, a in enumerate(c.ranks)
+        for j, b in enumerate(c.ranks)
+        if a < b
+    ]
+    if not pairs:
+        raise BadData("no held-out comparison prefers one answer to another; nothing to measure on")
+    better, worse = torch.tensor(pairs).T
+    gap_N = (score_N[better] - score_N[worse]).cpu()
+    right_N = (gap_N > 0).float() + 0.5 * (gap_N == 0).float()
+    return {
+        "accuracy": float(right_N.mean()),
+        "calibration_error": calibration(gap_N, right_N, bins),
+        "margin": float(gap_N.mean()),
+        "longer_preferred": float((length_N[better] > length_N[worse]).float().mean()),
+        "length_correlation": correlation(score_N.cpu(), length_N.cpu()),
+        "score_mean": float(score_N.mean()),
+        "score_std": float(score_N.std(correction=0)),
+    }
+
+
+def calibration(gap_N: Tensor, right_N: Tensor, bins: int) -> float:
+    """Expected calibration error (Guo et al. 2017, eq. 5) of the confidence σ(|gap|)."""
+    sure_N = gap_N.abs().sigmoid()
+    lot_N = ((sure_N - 0.5) * 2 * bins).long().clamp(max=bins - 1)
+    error = 0.0
+    for lot in range(bins):
+        if (here := lot_N == lot).any():
+            off = (sure_N[here].mean() - right_N[here].mean()).abs()
+            error += float(off * here.float().mean())
+    return error
+
+
+def correlation(x_N: Tensor, y_N: Tensor) -> float:
+    """Pearson's r; 0 where one of the two does not vary."""
+    x_N, y_N = x_N - x_N.mean(), y_N - y_N.mean()
+    norm = x_N.norm() * y_N.norm()
+    return float((x_N @ y_N) / norm) if norm > 0 else 0.0
+
+
+def normalise(critic: Critic, answers: Sequence[Rollout], how: str) -> None:
+    """Give the score a zero, and for mean-and-std a unit, by how it judges these answers."""
+    if how == "none":
+        return
+    critic.normalise(1.0, 0.0)
+    score_N = critic.score(pad([a.prompt_ids for a in answers], [a.response_ids for a in answers]))
+    spread = float(score_N.std(correction=0)) if how == "mean-and-std" else 1.0
+    if spread == 0:
+        raise BadData("the reward model scores all reference answers alike; it cannot be normalised")
+    critic.normalise(1 / spread, -float(score_N.mean()) / spread)

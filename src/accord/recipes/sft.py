@@ -1,0 +1,89 @@
+"""Supervised fine-tuning.
+
+for each batch of demonstrations (x, y):
+    minimise  -log π(y | x)
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from accord.config import Settings
+from accord.data.comparisons import Spelled
+from accord.data.rows import Tokens, pad
+from accord.data.stream import Stream
+from accord.engine.learner import Optimizer
+from accord.engine.roles import Policy
+from accord.maths import losses
+from accord.maths.control import Constant, Cosine, Linear
+from accord.maths.losses import Loss
+from accord.maths.weights import weigh
+from accord.models.heads import Speaker
+from accord.models.lora import Lora
+from accord.store.run import Run
+
+
+class SFT(Settings):
+    """Imitate demonstrations."""
+
+    epochs: float = 1.0
+    """passes over the demonstrations"""
+    batch: int = 32
+    """demonstrations per optimizer step"""
+    longest: int = 1024
+    """tokens of prompt and answer together; longer ones are dropped and counted, never cut"""
+    loss_on: Literal["response", "all"] = "response"
+    """learn the answer alone, or the prompt too"""
+    weigh_by: Literal["token", "sequence"] = "token"
+    """every token counts alike, or every demonstration"""
+    held_out: float = 0.05
+    """share of prompts kept aside to measure on"""
+    measure_every: int = 50
+    """steps between two looks at the held-out demonstrations"""
+    lr: float = 2e-5
+    schedule: Constant | Linear | Cosine = Cosine()
+    optimizer: Optimizer = Optimizer()
+    lora: Lora | None = None
+    """train an adapter instead of the whole model"""
+
+
+def train(
+    cfg: SFT,
+    run: Run,
+    start: Policy,
+    demonstrations: Sequence[Spelled],
+    held_out: Sequence[Spelled] = (),
+    *,
+    seed: int = 0,
+) -> Policy:
+    """The policy that speaks like the demonstrations."""
+    policy = run.keep("policy", start.trainable(lr=cfg.lr, lora=cfg.lora, optimizer=cfg.optimizer))
+    stream = Stream(demonstrations, cfg.batch, seed)
+    total = stream.steps(cfg.epochs)
+    for step in run.steps(cfg, total):
+        few = stream.at(step)
+        tokens = lay(few, cfg.loss_on)
+        factor = cfg.schedule(step, total)
+        weight = weigh(tokens.mask_BT, cfg.weigh_by)
+        names = [d.id for d in few]
+        seen = policy.update(tokens, weight, imitate, lr=cfg.lr * factor, names=names)
+        if held_out and (step % cfg.measure_every == 0 or step == total - 1):
+            seen["eval/loss"] = measure(policy, held_out, cfg.loss_on)
+        run.log(step, **seen, lr=cfg.lr * factor, epoch=stream.epoch(step))
+    return policy
+
+
+def lay(few: Sequence[Spelled], loss_on: str = "response") -> Tokens:
+    """Demonstrations as rows."""
+    prompts, answers = [d.prompt_ids for d in few], [d.response_ids[0] for d in few]
+    return pad(prompts, answers, score_prompt=loss_on == "all")
+
+
+def imitate(model: Speaker, tokens: Tokens) -> Loss:
+    """Negative log-likelihood, token by token."""
+    return losses.nll(model(tokens).logp_BT)
+
+
+def measure(policy: Policy, held_out: Sequence[Spelled], loss_on: str = "response") -> float:
+    """Mean negative log-likelihood per scored token, nats."""
+    tokens = lay(held_out, loss_on)
+    return float(-policy.logp(tokens).sum() / tokens.mask_BT.sum())

@@ -1,0 +1,19 @@
+"""Small frozen records: what people, judges and policies produce.  Standard library only."""
+
+from accord.records.conversation import Conversation, Ids, Image, Message, Prompt, Text, ask
+from accord.records.feedback import Comparison, Demonstration
+from accord.records.rollout import Invalid, Rollout
+
+__all__ = [
+    "Comparison",
+    "Conversation",
+    "Demonstration",
+    "Ids",
+    "Image",
+    "Invalid",
+    "Message",
+    "Prompt",
+    "Rollout",
+    "Text",
+    "ask",
+]

@@ -1,0 +1,62 @@
+"""What is said to a model and by it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Role = Literal["system", "user", "assistant"]
+Ids = tuple[int, ...]
+"""Token ids: the only currency between sampler, reward and trainer.  Text is a view of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A part that is read."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A part that is seen."""
+
+    path: str
+
+
+Part = Text | Image
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn: its parts in the order they were said."""
+
+    role: Role
+    content: tuple[Part, ...]
+
+    @classmethod
+    def of(cls, role: Role, text: str) -> "Message":
+        return cls(role, (Text(text),))
+
+    @property
+    def text(self) -> str:
+        """The text parts, joined; pictures are left out."""
+        return "".join(part.text for part in self.content if isinstance(part, Text))
+
+    @property
+    def images(self) -> tuple[Image, ...]:
+        return tuple(part for part in self.content if isinstance(part, Image))
+
+
+Conversation = tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A conversation that waits for an answer."""
+
+    messages: Conversation
+    id: str = ""
+
+
+def ask(text: str) -> Conversation:
+    """The shortest conversation: one user message."""
+    return (Message.of("user", text),)

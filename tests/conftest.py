@@ -1,0 +1,57 @@
+"""One thread a worker, no network, and the large fixtures that may or may not be at hand."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# before anything imports torch
+for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The project's own folder."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared() -> Callable[[str], Path]:
+    """A file or folder of ../shared by name; where it is absent the test is skipped and says so."""
+
+    def find(name: str) -> Path:
+        path = SHARED / name
+        if not path.exists():
+            pytest.skip(f"../shared/{name} is not here")
+        return path
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def stories260k(shared: Callable[[str], Path]) -> Path:
+    """Folder of the unit model: a Llama of 260 thousand parameters."""
+    return shared("models/stories260K-hf")
+
+
+@pytest.fixture(scope="session")
+def stories15m(shared: Callable[[str], Path]) -> Path:
+    """Folder of a Llama of 15 million parameters that writes fluent stories."""
+    return shared("models/stories15M-hf")
+
+
+@pytest.fixture(scope="session")
+def golden(shared: Callable[[str], Path]) -> Any:
+    """Numbers made by the authors' code, for the maths tests."""
+    return json.loads(shared("golden/fixtures.json").read_text())

@@ -1,0 +1,171 @@
+"""PPO finds the policy it is meant to find, and adds up the same whichever way it is cut."""
+
+import math
+from functools import partial
+
+import pytest
+import torch
+from toys import LONGEST, distribution, sentences, toy_critic, toy_policy
+
+from accord.data.rows import pad
+from accord.engine.learner import Optimizer
+from accord.maths.control import FixedKL, Linear
+from accord.maths.weights import weigh
+from accord.recipes import ppo
+from accord.recipes.common import Asked
+from accord.store.run import Run
+
+
+def sweet(rollouts):
+    """+1 for every a, -1 for every b, +1 for an end."""
+    return [
+        float(r.response_ids.count(2) - r.response_ids.count(3) + (r.finish == "stop"))
+        for r in rollouts
+    ]
+
+
+def score_of(ids) -> float:
+    return float(ids.count(2) - ids.count(3) + (ids[-1] == 1))
+
+
+PROMPTS = [Asked("p", (0,))]
+BETA = 0.5
+FAST = ppo.PPO(
+    steps=120,
+    batch=256,
+    longest=LONGEST,
+    kl=FixedKL(BETA),
+    lam=1.0,
+    epochs=2,
+    minibatches=2,
+    eps_value=None,
+    critic="zero",
+    lr=2e-3,
+    lr_critic=5e-3,
+    schedule=Linear(),
+    whiten="none",
+)
+
+
+def test_the_toy_language_is_complete():
+    assert float(distribution(toy_policy()).sum()) == pytest.approx(1, abs=1e-5)
+
+
+def test_ppo_converges_to_the_known_optimum():
+    """max E[r] - β KL(π, ρ) is reached by π*(y) = ρ(y) exp(r(y)/β) / Z, with value β log Z."""
+    start = toy_policy()
+    rho = distribution(start)
+    r = torch.tensor([score_of(y) for y in sentences()], dtype=torch.float64)
+    best = BETA * math.log(float((rho * (r / BETA).exp()).sum()))
+    star = rho * (r / BETA).exp() / (rho * (r / BETA).exp()).sum()
+
+    policy = ppo.train(FAST, Run(), start, sweet, toy_critic(1), PROMPTS)
+
+    pi = distribution(policy)
+    reached = float((pi * r).sum() - BETA * (pi * (pi / rho).log()).sum())
+    begun = float((rho * r).sum())
+    gap = float((pi * (pi / star).log()).sum())
+    assert begun < best - 0.3, "the toy leaves nothing to learn"
+    assert reached > best - 0.05 * (best - begun)
+    assert gap < 0.05  # nats between what was found and π*
+    assert torch.equal(distribution(start), rho), "the reference must not move"
+
+
+def test_the_first_ratio_is_one():
+    seen = {}
+
+    class Watching(Run):
+        def log(self, step, **numbers):
+            seen.setdefault(step, numbers)
+
+    ppo.train(FAST.model_copy(update={"steps": 2}), Watching(), toy_policy(), sweet, toy_critic(1), PROMPTS)
+    for numbers in seen.values():
+        assert numbers["val/ratio_first"] == pytest.approx(1, abs=1e-4)
+
+
+def test_the_price_of_kl_is_paid_once():
+    """Undiscounted, λ = 1, V = 0: an answer's return at its start is its score less β times its KL."""
+    policy, other = toy_policy(0), toy_policy(7)
+    said = policy.sample([(0,)] * 64, longest=LONGEST, seed=3)
+    scores = sweet(said)
+    rows, seen = ppo.experience(FAST, said, scores, other, toy_critic(1).zeroed(), BETA)
+    kl_B = ((rows.logp_BT - other.logp(rows.tokens)) * rows.tokens.mask_BT).sum(1)
+    assert torch.allclose(rows.return_BT[:, 1], torch.tensor(scores) - BETA * kl_B, atol=1e-4)
+    assert seen["objective/rlhf_reward"] == pytest.approx(
+        float((torch.tensor(scores) - BETA * kl_B).mean()), abs=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "want"), [(None, 3.0), (ppo.Absolute(-1.0), -1.0), (ppo.Relative(-1.0), 2.0)]
+)
+def test_missing_eos(rule, want):
+    cfg = FAST.model_copy(update={"missing_eos": rule})
+    policy = toy_policy()
+    cut = next(r for r in policy.sample([(0,)] * 64, longest=1, seed=0) if r.finish == "length")
+    ended = next(r for r in policy.sample([(0,)] * 64, longest=3, seed=0) if r.finish == "stop")
+    assert ppo.penalised(cfg, cut, 3.0) == want
+    assert ppo.penalised(cfg, ended, 3.0) == 3.0
+
+
+def test_stop_kl_ends_a_steps_passes_early():
+    counts = []
+
+    class Watching(Run):
+        def log(self, step, **numbers):
+            counts.append(numbers["policy/updates"])
+
+    cfg = FAST.model_copy(update={"steps": 1, "epochs": 8, "lr": 0.1, "stop_kl": 0.01})
+    ppo.train(cfg, Watching(), toy_policy(), sweet, toy_critic(1), PROMPTS)
+    assert counts[0] < 16
+
+
+@pytest.mark.parametrize("part", ["improve", "foresee"])
+def test_gradients_do_not_depend_on_the_cut(part):
+    """Micro-batches, padding and order change no gradient (float64)."""
+    torch.set_default_dtype(torch.float64)
+    try:
+        start = toy_policy(0, dtype=torch.float64)
+        critic = toy_critic(1, dtype=torch.float64)
+        said = start.sample([(0,), (0, 4), (0, 5, 3)] * 5, longest=LONGEST, seed=1)
+        rows, _ = ppo.experience(FAST, said, sweet(said), toy_policy(3, dtype=torch.float64), critic, 0.1)
+        handle = start if part == "improve" else critic
+        objective = (
+            partial(ppo.improve, eps=0.2, temperature=1.0)
+            if part == "improve"
+            else partial(ppo.foresee, eps=0.2)
+        )
+        wanted = None
+        order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))
+        for micro, index in ((10**6, slice(None)), (1, slice(None)), (17, order), (40, order.flip(0))):
+            few = rows.take(index)
+            for by in ("token", "sequence"):
+                got = gradient(handle, few, weigh(few.tokens.mask_BT, by), objective, micro)
+                wanted = wanted or {}
+                first = wanted.setdefault(by, got)
+                assert (got - first).abs().max() < 1e-12
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def gradient(handle, rows, weight, objective, micro) -> torch.Tensor:
+    """What one update would step along, before the optimizer sees it."""
+    how = Optimizer(micro_tokens=micro, max_norm=1e9)
+    copy = handle.trainable(lr=0.0, optimizer=how)
+    copy.kept = True
+    grads = {}
+    for name, w in copy.learner.weights.items():
+        grads[name] = torch.zeros_like(w)
+        w.register_post_accumulate_grad_hook(lambda p, n=name: grads[n].copy_(p.grad))
+    copy.update(rows, weight, objective)
+    return torch.cat([g.flatten() for g in grads.values()])
+
+
+def test_padding_changes_nothing():
+    short, long = (0, 4), (0, 5, 3, 2, 2)
+    policy = toy_policy()
+    alone = policy.logp(pad([short], [(2, 1)]))
+    beside = policy.logp(pad([short, long], [(2, 1), (3, 3, 1)]))
+    assert torch.allclose(alone[0], beside[0, : alone.shape[1]], atol=1e-6)
+
+
