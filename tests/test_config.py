@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field, ValidationError, model_validator
 
-from accord.config import Settings, describe, digest, nearest, plain, read
+from accord.config import Settings, describe, digest, nearest, plain, read, read_each
 from accord.errors import BadSettings
 
 
@@ -356,3 +356,22 @@ def test_nearest() -> None:
     assert nearest("Stesp", ["steps", "lr"]) == "steps"
     assert nearest("qqq", ["steps", "lr"]) is None
     assert nearest("x", []) is None
+
+
+def test_several_settings_share_one_line_of_words():
+    class Where(Settings):
+        """Where."""
+
+        out: str = "here"
+        """folder"""
+
+    class How(Settings):
+        """How."""
+
+        steps: int = 3
+        """steps"""
+
+    where, how = read_each((Where, How), words=["steps=5", "out=there"])
+    assert (where.out, how.steps) == ("there", 5)
+    with pytest.raises(BadSettings, match="did you mean 'steps'"):
+        read_each((Where, How), words=["stpes=5"])

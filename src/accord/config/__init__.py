@@ -9,8 +9,8 @@ preset and a word read alike.  A word that fits nothing is an error.
 """
 
 from accord.config.help import Field, describe
-from accord.config.reading import read
+from accord.config.reading import read, read_each
 from accord.config.schema import nearest
 from accord.config.settings import MAX_FIELDS, Settings, digest, plain
 
-__all__ = ["MAX_FIELDS", "Field", "Settings", "describe", "digest", "nearest", "plain", "read"]
+__all__ = ["MAX_FIELDS", "Field", "Settings", "describe", "digest", "nearest", "plain", "read", "read_each"]

@@ -47,7 +47,17 @@ def read(
     Within one source order does not matter, and a key given twice is an error.  Raises BadSettings
     naming the place (file:line, or the word), the key, and the nearest key or the expected type.
     """
-    draft = _Draft(cls, {})
+    return typing.cast(S, read_each((cls,), preset, words, defaults)[0])
+
+
+def read_each(
+    classes: Sequence[type[Settings]],
+    preset: Path | None = None,
+    words: Sequence[str] = (),
+    defaults: Mapping[str, Any] | None = None,
+) -> list[Settings]:
+    """The same for several settings at once: a value goes to the first class that has its key."""
+    drafts = [_Draft(cls, {}) for cls in classes]
     for source in (
         _from_mapping(defaults or {}, "defaults"),
         _from_yaml(preset) if preset else [],
@@ -60,8 +70,19 @@ def read(
                 raise BadSettings(
                     f"{said.where}: {key!r} was already given ({first.where}); say it once"
                 )
-            _put(draft, said, 0)
-    return typing.cast(S, _finish(draft))
+            _put(_owner(drafts, said), said, 0)
+    return [_finish(draft) for draft in drafts]
+
+
+def _owner(drafts: Sequence[_Draft], said: _Said) -> _Draft:
+    """The draft that a value belongs to, by its first key."""
+    every: dict[str, Any] = {}
+    for draft in drafts:
+        hints = schema.hints(draft.kind)
+        if said.path[0] in hints:
+            return draft
+        every |= hints
+    raise BadSettings(f"{said.where}: {schema.unknown(drafts[-1].kind, said.path[0], every)}")
 
 
 def _from_word(word: str) -> _Said:

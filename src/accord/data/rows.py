@@ -72,9 +72,7 @@ class Tokens(Rows):
         return self.length_B.cpu()
 
 
-def pad(
-    prompts: Sequence[Ids], responses: Sequence[Ids], *, score_prompt: bool = False
-) -> Tokens:
+def pad(prompts: Sequence[Ids], responses: Sequence[Ids], *, score_prompt: bool = False) -> Tokens:
     """Rows of prompt + response; the response is scored.  Masks are made here, from lengths.
 
     With `score_prompt` every token but the first, which nothing precedes, is scored too.

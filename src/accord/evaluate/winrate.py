@@ -1,0 +1,117 @@
+"""Who wins, and how sure that is: paired scores of two policies on the same prompts."""
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist, fmean
+
+from accord.errors import BadData
+from accord.records import Invalid
+from accord.rewards.base import Score
+
+CONFIDENCE = 0.95
+DRAWS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A number and the interval it lies in."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class WinRate:
+    """How often the second of two answers to the same prompt is the better one."""
+
+    wins: int
+    ties: int
+    losses: int
+    invalid: int
+    """prompts of which one answer could not be scored; they count for nobody"""
+    rate: float
+    """share of wins among all valid pairs, a tie being half a win"""
+    low: float
+    high: float
+
+    @property
+    def count(self) -> int:
+        """Pairs that could be compared."""
+        return self.wins + self.ties + self.losses
+
+
+def winrate(
+    before: Sequence[Score], after: Sequence[Score], *, margin: float = 0.0, seed: int = 0
+) -> WinRate:
+    """`after` against `before`, prompt by prompt; scores no more than `margin` apart are a tie.
+
+    The interval (95 %) is Wilson's where nothing is tied, else a paired bootstrap over prompts.
+    BadData where no prompt has two scores.
+    """
+    gaps = _gaps(before, after)
+    points = [0.5 if abs(gap) <= margin else float(gap > 0) for gap in gaps]
+    wins, ties = points.count(1.0), points.count(0.5)
+    rate = fmean(points)
+    alike = len(set(points)) == 1  # drawing again from equal numbers says nothing of their spread
+    low, high = bootstrap(points, seed=seed) if ties and not alike else wilson(rate, len(points))
+    invalid = len(before) - len(gaps)
+    return WinRate(wins, ties, len(gaps) - wins - ties, invalid, rate, low, high)
+
+
+def difference(before: Sequence[Score], after: Sequence[Score], *, seed: int = 0) -> Estimate:
+    """Mean of after - before over the prompts with two scores, with its bootstrap interval."""
+    gaps = _gaps(before, after)
+    return Estimate(fmean(gaps), *bootstrap(gaps, seed=seed))
+
+
+def number(score: Score) -> float | None:
+    """The score, or None where there is none: invalid, NaN or infinite."""
+    return None if isinstance(score, Invalid) or not math.isfinite(score) else float(score)
+
+
+def wilson(rate: float, count: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """The score interval of a proportion (Wilson 1927, JASA 22:209).
+
+    For a mean of wins, ties (½) and losses it is too wide rather than too narrow.
+    """
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    shrink = 1 + z * z / count
+    centre = (rate + z * z / (2 * count)) / shrink
+    half = z / shrink * math.sqrt(rate * (1 - rate) / count + z * z / (4 * count * count))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def bootstrap(
+    values: Sequence[float], *, seed: int = 0, draws: int = DRAWS, confidence: float = CONFIDENCE
+) -> tuple[float, float]:
+    """The percentile interval of the mean (Efron 1979), the same for the same seed.
+
+    Each value is one prompt: a difference of two scores stays a pair when it is drawn again.
+    """
+    rng = random.Random(f"bootstrap/{seed}")
+    means = sorted(fmean(rng.choices(values, k=len(values))) for _ in range(draws))
+    tail = (1 - confidence) / 2
+    return _quantile(means, tail), _quantile(means, 1 - tail)
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    at = share * (len(ordered) - 1)
+    floor, rest = int(at), at - int(at)
+    ceiling = min(floor + 1, len(ordered) - 1)
+    return ordered[floor] + rest * (ordered[ceiling] - ordered[floor])
+
+
+def _gaps(before: Sequence[Score], after: Sequence[Score]) -> list[float]:
+    if len(before) != len(after):
+        raise BadData(
+            f"{len(before)} scores before and {len(after)} after cannot be paired; "
+            "score one answer to each prompt, in the same order"
+        )
+    pairs = [(number(b), number(a)) for b, a in zip(before, after, strict=True)]
+    gaps = [a - b for b, a in pairs if a is not None and b is not None]
+    if not gaps:
+        raise BadData(f"none of {len(before)} prompts has two valid scores; nothing to compare")
+    return gaps

@@ -1,0 +1,1 @@
+"""What lasts: runs that resume, artifacts that know where they come from.  No torch."""

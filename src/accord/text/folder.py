@@ -1,0 +1,106 @@
+"""What a model folder says about its text: the tokenizer, and the ids its configs name."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer
+from transformers.utils import cached_file
+
+from accord.errors import BadModel
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the files beside a tokenizer say of beginning and end."""
+
+    ends: tuple[int, ...] = ()
+    """every end-of-sequence id named in config or generation config, in that order"""
+    begins: frozenset[int] = frozenset()
+    """beginning-of-sequence ids named there"""
+    bos: bool | None = None
+    """whether plain text begins with BOS; None where nobody says"""
+
+
+def tokenizer(source: str | Path) -> Any:
+    """A transformers tokenizer backed by the tokenizers library; BadModel where there is none."""
+    places = [source, *_bases(source)]
+    if not is_hub_id(source):
+        folder = Path(source)
+        if not folder.is_dir():
+            raise BadModel(f"{source}: no such model folder")
+        places = [place for place in places if is_hub_id(place) or _has_tokenizer(Path(place))]
+        if not places:
+            raise BadModel(f"{source}: no tokenizer in this folder (tokenizer.json or the like)")
+    try:
+        found = AutoTokenizer.from_pretrained(str(places[0]), trust_remote_code=False)
+    except Exception as error:  # a broken file ends in any kind of error there
+        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise BadModel(f"{source}: its tokenizer cannot be read ({first})") from error
+    backend = getattr(found, "backend_tokenizer", None)
+    if backend is None:
+        raise BadModel(f"{source}: its tokenizer has no fast form (tokenizer.json); convert it")
+    if not backend.get_vocab_size(with_added_tokens=False):
+        raise BadModel(f"{source}: its tokenizer has an empty vocabulary")
+    return found
+
+
+def facts(source: str | Path, card: dict[str, Any]) -> Facts:
+    """What config.json, generation_config.json and tokenizer_config.json (or our card) say."""
+    configs = [read(place, "config.json") for place in (source, *_bases(source))]
+    configs += [config["text_config"] for config in configs if "text_config" in config]
+    configs += [read(place, "generation_config.json") for place in (source, *_bases(source))]
+    ends = [*_ids(card.get("ends"))]
+    begins: list[int] = []
+    for config in configs:
+        ends += _ids(config.get("eos_token_id"))
+        begins += _ids(config.get("bos_token_id"))
+    said = card.get("bos", read(source, "tokenizer_config.json").get("add_bos_token"))
+    return Facts(tuple(ends), frozenset(begins), said if isinstance(said, bool) else None)
+
+
+def read(source: str | Path, name: str) -> dict[str, Any]:
+    """A JSON object of a model folder; empty where the file is absent."""
+    path: str | Path | None = Path(source) / name
+    if is_hub_id(source):
+        path = cached_file(str(source), name, _raise_exceptions_for_missing_entries=False)
+    if path is None or not Path(path).is_file():
+        return {}
+    try:
+        told = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadModel(f"{source}: {name} cannot be read ({error})") from error
+    if not isinstance(told, dict):
+        raise BadModel(f"{source}: {name} is not a JSON object")
+    return told
+
+
+def is_hub_id(source: str | Path) -> bool:
+    """`owner/name`, and no such folder here."""
+    word = r"[A-Za-z0-9][\w.-]*"
+    return (
+        isinstance(source, str)
+        and re.fullmatch(f"{word}/{word}", source) is not None
+        and not Path(source).exists()
+        and not Path(source).parent.is_dir()
+    )
+
+
+def _has_tokenizer(folder: Path) -> bool:
+    names = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
+    return any((folder / name).is_file() for name in names) or any(folder.glob("*.tiktoken"))
+
+
+def _bases(source: str | Path) -> Iterator[str]:
+    """The model that an adapter folder stands on."""
+    base = {} if is_hub_id(source) else read(source, "adapter_config.json")
+    if name := base.get("base_model_name_or_path"):
+        yield name
+
+
+def _ids(value: object) -> list[int]:
+    values = value if isinstance(value, list) else [value]
+    return [i for i in values if isinstance(i, int) and not isinstance(i, bool) and i >= 0]

@@ -1,0 +1,317 @@
+"""Text to ids and back.  Ids are the currency; text is a view of them."""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from datetime import date
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal
+
+from tokenizers import Tokenizer
+
+from accord.errors import BadData, BadModel, CannotWrite
+from accord.records import Conversation, Ids, Rollout
+from accord.text import folder as folders
+from accord.text.template import TURNS, Chat, Plain, Said, Template, on_day
+
+Kind = Literal["auto", "plain", "turns", "chat"]
+DAY = date(2024, 7, 26)
+"""The day a template is told it is.  A date that moved would change the ids of a resumed run."""
+CARD = "speller.json"
+Pieces = list[tuple[str, bool]]
+"""a prompt's text in order, and whether a person wrote it: then it holds no control tokens"""
+
+
+class Speller:
+    """Spells conversations for one model, the same way wherever they are needed.
+
+    A prompt and an answer are spelled apart and their ids joined; no merge crosses the seam, so
+    what is trained is what is sampled, and a mask is a matter of lengths.
+    """
+
+    ends: frozenset[int]
+    """ids that end an answer: of tokenizer, config, generation config and template together"""
+    end: int
+    """the one that this speller writes"""
+    pad: int
+    """a valid id to fill rows with; nobody looks at it"""
+    vocab: int
+    """one more than the largest id of the tokenizer"""
+    head: Ids
+    """ids in front of every plain prompt: the beginning-of-sequence token, or nothing"""
+
+    def __init__(self, tokenizer: Any, kind: Kind, facts: folders.Facts, day: date):
+        """`load` is the way in."""
+        self._tokenizer, self._day = tokenizer, day
+        self._core = json.loads(tokenizer.backend_tokenizer.to_str())
+        self._core |= {"truncation": None, "padding": None}
+        self._whole = Tokenizer.from_str(json.dumps(self._core))
+        self._after = Tokenizer.from_str(json.dumps(_continuing(self._core)))
+        # what people write is text, also where it looks like a control token
+        self._after.encode_special_tokens = True
+        self._control = _any_of([t["content"] for t in self._core["added_tokens"] if t["special"]])
+        self._names: dict[str, int] = self._whole.get_vocab()
+        self.vocab = 1 + max(self._names.values(), default=-1)
+        self.head = self._opening(facts)
+        self.ends, end = self._known_ends(facts)
+        self._template = self._choose(kind)
+        if isinstance(self._template, Chat):
+            end = self._template.end if self._template.end is not None else end
+        self._whole.encode_special_tokens = isinstance(self._template, Plain)
+        self.end = self.pad = end
+        self.ends |= {end}
+
+    @classmethod
+    def load(
+        cls, source: str | Path, *, template: Kind = "auto", day: date | None = None
+    ) -> "Speller":
+        """The speller of a model folder (or hub id); BadModel if it cannot work.
+
+        `auto` takes what the folder was last saved with, else the tokenizer's chat template if it
+        has one, else plain.  `turns` writes "Human: …", "Assistant: …" for base models.
+
+        Plain prompts begin with what the tokenizer's post-processor puts in front.  Where it puts
+        nothing: with the BOS token if `add_bos_token` is true in tokenizer_config.json, or is not
+        said and the model's config names the tokenizer's own BOS.  Chat templates bring their own.
+        """
+        card = folders.read(source, CARD)
+        tokenizer = folders.tokenizer(source)
+        kind: Kind = template if template != "auto" else card.get("template", "auto")
+        if kind == "auto":
+            kind = "chat" if tokenizer.chat_template else "plain"
+        if kind == "chat" and not tokenizer.chat_template:
+            raise BadModel(f"{source}: its tokenizer has no chat template; use template=turns")
+        facts = folders.facts(source, card)
+        day = day or date.fromisoformat(card.get("day", DAY.isoformat()))
+        try:
+            return cls(tokenizer, kind, facts, day)
+        except (BadModel, BadData) as error:
+            raise BadModel(f"{source}: {error}") from error
+
+    def prompt_ids(self, conversation: Conversation) -> Ids:
+        """What is read before the answer, with BOS as the model wants it.  At least one id."""
+        return self._read([self._pieces(conversation)])[0]
+
+    def response_ids(self, text: str) -> Ids:
+        """What is said, alone, as the template writes it; the last id is `end`."""
+        return self._say([self._template.answer(text)])[0]
+
+    def demonstration(self, conversation: Conversation, response: str) -> tuple[Ids, Ids]:
+        """Prompt and answer whose joined text is the template's own text of the whole, to its end.
+
+        BadData where the template refuses the conversation or alters the answer.
+        """
+        row = self.many([(conversation, (response,))])[0]
+        if isinstance(row, BadData):
+            raise row
+        return row[0], row[1][0]
+
+    def many(
+        self, rows: Iterable[tuple[Conversation, Sequence[str]]]
+    ) -> list[tuple[Ids, tuple[Ids, ...]] | BadData]:
+        """`demonstration` for many prompts with any number of answers each, encoded together.
+
+        A row that cannot be written comes back as the BadData that says why.
+        """
+        written: list[tuple[Pieces, list[str]] | BadData] = []
+        for talk, responses in rows:
+            try:
+                texts = [self._template.answer(text, talk) for text in responses]
+                written.append((self._pieces(talk), [_sound(text) for text in texts]))
+            except BadData as error:
+                written.append(error)
+        good = [row for row in written if not isinstance(row, BadData)]
+        prompts = iter(self._read([talk for talk, _ in good]))
+        answers = iter(self._say([text for _, texts in good for text in texts]))
+        spelled: list[tuple[Ids, tuple[Ids, ...]] | BadData] = []
+        for row in written:
+            if isinstance(row, BadData):
+                spelled.append(row)
+            else:
+                spelled.append((next(prompts), tuple(next(answers) for _ in row[1])))
+        return spelled
+
+    def decode(self, ids: Sequence[int], *, special: bool = False) -> str:
+        """The text of ids that begin a sequence; `special` shows control tokens too."""
+        head = len(self.head) if tuple(ids[: len(self.head)]) == self.head else 0
+        first = "".join(self._name(i) for i in ids[:head]) if special else ""
+        return first + self._whole.decode(list(ids[head:]), skip_special_tokens=not special)
+
+    def text(self, said: Rollout | Sequence[int]) -> str:
+        """The words of an answer, its leading space included, without ends and control tokens."""
+        ids = list(said.response_ids if isinstance(said, Rollout) else said)
+        while ids and ids[-1] in self.ends:
+            ids.pop()
+        text = self._after.decode(ids, skip_special_tokens=True)
+        return text.removeprefix(self._lead).removesuffix(self._template.closing)
+
+    def render(self, conversation: Conversation, response: str | None = None) -> str:
+        """The text that is spelled, for people to read; an answer is shown with its end."""
+        prompt = self._template.prompt(conversation)
+        if response is None:
+            return prompt
+        return prompt + self._template.answer(response, conversation) + self._name(self.end)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of all that decides ids: vocabulary, merges, template, BOS, end and day."""
+        core = {k: v for k, v in self._core.items() if k not in ("post_processor", "version")}
+        day = self._day.isoformat() if "strftime_now" in self._template.source else None
+        told = [core, self._template.source, self.head, self.end, day]
+        return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+    def save(self, folder: str | Path) -> None:
+        """The tokenizer as transformers reads it, and a card, so that `load` gives this speller."""
+        card = {
+            "template": "plain" if isinstance(self._template, Plain) else "chat",
+            "ends": sorted(self.ends),
+            "bos": bool(self.head),
+            "day": self._day.isoformat(),
+        }
+        try:
+            self._tokenizer.save_pretrained(str(folder))
+            (Path(folder) / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise CannotWrite(f"{folder}: the tokenizer cannot be written ({error})") from error
+
+    # --- how ---
+
+    def _opening(self, facts: folders.Facts) -> Ids:
+        bare = self._whole.encode("a", add_special_tokens=False).ids
+        dressed = self._whole.encode("a").ids
+        front = next((i for i in range(len(dressed)) if dressed[i : i + len(bare)] == bare), 0)
+        if front:
+            return tuple(dressed[:front])
+        bos = self._tokenizer.bos_token_id
+        wanted = facts.bos or (facts.bos is None and bos in facts.begins)
+        return (bos,) if wanted and bos is not None else ()
+
+    def _known_ends(self, facts: folders.Facts) -> tuple[frozenset[int], int]:
+        """All ends, and the first of them: the tokenizer's own before the configs'."""
+        own = self._tokenizer.eos_token_id
+        known = [*([own] if own is not None else []), *facts.ends]
+        if not known:
+            raise BadModel("no end-of-sequence token; set eos_token in its tokenizer_config.json")
+        if known[0] >= self.vocab:
+            raise BadModel(f"end-of-sequence id {known[0]} is not one of its {self.vocab} ids")
+        if own is None:
+            self._tokenizer.eos_token = self._whole.id_to_token(known[0])
+        return frozenset(known), known[0]
+
+    def _choose(self, kind: Kind) -> Template:
+        if kind == "plain":
+            return Plain()
+        if kind == "turns":
+            self._tokenizer.chat_template = ("{{ bos_token }}" if self.head else "") + TURNS
+        source = self._tokenizer.get_chat_template()
+        still = on_day(source, self._day)
+
+        def render(messages: list[Said], speaks: bool) -> str:
+            return str(
+                self._tokenizer.apply_chat_template(
+                    messages, chat_template=still, tokenize=False, add_generation_prompt=speaks
+                )
+            )
+
+        return Chat(source, render, self._find)
+
+    def _find(self, after: str) -> tuple[int, int] | None:
+        """The first added or end token in a text: its id and place."""
+        names = {self._name(i) for i in self.ends}
+        names |= {token["content"] for token in self._core["added_tokens"]}
+        first = _any_of([name for name in names if name.strip()]).search(after)
+        return (self._names[first.group()], first.start()) if first else None
+
+    def _name(self, i: int) -> str:
+        return self._whole.id_to_token(i) or ""
+
+    def _pieces(self, conversation: Conversation) -> Pieces:
+        """The prompt's text, apart from what people wrote where that looks like control tokens."""
+        text = _sound(self._template.prompt(conversation))
+        if not text and not self.head:
+            raise BadData("the prompt is empty, and this tokenizer has no BOS to begin with")
+        odd = any(self._control.search(message.text) for message in conversation)
+        return self._template.pieces(conversation) if odd else [(text, False)]
+
+    def _read(self, prompts: Sequence[Pieces]) -> list[Ids]:
+        whole = [pieces[0][0] for pieces in prompts if len(pieces) == 1]
+        easy = iter(self._whole.encode_batch_fast(whole, add_special_tokens=False))
+        head = self.head if isinstance(self._template, Plain) else ()
+        return [
+            (*head, *next(easy).ids) if len(pieces) == 1 else self._joined(pieces)
+            for pieces in prompts
+        ]
+
+    def _joined(self, pieces: Pieces) -> Ids:
+        coders = [self._after if literal else self._joint for _, literal in pieces]
+        coders[0] = self._whole
+        texts = zip(coders, pieces, strict=True)
+        return tuple(i for coder, (text, _) in texts for i in _bare(coder, text))
+
+    def _say(self, texts: Sequence[str]) -> list[Ids]:
+        lead, front = self._template.lead, []
+        if self._control.search(lead):  # the template's own control tokens
+            front = _bare(self._joint, lead)
+            texts = [text.removeprefix(lead) for text in texts]
+        spelled = self._after.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [(*front, *one.ids, self.end) for one in spelled]
+
+    @cached_property
+    def _joint(self) -> Tokenizer:
+        """For what follows something else and may hold control tokens."""
+        return Tokenizer.from_str(json.dumps(_continuing(self._core)))
+
+    @cached_property
+    def _lead(self) -> str:
+        return str(self._after.decode(_bare(self._joint, self._template.lead)))
+
+
+def _continuing(core: dict[str, Any]) -> dict[str, Any]:
+    """The same tokenizer without the space it puts before a text, and takes away when decoding.
+
+    Spelled by the whole-text tokenizer, a continuation would begin with a space nobody wrote.
+    """
+    core = dict(core)
+    for stage, many in (
+        ("normalizer", "normalizers"),
+        ("pre_tokenizer", "pretokenizers"),
+        ("decoder", "decoders"),
+    ):
+        parts = core[stage]
+        if parts and many in parts:
+            kept = [_joining(part) for part in parts[many] if part["type"] != "Prepend"]
+            core[stage] = {**parts, many: kept}
+        elif parts:
+            core[stage] = None if parts["type"] == "Prepend" else _joining(parts)
+    return core
+
+
+def _joining(part: dict[str, Any]) -> dict[str, Any]:
+    match part["type"]:
+        case "Metaspace":
+            return {**part, "prepend_scheme": "never"}
+        case "ByteLevel" if "use_regex" in part:
+            return {**part, "add_prefix_space": False}
+        case "Strip" if "content" in part and part["content"] == " ":
+            return {**part, "start": 0}
+    return part
+
+
+def _bare(coder: Tokenizer, text: str) -> list[int]:
+    return list(coder.encode(text, add_special_tokens=False).ids)
+
+
+def _any_of(names: Sequence[str]) -> re.Pattern[str]:
+    """Matches the longest of some words; without words, nothing."""
+    longest_first = sorted(names, key=lambda name: (-len(name), name))
+    return re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
+
+
+def _sound(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise BadData("the text holds half a character (a lone surrogate)") from error
+    return text
