@@ -98,6 +98,18 @@ def outcome(true: float = 0.79, *, turn: float = math.inf, **more: Any) -> Outco
     return compare(before, after, history(turn=turn), **more)
 
 
+METHOD = {
+    "Policy optimisation": {"steps": 60, "batch": 64, "kl": "AdaptiveKL", "lr": 3e-5},
+    "Reward model": {"loss": "BradleyTerry", "epochs": 1.0, "lr": 1e-4},
+    "The model": {
+        "parameters": "3.1 million",
+        "licence": "Apache-2.0",
+        "data": "TinyStories",
+    },
+    "Versions": {"accord": "0.1.0", "torch": "2.13.0", "python": "3.11.2", "seed": 0},
+}
+
+
 def report(**more: Any) -> Report:
     """All sections filled."""
     before, after = answers(0.38, 0.0, _BEFORE, 1), answers(0.79, 1.7, _AFTER, 2)
@@ -147,16 +159,7 @@ def report(**more: Any) -> Report:
                 "accord demo out=runs/cheap kl=0.01", "Make distance cheap, and see what breaks."
             ),
         ),
-        "method": {
-            "Policy optimisation": {"steps": 60, "batch": 64, "kl": "AdaptiveKL", "lr": 3e-5},
-            "Reward model": {"loss": "BradleyTerry", "epochs": 1.0, "lr": 1e-4},
-            "The model": {
-                "parameters": "3.1 million",
-                "licence": "Apache-2.0",
-                "data": "TinyStories",
-            },
-            "Versions": {"accord": "0.1.0", "torch": "2.13.0", "python": "3.11.2", "seed": 0},
-        },
+        "method": METHOD,
         "seconds": 292.0,
         "made": "Made 24 November 2026 by Accord 0.1.0",
     }

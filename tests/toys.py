@@ -56,9 +56,7 @@ def toy_policy(seed: int = 0, *, dtype: torch.dtype = torch.float32, std: float 
 
 def toy_critic(seed: int = 0, *, dtype: torch.dtype = torch.float32) -> Critic:
     """A judge on a trunk of its own."""
-    critic = Critic.on(toy_policy(seed, dtype=dtype), seed=seed)
-    critic.model.head.to(dtype)
-    return critic
+    return Critic.on(toy_policy(seed, dtype=dtype), seed=seed)
 
 
 def sentences() -> list[Ids]:

@@ -2,7 +2,7 @@
 
 
 class AccordError(Exception):
-    """A mistake or a mishap that a person can mend.  The message says what, where and what to do."""
+    """A mistake or mishap that a person can mend.  The message says what, where and what to do."""
 
     exit_code = 1
 

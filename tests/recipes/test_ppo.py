@@ -5,7 +5,6 @@ from functools import partial
 
 import pytest
 import torch
-from toys import LONGEST, distribution, sentences, toy_critic, toy_policy
 
 from accord.data.rows import pad
 from accord.engine.learner import Optimizer
@@ -14,6 +13,7 @@ from accord.maths.weights import weigh
 from accord.recipes import ppo
 from accord.recipes.common import Asked
 from accord.store.run import Run
+from toys import LONGEST, distribution, sentences, toy_critic, toy_policy
 
 
 def sweet(rollouts):
@@ -78,13 +78,20 @@ def test_the_first_ratio_is_one():
         def log(self, step, **numbers):
             seen.setdefault(step, numbers)
 
-    ppo.train(FAST.model_copy(update={"steps": 2}), Watching(), toy_policy(), sweet, toy_critic(1), PROMPTS)
+    ppo.train(
+        FAST.model_copy(update={"steps": 2}),
+        Watching(),
+        toy_policy(),
+        sweet,
+        toy_critic(1),
+        PROMPTS,
+    )
     for numbers in seen.values():
         assert numbers["val/ratio_first"] == pytest.approx(1, abs=1e-4)
 
 
 def test_the_price_of_kl_is_paid_once():
-    """Undiscounted, λ = 1, V = 0: an answer's return at its start is its score less β times its KL."""
+    """Undiscounted, λ = 1, V = 0: an answer's first return is its score less β times its KL."""
     policy, other = toy_policy(0), toy_policy(7)
     said = policy.sample([(0,)] * 64, longest=LONGEST, seed=3)
     scores = sweet(said)
@@ -128,7 +135,9 @@ def test_gradients_do_not_depend_on_the_cut(part):
         start = toy_policy(0, dtype=torch.float64)
         critic = toy_critic(1, dtype=torch.float64)
         said = start.sample([(0,), (0, 4), (0, 5, 3)] * 5, longest=LONGEST, seed=1)
-        rows, _ = ppo.experience(FAST, said, sweet(said), toy_policy(3, dtype=torch.float64), critic, 0.1)
+        rows, _ = ppo.experience(
+            FAST, said, sweet(said), toy_policy(3, dtype=torch.float64), critic, 0.1
+        )
         handle = start if part == "improve" else critic
         objective = (
             partial(ppo.improve, eps=0.2, temperature=1.0)
@@ -137,7 +146,12 @@ def test_gradients_do_not_depend_on_the_cut(part):
         )
         wanted = None
         order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))
-        for micro, index in ((10**6, slice(None)), (1, slice(None)), (17, order), (40, order.flip(0))):
+        for micro, index in (
+            (10**6, slice(None)),
+            (1, slice(None)),
+            (17, order),
+            (40, order.flip(0)),
+        ):
             few = rows.take(index)
             for by in ("token", "sequence"):
                 got = gradient(handle, few, weigh(few.tokens.mask_BT, by), objective, micro)
@@ -167,5 +181,3 @@ def test_padding_changes_nothing():
     alone = policy.logp(pad([short], [(2, 1)]))
     beside = policy.logp(pad([short, long], [(2, 1), (3, 3, 1)]))
     assert torch.allclose(alone[0], beside[0, : alone.shape[1]], atol=1e-6)
-
-

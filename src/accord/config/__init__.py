@@ -13,4 +13,14 @@ from accord.config.reading import read, read_each
 from accord.config.schema import nearest
 from accord.config.settings import MAX_FIELDS, Settings, digest, plain
 
-__all__ = ["MAX_FIELDS", "Field", "Settings", "describe", "digest", "nearest", "plain", "read", "read_each"]
+__all__ = [
+    "MAX_FIELDS",
+    "Field",
+    "Settings",
+    "describe",
+    "digest",
+    "nearest",
+    "plain",
+    "read",
+    "read_each",
+]

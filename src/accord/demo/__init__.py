@@ -1,1 +1,1 @@
-"""The embedded default: a small storyteller, openings, a rule and a panel that ship with the package."""
+"""The embedded default: a small storyteller, openings, a rule and a panel that ship with Accord."""

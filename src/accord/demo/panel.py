@@ -16,7 +16,7 @@ class Annotator:
     """how often the rule decides; otherwise a coin does"""
 
     def judge(self, score_a: float, score_b: float, key: str) -> tuple[int, int]:
-        """Places of two answers with these true scores, (0, 0) for a tie; a pure function of `key`."""
+        """Places of two answers with these true scores, (0, 0) a tie; a pure function of `key`."""
         dice = random.Random(f"{self.name}/{key}")
         if dice.random() >= self.reliability:
             return dice.choice([(0, 1), (1, 0)])
@@ -92,9 +92,7 @@ def agreement(
         ]
         ties = sum(ranks == (0, 0) for ranks in mine)
         seen.append(
-            Agreement(
-                who.name, who.reliability, len(mine), ties, _share(decided), _share(others)
-            )
+            Agreement(who.name, who.reliability, len(mine), ties, _share(decided), _share(others))
         )
     return seen
 

@@ -6,15 +6,17 @@ report holds the learned reward against it.
 
 import re
 
-ANIMALS = (
-    "ant bear bee bird bug bunny butterfly cat caterpillar chick chicken cow crab crocodile deer dog "
-    "dolphin donkey dragonfly duck duckling eagle elephant fish fly fox frog giraffe goat goose "
-    "hamster hen hippo horse kangaroo kitten kitty ladybug lamb lion lizard mole monkey mouse octopus "
-    "owl panda parrot penguin pig pony puppy rabbit rat rooster seal shark sheep snail snake spider "
-    "squirrel swan tiger turkey turtle whale wolf worm zebra"
-).split()
-_PLURALS = ("mice", "geese", "wolves", "bunnies", "butterflies", "puppies", "kitties", "ponies")
-ANIMAL = re.compile(rf"\b(?:(?:{'|'.join(ANIMALS)})(?:s|es)?|{'|'.join(_PLURALS)})\b", re.IGNORECASE)
+_ANIMALS = (
+    "ant|bear|bee|bird|bug|bunny|butterfly|cat|caterpillar|chick|chicken|"
+    "cow|crab|crocodile|deer|dog|dolphin|donkey|dragonfly|duck|duckling|"
+    "eagle|elephant|fish|fly|fox|frog|giraffe|goat|goose|hamster|hen|"
+    "hippo|horse|kangaroo|kitten|kitty|ladybug|lamb|lion|lizard|mole|monkey"
+    "|mouse|octopus|owl|panda|parrot|penguin|pig|pony|puppy|rabbit|rat|"
+    "rooster|seal|shark|sheep|snail|snake|spider|squirrel|swan|tiger|turkey"
+    "|turtle|whale|wolf|worm|zebra"
+)
+_PLURALS = "mice|geese|wolves|bunnies|butterflies|puppies|kitties|ponies"
+ANIMAL = re.compile(rf"\b(?:(?:{_ANIMALS})(?:s|es)?|{_PLURALS})\b", re.IGNORECASE)
 WORDS = 30
 """an answer of fewer words is no story, whatever it names"""
 
@@ -25,7 +27,7 @@ def names_animal(answer: str) -> bool:
 
 
 def rule(prompt: str, answer: str, ended: bool) -> float:
-    """Half a point for an animal, half for an end in time, none for what is too short to be a story."""
+    """Half a point for an animal, half for an end in time; none for what is too short."""
     if len(answer.split()) < WORDS:
         return 0.0
     return 0.5 * names_animal(answer) + 0.5 * ended

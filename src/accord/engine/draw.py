@@ -85,7 +85,7 @@ def cut(logits_BV: Tensor, how: Sampling) -> Tensor:
         least_B1 = logits_BV.topk(how.top_k, -1).values[:, -1:]
         logits_BV = logits_BV.masked_fill(logits_BV < least_B1, float("-inf"))
     if how.top_p < 1:
-        ranked_BV, order_BV = logits_BV.sort(-1, descending=True, stable=True)
+        ranked_BV, order_BV = logits_BV.sort(dim=-1, descending=True, stable=True)
         share_BV = ranked_BV.softmax(-1)
         beyond_BV = share_BV.cumsum(-1) - share_BV >= how.top_p
         logits_BV = logits_BV.masked_fill(beyond_BV.scatter(1, order_BV, beyond_BV), float("-inf"))

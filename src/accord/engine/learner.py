@@ -1,4 +1,4 @@
-"""The one optimizer loop of the house.  It adds up; it never averages, so it cannot average wrongly."""
+"""The one optimizer loop of the house.  It adds, never averages, so it cannot average wrongly."""
 
 import json
 from collections import Counter
@@ -19,8 +19,8 @@ from accord.models.heads import Part
 
 M = TypeVar("M", bound=Part)
 Objective = Callable[[M, Any], Loss]
-"""(the model being trained, some rows) -> Loss.  It touches no other model: what a reference, a critic
-or a sampler has to say is already a column of the rows.  Picklable, so that it can travel."""
+"""(the model being trained, some rows) -> Loss.  It touches no other model: what a reference, a
+critic or a sampler has to say is already a column of the rows.  Picklable, so it can travel."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,11 @@ class Optimizer:
     form: Literal["torch", "tf"] = "torch"
     """where Adam's eps stands: torch's place, or TensorFlow's, outside the bias correction"""
     betas: tuple[float, float] = (0.9, 0.95)
+    """how slowly the means of gradients and of their squares forget"""
     eps: float = 1e-8
+    """added to the root of the mean square"""
     weight_decay: float = 0.0
+    """decoupled: every step, weights shrink by lr times this"""
     max_norm: float = 1.0
     """gradients longer than this are scaled down to it"""
     micro_tokens: int = 8192
@@ -79,7 +82,7 @@ class Learner(Generic[M]):
         """One optimizer step on Σ weight · loss over all the rows, a micro-batch at a time.
 
         `weight` has the shape of the objective's `each`; `names` says who the rows are, should a
-        number not be finite.  Returns the weighted sum of everything watched, and the gradient norm.
+        number not be finite.  Returns the weighted sums of what was watched, and the gradient norm.
         """
         seen: Counter[str] = Counter()
         for index in micro_batches(rows.cost_B, self.how.micro_tokens):
@@ -113,13 +116,15 @@ class Learner(Generic[M]):
         if self.home is not None:
             self.home.mkdir(parents=True, exist_ok=True)
             file = self.home / f"not-finite-update-{self.version}.safetensors"
-            save_file({k: v.contiguous() for k, v in rows.flat()}, file, {"samples": json.dumps(who)})
+            save_file(
+                {k: v.contiguous() for k, v in rows.flat()}, file, {"samples": json.dumps(who)}
+            )
             where = str(file)
         shown = ", ".join(who[:5]) + (f" and {len(who) - 5} more" if len(who) > 5 else "")
         raise NotFinite(
             f"{what} is NaN or infinite at update {self.version}; samples: {shown or 'unknown'}. "
-            f"Their rows were written to {where}. A lower learning rate or a smaller max_norm helps "
-            "most often"
+            f"Their rows were written to {where}. Most often a lower learning rate or a smaller "
+            "max_norm helps"
         )
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -185,4 +190,6 @@ def _fit(mine: Mapping[str, Tensor], given: Mapping[str, Tensor], folder: Path) 
     odd = mine.keys() ^ given.keys()
     odd |= {k for k in mine.keys() & given.keys() if mine[k].shape != given[k].shape}
     if odd:
-        raise BadModel(f"{folder}: the saved weights are of another model: {sorted(odd)[0]} differs")
+        raise BadModel(
+            f"{folder}: the saved weights are of another model: {sorted(odd)[0]} differs"
+        )

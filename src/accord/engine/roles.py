@@ -78,7 +78,9 @@ class Handle(Generic[M]):
         trunk, mine = self.model.trunk, self.model.using
         name = f"a{next(_count)}"
         if mine is not None and lora is not None:
-            raise BadModel("this model already is an adapter; its copy keeps that shape: drop `lora`")
+            raise BadModel(
+                "this model already is an adapter; its copy keeps that shape: drop `lora`"
+            )
         config = trunk.adapters.configs[mine] if mine else (lora or Lora()).config(trunk.source)
         trunk.adapters.add(name, config, like=mine)
         return self._on(trunk, name)
@@ -135,7 +137,9 @@ class Policy(Handle[Speaker]):
     """A language model that answers.  It samples with the very weights it trains: never stale."""
 
     @classmethod
-    def open(cls, source: str | Path, *, dtype: folders.Dtype = "fp32", slots: int = 64) -> "Policy":
+    def open(
+        cls, source: str | Path, *, dtype: folders.Dtype = "fp32", slots: int = 64
+    ) -> "Policy":
         """A model or PEFT adapter folder, or a hub id."""
         base = base_of(Path(source))
         trunk = Trunk(folders.load(base or source, dtype=dtype), str(base or source))
@@ -166,9 +170,7 @@ class Policy(Handle[Speaker]):
         """
         names = names if names is not None else [str(i) for i in range(len(prompts))]
         asked = requests(prompts, names, n=n, seed=seed, limit=self.context - longest)
-        sampler = Sampler(
-            self.model.trunk, self.model.using, self.speller.ends, slots=self.slots
-        )
+        sampler = Sampler(self.model.trunk, self.model.using, self.speller.ends, slots=self.slots)
         return sampler.run(asked, how, longest=longest, version=self.version, watch=watch)
 
     def logp(self, tokens: Tokens, temperature: float = 1.0) -> Tensor:
@@ -203,11 +205,15 @@ class Critic(Handle[Judge]):
         """A reward-model folder that `export` wrote."""
         folder = Path(source)
         if not (folder / "critic.json").is_file():
-            raise BadModel(f"{folder}: no critic.json in it; this is not a reward model of accord's")
+            raise BadModel(
+                f"{folder}: no critic.json in it; this is not a reward model of accord's"
+            )
         card = json.loads((folder / "critic.json").read_text())
         critic = cls.on(Policy.open(folder, dtype=dtype))
         if critic.speller.fingerprint != card["template"]:
-            raise BadModel(f"{folder}: its tokenizer or template is not the one it was trained with")
+            raise BadModel(
+                f"{folder}: its tokenizer or template is not the one it was trained with"
+            )
         state = load_file(folder / "score_head.safetensors")
         with torch.no_grad():
             for name, tensor in critic.model.head.named_parameters():

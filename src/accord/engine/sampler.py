@@ -129,8 +129,11 @@ class _Batch:
         prompts = [slot.request.prompt_ids for _, slot in pairs]
         self._prefill([p for p in dict.fromkeys(prompts) if p not in self.prefixes])
         for cache in {id(self.prefixes[p].cache): self.prefixes[p].cache for p in prompts}.values():
-            here = [(i, p) for (i, _), p in zip(pairs, prompts, strict=True)]
-            here = [(i, self.prefixes[p].row) for i, p in here if self.prefixes[p].cache is cache]
+            here = [
+                (i, self.prefixes[p].row)
+                for (i, _), p in zip(pairs, prompts, strict=True)
+                if self.prefixes[p].cache is cache
+            ]
             at, rows = torch.tensor(here, device=self.device).T
             self.cache.copy(cache, rows, at)
         for i, slot in pairs:
@@ -210,8 +213,8 @@ def requests(
     for name, prompt in zip(names, prompts, strict=True):
         if not 0 < len(prompt) <= limit:
             raise BadData(
-                f"prompt {name!r} has {len(prompt)} tokens; between 1 and {limit} leave room for the "
-                "answer in this model's context. Drop it, or ask for shorter answers"
+                f"prompt {name!r} has {len(prompt)} tokens; between 1 and {limit} leave room for "
+                "the answer in this model's context. Drop it, or ask for shorter answers"
             )
     pairs = [(f"{x}/{k}", p) for x, p in zip(names, prompts, strict=True) for k in range(n)]
     return [Request(name, prompt, key(seed, name)) for name, prompt in pairs]

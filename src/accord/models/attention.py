@@ -120,7 +120,7 @@ def _interface(
     attention_mask: Tensor | None = None,
     **more: Any,
 ) -> tuple[Tensor, None]:
-    """What transformers calls in place of its own attention: [1, heads, N, D] -> [1, N, heads, D]."""
+    """In place of transformers' own attention: [1, heads, N, D] -> [1, N, heads, D]."""
     layout: Layout | None = more.get("layout")
     odd = [name for name in _UNKNOWN if more.get(name) is not None]
     if layout is None or odd:

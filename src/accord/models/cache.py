@@ -31,7 +31,7 @@ class SlotCache:
         self.seen = max(self.seen, k.shape[1])
 
     def put(self, layer: int, place_B: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Lay one token per slot, [B, key heads, D], at `place_B`; all that has been seen so far."""
+        """Lay one token per slot, [B, key heads, D], at `place_B`; all seen so far comes back."""
         keys, values = self._kv[layer]
         row_B = torch.arange(len(place_B), device=place_B.device)
         keys[row_B, :, place_B], values[row_B, :, place_B] = k, v

@@ -21,7 +21,7 @@ Logits = Callable[[Tensor], Tensor]
 def logp(
     logits: Logits, hidden_NH: Tensor, ids_N: Tensor, vocab: int, temperature: float = 1.0
 ) -> tuple[Tensor, Tensor]:
-    """(logp_N, entropy_N) in nats of the tempered next-token distribution; no gradient in entropy."""
+    """(logp_N, entropy_N), nats, of the tempered next-token distribution; entropy has no grad."""
     size = max(1, CHUNK_BYTES // (4 * vocab))
     again = torch.is_grad_enabled() and len(ids_N) > size
     parts: list[tuple[Tensor, Tensor]] = []

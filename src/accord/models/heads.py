@@ -4,14 +4,14 @@ Column t speaks of token t, given what came before it.  The shift by one lives i
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from accord.data.rows import Choices, Tokens
 from accord.models import fused
-from accord.models.trunk import Trunk, flatten
+from accord.models.trunk import Trunk, at_least_fp32, flatten
 
 
 class Said(NamedTuple):
@@ -40,7 +40,7 @@ class Part(nn.Module):
 
 
 def _before(tokens: Tokens) -> Tensor:
-    """For each scored token, in order: the flat index of the token before it, whose state predicts it.
+    """For each scored token, in order: the flat index of the one before it, which predicts it.
 
     The one place where predictions are shifted onto what they predict.
     """
@@ -75,14 +75,15 @@ class Judge(Part):
 
     def __init__(self, trunk: Trunk, using: str | None = None, *, seed: int = 0):
         super().__init__(trunk, using)
-        self.head = nn.Linear(trunk.width, 1, device=trunk.device)
+        kind: Any = {"device": trunk.device, "dtype": at_least_fp32(trunk.model.dtype)}
+        self.head = nn.Linear(trunk.width, 1, **kind)
         with torch.no_grad():  # N(0, 1/(d+1)): Ziegler et al. 2019; Huang et al. 2024, detail 9
             rng = torch.Generator().manual_seed(seed)
             weight = torch.randn(1, trunk.width, generator=rng) * (trunk.width + 1) ** -0.5
             self.head.weight.copy_(weight)
             self.head.bias.zero_()
-        self.register_buffer("gain", torch.ones((), device=trunk.device))
-        self.register_buffer("bias", torch.zeros((), device=trunk.device))
+        self.register_buffer("gain", torch.ones((), **kind))
+        self.register_buffer("bias", torch.zeros((), **kind))
 
     gain: Tensor
     bias: Tensor
@@ -109,4 +110,4 @@ class Judge(Part):
         return _lay(self.score(few.answers()), few.mask_BK)
 
     def _worth(self, hidden_NH: Tensor) -> Tensor:
-        return self.gain * self.head(hidden_NH.float())[:, 0] + self.bias
+        return self.gain * self.head(hidden_NH.to(self.head.weight.dtype))[:, 0] + self.bias

@@ -17,7 +17,9 @@ Dtype = Literal["fp32", "bf16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
-def load(source: str | Path, *, dtype: Dtype = "fp32", device: str | None = None) -> PreTrainedModel:
+def load(
+    source: str | Path, *, dtype: Dtype = "fp32", device: str | None = None
+) -> PreTrainedModel:
     """A causal language model from a folder or a hub id, frozen, without dropout.
 
     Raises BadModel for a folder that is missing, not a model, not a decoder, or holds NaN.
@@ -99,7 +101,9 @@ def context(model: PreTrainedModel) -> int:
 
 def save(model: PreTrainedModel, folder: Path, *, dtype: torch.dtype | None = None) -> None:
     """A plain Hugging Face folder that `from_pretrained` loads unchanged."""
-    state = {k: v.detach().to(dtype) if dtype else v.detach() for k, v in model.state_dict().items()}
+    state = {
+        k: v.detach().to(dtype) if dtype else v.detach() for k, v in model.state_dict().items()
+    }
     model.save_pretrained(folder, state_dict=state, safe_serialization=True)
     config = json.loads((folder / "config.json").read_text())
     config["dtype"] = str(dtype or model.dtype).removeprefix("torch.")

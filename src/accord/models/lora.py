@@ -1,6 +1,6 @@
 """Low-rank adapters on one shared trunk, through peft.
 
-W' = W + (alpha / r) B A,   B = 0 at birth, so a new adapter changes nothing (Hu et al. 2021, eq. 3).
+W' = W + (alpha / r) B A,  B = 0 at birth, so a new adapter changes nothing: Hu et al. 2021, eq. 3.
 Policy, reference, value and reward can each be an adapter, and the reference costs nothing.
 """
 
@@ -73,7 +73,7 @@ class Adapters:
 
     def use(self, name: str | None) -> None:
         """Make one adapter active, or with None the bare base."""
-        if name == self._active and name is not None or not self.configs:
+        if (name == self._active and name is not None) or not self.configs:
             return
         for layer in self._layers():
             layer.enable_adapters(name is not None)
@@ -108,7 +108,9 @@ class Adapters:
         given = {k.removeprefix(_PREFIX): v for k, v in tensors.items()}
         if weights.keys() != given.keys():
             odd = sorted(weights.keys() ^ given.keys())
-            raise BadModel(f"the adapter does not fit this model: {len(odd)} names, such as {odd[0]}")
+            raise BadModel(
+                f"the adapter does not fit this model: {len(odd)} names, such as {odd[0]}"
+            )
         for key, weight in weights.items():
             weight.data.copy_(given[key])
 

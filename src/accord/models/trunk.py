@@ -38,6 +38,11 @@ def flatten_ids(rows: Sequence[Sequence[int]], layout: Layout, device: torch.dev
     return Flat(ids_N, place_N, layout)
 
 
+def at_least_fp32(dtype: torch.dtype) -> torch.dtype:
+    """What losses and log-probabilities are computed in."""
+    return torch.promote_types(dtype, torch.float32)
+
+
 class Trunk(nn.Module):
     """A causal language model without its head's opinion: flat tokens in, hidden states out.
 
@@ -62,7 +67,7 @@ class Trunk(nn.Module):
 
     @property
     def width(self) -> int:
-        return self.head.weight.shape[1]  # type: ignore[no-any-return, union-attr, return-value]
+        return self.model.get_input_embeddings().embedding_dim  # type: ignore[no-any-return]
 
     @property
     def head(self) -> nn.Module:
@@ -92,7 +97,7 @@ class Trunk(nn.Module):
     def copy(self) -> "Trunk":
         """A copy to be trained whole: fp32 master weights, the old precision for the products."""
         twin = copy.deepcopy(self)
-        if twin.model.dtype != torch.float32:
+        if twin.model.dtype.itemsize < 4:
             twin.compute = twin.model.dtype
             twin.model.float()
         return twin
@@ -112,10 +117,10 @@ class Trunk(nn.Module):
         return body
 
     def logits(self, hidden_NH: Tensor) -> Tensor:
-        """logits_NV in fp32, with the scalings some families put behind the head."""
+        """logits_NV in fp32 (or better), with the scalings some families put behind the head."""
         with self.autocast():
             logits_NV: Tensor = self.head(hidden_NH)
-        logits_NV = logits_NV.float()
+        logits_NV = logits_NV.to(at_least_fp32(logits_NV.dtype))
         config = self.model.config
         if (scale := getattr(config, "logit_scale", None)) is not None:  # Cohere
             logits_NV = logits_NV * scale

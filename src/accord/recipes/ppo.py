@@ -30,8 +30,8 @@ from accord.maths.losses import Loss
 from accord.maths.weights import weigh
 from accord.models.heads import Judge, Speaker
 from accord.models.lora import Lora
-from accord.records import Rollout
 from accord.recipes.common import Asked, KLPrice, excerpt, means
+from accord.records import Rollout
 from accord.rewards.base import Reward, valid
 from accord.store.run import Run
 
@@ -41,6 +41,7 @@ class Absolute:
     """An answer that did not end itself scores `value`, whatever it said (Ziegler et al. 2019)."""
 
     value: float = -1.0
+    """what it scores"""
 
     def __call__(self, score: float) -> float:
         """The new score of an answer without an end."""
@@ -52,6 +53,7 @@ class Relative:
     """An answer that did not end itself has `value` added to its score (Sun et al. 2023)."""
 
     value: float = -1.0
+    """what is added to its score"""
 
     def __call__(self, score: float) -> float:
         """The new score of an answer without an end."""
@@ -92,10 +94,13 @@ class PPO(Settings):
     critic: Literal["reward", "zero"] = "reward"
     """start the value function from the reward model, or from the policy with a head at zero"""
     lr: float = 1e-5
+    """learning rate of the policy"""
     lr_critic: float = 2e-5
     """learning rate of the value function"""
     schedule: Constant | Linear | Cosine = Linear()
+    """how the learning rates change from step to step"""
     optimizer: Optimizer = Optimizer(betas=(0.9, 0.999), eps=1e-5)
+    """how gradients become steps"""
     lora: Lora | None = None
     """train adapters on a shared trunk instead of whole models"""
 
@@ -240,4 +245,3 @@ def improve(model: Speaker, rows: Experience, *, eps: float, temperature: float)
 def foresee(model: Judge, rows: Experience, *, eps: float | None) -> Loss:
     """The clipped value loss."""
     return losses.value(model(rows.tokens), rows.value_BT, rows.return_BT, eps=eps)
-

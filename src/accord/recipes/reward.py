@@ -1,4 +1,4 @@
-"""Learning a reward from comparisons (Christiano et al. 2017; Stiennon et al. 2020; Ouyang et al. 2022).
+"""A reward learned from comparisons (Christiano et al. 2017; Stiennon 2020; Ouyang 2022).
 
 for each batch of comparisons (x, y₁ … y_K, an order on them):
     minimise  -log σ(r(x, y⁺) - r(x, y⁻))        or another loss of the same rows
@@ -21,8 +21,8 @@ from accord.engine.learner import Optimizer
 from accord.engine.roles import Critic
 from accord.errors import BadData
 from accord.maths.control import Constant, Cosine, Linear
-from accord.maths.preference import BestOfK, BradleyTerry, Compared, Davidson
 from accord.maths.losses import Loss
+from accord.maths.preference import BestOfK, BradleyTerry, Compared, Davidson
 from accord.maths.weights import even
 from accord.models.heads import Judge
 from accord.models.lora import Lora
@@ -34,6 +34,7 @@ class RewardModel(Settings):
     """A scalar head on a language model, learned from comparisons."""
 
     loss: BradleyTerry | BestOfK | Davidson = BradleyTerry()
+    """what is minimised over the scores of answers to one prompt"""
     epochs: float = 1.0
     """passes over the comparisons; more than one soon overfits"""
     batch: int = 32
@@ -48,8 +49,11 @@ class RewardModel(Settings):
     measure_every: int = 50
     """steps between two looks at the held-out comparisons"""
     lr: float = 1e-5
+    """learning rate at its highest"""
     schedule: Constant | Linear | Cosine = Cosine(floor=0.1)
+    """how the learning rate changes from step to step"""
     optimizer: Optimizer = Optimizer()
+    """how gradients become steps"""
     lora: Lora | None = None
     """train an adapter instead of the whole model"""
 
@@ -168,5 +172,7 @@ def normalise(critic: Critic, answers: Sequence[Rollout], how: str) -> None:
     score_N = critic.score(pad([a.prompt_ids for a in answers], [a.response_ids for a in answers]))
     spread = float(score_N.std(correction=0)) if how == "mean-and-std" else 1.0
     if spread == 0:
-        raise BadData("the reward model scores all reference answers alike; it cannot be normalised")
+        raise BadData(
+            "the reward model scores all reference answers alike; it cannot be normalised"
+        )
     critic.normalise(1 / spread, -float(score_N.mean()) / spread)

@@ -40,8 +40,11 @@ class SFT(Settings):
     measure_every: int = 50
     """steps between two looks at the held-out demonstrations"""
     lr: float = 2e-5
+    """learning rate at its highest"""
     schedule: Constant | Linear | Cosine = Cosine()
+    """how the learning rate changes from step to step"""
     optimizer: Optimizer = Optimizer()
+    """how gradients become steps"""
     lora: Lora | None = None
     """train an adapter instead of the whole model"""
 

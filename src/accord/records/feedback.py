@@ -36,7 +36,9 @@ class Comparison:
 
     def __post_init__(self) -> None:
         if len(self.responses) < 2:
-            raise ValueError(f"comparison {self.id!r} has {len(self.responses)} answers; it needs 2")
+            raise ValueError(
+                f"comparison {self.id!r} has {len(self.responses)} answers; it needs 2"
+            )
         if len(self.ranks) != len(self.responses):
             raise ValueError(
                 f"comparison {self.id!r} ranks {len(self.ranks)} of {len(self.responses)} answers"

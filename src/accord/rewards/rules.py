@@ -26,5 +26,5 @@ class Rule:
         asked = self.speller.decode(rollout.prompt_ids)
         try:
             return float(self.judge(asked, self.speller.text(rollout), rollout.finish == "stop"))
-        except Exception as error:  # a user's rule may fail in any way; the run must know how often
+        except Exception as error:  # noqa: BLE001  a user's rule may fail in any way
             return Invalid(f"{type(error).__name__}: {error}")
