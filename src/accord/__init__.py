@@ -11,7 +11,12 @@ Everything here is loaded when it is first touched; `import accord` itself costs
 """
 
 import importlib
+import os
 from typing import Any
+
+__version__ = "0.1.0"
+
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # nothing here tells anyone anything
 
 _HOME = {
     "Policy": "accord.engine.roles",

@@ -12,6 +12,7 @@ from accord.maths.control import FixedKL, Linear
 from accord.maths.weights import weigh
 from accord.recipes import ppo
 from accord.recipes.common import Asked
+from accord.rewards.ending import Absolute, Relative, ended
 from accord.store.run import Run
 from toys import LONGEST, distribution, sentences, toy_critic, toy_policy
 
@@ -104,15 +105,13 @@ def test_the_price_of_kl_is_paid_once():
 
 
 @pytest.mark.parametrize(
-    ("rule", "want"), [(None, 3.0), (ppo.Absolute(-1.0), -1.0), (ppo.Relative(-1.0), 2.0)]
+    ("rule", "want"), [(None, 3.0), (Absolute(-1.0), -1.0), (Relative(-1.0), 2.0)]
 )
 def test_missing_eos(rule, want):
-    cfg = FAST.model_copy(update={"missing_eos": rule})
     policy = toy_policy()
     cut = next(r for r in policy.sample([(0,)] * 64, longest=1, seed=0) if r.finish == "length")
-    ended = next(r for r in policy.sample([(0,)] * 64, longest=3, seed=0) if r.finish == "stop")
-    assert ppo.penalised(cfg, cut, 3.0) == want
-    assert ppo.penalised(cfg, ended, 3.0) == 3.0
+    done = next(r for r in policy.sample([(0,)] * 64, longest=3, seed=0) if r.finish == "stop")
+    assert ended(rule, [cut, done], [3.0, 3.0]) == [want, 3.0]
 
 
 def test_stop_kl_ends_a_steps_passes_early():
@@ -162,6 +161,10 @@ def test_gradients_do_not_depend_on_the_cut(part):
         torch.set_default_dtype(torch.float32)
 
 
+def note(into: torch.Tensor, weight: torch.Tensor) -> None:
+    into.copy_(weight.grad)
+
+
 def gradient(handle, rows, weight, objective, micro) -> torch.Tensor:
     """What one update would step along, before the optimizer sees it."""
     how = Optimizer(micro_tokens=micro, max_norm=1e9)
@@ -170,7 +173,7 @@ def gradient(handle, rows, weight, objective, micro) -> torch.Tensor:
     grads = {}
     for name, w in copy.learner.weights.items():
         grads[name] = torch.zeros_like(w)
-        w.register_post_accumulate_grad_hook(lambda p, n=name: grads[n].copy_(p.grad))
+        w.register_post_accumulate_grad_hook(partial(note, grads[name]))
     copy.update(rows, weight, objective)
     return torch.cat([g.flatten() for g in grads.values()])
 

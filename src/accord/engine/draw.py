@@ -64,7 +64,8 @@ def draw(logits_BV: Tensor, u_B: Tensor, how: Sampling) -> tuple[Tensor, Tensor]
     vocabulary keeps its exact share.  Overwrites `logits_BV` where it can.
     """
     if how.temperature == 0:
-        return logits_BV.argmax(-1), torch.zeros_like(u_B, dtype=torch.float32)
+        best_B, ids_B = logits_BV.float().max(-1)
+        return ids_B, best_B - best_B  # 0, but NaN where the logits are not finite
     logits_BV = logits_BV.float()
     if how.temperature != 1:
         logits_BV = logits_BV / how.temperature

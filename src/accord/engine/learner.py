@@ -89,9 +89,9 @@ class Learner(Generic[M]):
             few, w = rows.take(index), weight[index]
             loss = objective(self.model, few)
             self._guard(loss, w, few, names)
-            (loss.each * w).sum().backward()
+            _add(loss.each, w).backward()
             watch = {"loss": loss.each, **loss.watch}
-            seen.update({name: float((x.detach() * w).sum()) for name, x in watch.items()})
+            seen.update({name: float(_add(x.detach(), w)) for name, x in watch.items()})
         norm = nn.utils.clip_grad_norm_(self.weights.values(), self.how.max_norm)
         if not torch.isfinite(norm):
             self._stop("the gradient", rows, names)
@@ -109,7 +109,8 @@ class Learner(Generic[M]):
             self._stop("the loss", few.take(rows.nonzero()[:, 0]), names)
 
     def _stop(self, what: str, rows: Rows, names: Sequence[str] | None) -> None:
-        """Leave the rows behind for whoever has to find out, and stop."""
+        """Leave the rows behind for whoever has to find out, and stop; no gradient stays."""
+        self.optimizer.zero_grad(set_to_none=True)
         index = next((x.tolist() for name, x in rows.flat() if name.endswith("row_B")), [])
         who = [names[i] if names else f"row {i}" for i in index]
         where = "nowhere: this run is in memory only"
@@ -149,18 +150,27 @@ class Learner(Generic[M]):
         """Take up exactly where `save` stopped; raises BadModel where the files do not fit."""
         given = load_file(folder / "weights.safetensors")
         buffers = {k.removeprefix("buffer|"): given.pop(k) for k in list(given) if "buffer|" in k}
-        _fit(self.weights, given, folder)
+        weights = self.weights
+        _fit(weights, given, folder)
         with torch.no_grad():
-            for name, w in self.weights.items():
+            for name, w in weights.items():
                 w.copy_(given[name])
             for name, buffer in _own_buffers(self.model):
                 buffer.copy_(buffers[name])
         self.optimizer.state.clear()
         for name, value in load_file(folder / "moments.safetensors").items():
-            w = self.weights[name.rpartition("|")[0]]
-            on = value if value.dim() == 0 else value.to(w.device)
-            self.optimizer.state[w][name.rpartition("|")[2]] = on
+            w = weights[name.rpartition("|")[0]]
+            # the count of steps lies with the weight if fused, else in main memory
+            here = value.dim() > 0 or self.optimizer.defaults.get("fused")
+            self.optimizer.state[w][name.rpartition("|")[2]] = value.to(w.device) if here else value
         self.version = json.loads((folder / "learner.json").read_text())["version"]
+
+
+def _add(x: Tensor, w: Tensor) -> Tensor:
+    """Σ w x; what does not count does not enter, not even as 0 · NaN."""
+    if x.shape != w.shape:
+        raise ValueError(f"weights of shape {tuple(w.shape)} for numbers of {tuple(x.shape)}")
+    return (torch.where(w != 0, x, 0) * w).sum()
 
 
 def micro_batches(cost_B: Tensor, budget: int) -> Iterator[Tensor]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from accord.data.rows import Rows, Tokens
@@ -24,7 +24,7 @@ from accord.models.heads import Judge, Part, Speaker
 from accord.models.lora import Lora, base_of
 from accord.models.trunk import Trunk
 from accord.records import Ids, Rollout
-from accord.text.tokenizer import Speller
+from accord.text.tokenizer import Kind, Speller
 
 M = TypeVar("M", bound=Part)
 _count = itertools.count(1)
@@ -39,6 +39,8 @@ class Handle(Generic[M]):
         self.model, self.speller, self.learner = model, speller, learner
         self.kept = False
         """whether a run keeps it; what changes and is not kept could not be resumed"""
+        self.source: Path | None = None
+        """the folder it was opened from, where there was one"""
 
     @property
     def version(self) -> int:
@@ -53,7 +55,7 @@ class Handle(Generic[M]):
     @property
     def fingerprint(self) -> str:
         """sha256 of the weights this role sees: which model it is, wherever it lies."""
-        return folders.fingerprint(self.model)
+        return folders.fingerprint(self.model.seen())
 
     def trainable(
         self,
@@ -72,7 +74,11 @@ class Handle(Generic[M]):
         model = self._adapter(lora) if lora or self.model.using else self._whole()
         if recompute:
             model.trunk.checkpoint()
-        return type(self)(model, self.speller, Learner(model, optimizer, lr))
+        return self._with(model, Learner(model, optimizer, lr))
+
+    def _with(self, model: M, learner: Learner[M] | None = None) -> Self:
+        """The same handle on another model."""
+        return type(self)(model, self.speller, learner)
 
     def _adapter(self, lora: Lora | None) -> M:
         trunk, mine = self.model.trunk, self.model.using
@@ -138,15 +144,22 @@ class Policy(Handle[Speaker]):
 
     @classmethod
     def open(
-        cls, source: str | Path, *, dtype: folders.Dtype = "fp32", slots: int = 64
+        cls,
+        source: str | Path,
+        *,
+        dtype: folders.Dtype = "fp32",
+        slots: int = 64,
+        template: Kind = "auto",
     ) -> "Policy":
         """A model or PEFT adapter folder, or a hub id."""
         base = base_of(Path(source))
         trunk = Trunk(folders.load(base or source, dtype=dtype), str(base or source))
         if base is not None:
             trunk.adapters.load("start", Path(source))
-        policy = cls(Speaker(trunk, "start" if base else None), Speller.load(source))
+        speaker = Speaker(trunk, "start" if base else None)
+        policy = cls(speaker, Speller.load(source, template=template))
         policy.slots = slots
+        policy.source = Path(source) if Path(source).is_dir() else None
         return policy
 
     slots: int = 64
@@ -184,8 +197,14 @@ class Policy(Handle[Speaker]):
         if self.model.using is not None:
             self.model.trunk.adapters.save(self.model.using, folder)
         else:
-            folders.save(self.model.trunk.model, folder)
+            trunk = self.model.trunk
+            folders.save(trunk.model, folder, weights=trunk.adapters.bare())
         self.speller.save(folder)
+
+    def _with(self, model: Speaker, learner: Learner[Speaker] | None = None) -> Self:
+        twin = super()._with(model, learner)
+        twin.slots = self.slots
+        return twin
 
     def _on(self, trunk: Trunk, using: str | None) -> Speaker:
         return Speaker(trunk, using)
@@ -214,11 +233,12 @@ class Critic(Handle[Judge]):
             raise BadModel(
                 f"{folder}: its tokenizer or template is not the one it was trained with"
             )
-        state = load_file(folder / "score_head.safetensors")
+        state = folders.tensors(folder / "score_head.safetensors")
         with torch.no_grad():
             for name, tensor in critic.model.head.named_parameters():
                 tensor.copy_(state[name])
         critic.normalise(card["gain"], card["bias"])
+        critic.source = folder
         return critic
 
     def zeroed(self) -> "Critic":

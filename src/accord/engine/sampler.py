@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from accord.engine.draw import Sampling, draw, key, uniform
-from accord.errors import BadData, NotFinite
+from accord.errors import BadData, BadSettings, NotFinite
 from accord.models.attention import Packed, Step
 from accord.models.cache import SlotCache
 from accord.models.trunk import Flat, Trunk, flatten_ids
@@ -70,6 +70,8 @@ class Sampler:
 
         Raises NotFinite where the model's logits are, naming the sample.
         """
+        if longest < 1:
+            raise BadSettings(f"longest is {longest}; an answer has at least one token")
         if not requests:
             return []
         with self.trunk.autocast():  # outermost, so that cast weights are kept from step to step

@@ -3,8 +3,9 @@
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
+from typing import Literal
 
 from accord.errors import BadData
 from accord.evaluate.trend import History, Parting, parting, pearson, recent, spearman
@@ -15,6 +16,11 @@ KL_LIMIT = 60.0
 """nats per answer beyond which a policy without a target is said to have strayed"""
 KL_TIMES = 4.0
 """times its target"""
+FEWEST_PAIRS = 10
+"""pairs below which no verdict is given"""
+DOUBTFUL = 0.1
+"""share of invalid pairs beyond which no verdict is given"""
+_WORD = re.compile(r"[\w'’]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +89,17 @@ class Outcome:
         return self.kl is not None and not self.kl <= self.kl_limit
 
     @property
+    def doubt(self) -> Literal["", "few", "invalid"]:
+        """Why the comparison of the ends supports no verdict, whatever its intervals say."""
+        if self.wins.invalid > DOUBTFUL * (self.wins.count + self.wins.invalid):
+            return "invalid"
+        return "few" if self.wins.count < FEWEST_PAIRS else ""
+
+    @property
     def overoptimised(self) -> bool:
         """The learned reward rose while the true rule fell, late in training or from end to end."""
         ends = self.learned_change is not None and self.learned_change.low > 0 > self.change.high
-        return ends or (self.parting is not None and self.parting.found)
+        return (ends and not self.doubt) or (self.parting is not None and self.parting.found)
 
 
 def compare(
@@ -102,6 +115,8 @@ def compare(
 
     `history` is what the run logged (`objective/kl`, `objective/scores`, `eval/true`); `kl`, in
     nats per answer, is the mean over its last tenth unless given.  BadData where prompts differ.
+    Variety is measured on as many words of the one as of the other, pair by pair: longer texts
+    repeat more.
     """
     for b, a in zip(before, after, strict=False):
         if b.prompt != a.prompt:
@@ -114,10 +129,11 @@ def compare(
     both = [(b, a) for b, a in learned if b is not None and a is not None]
     known = [(b, a) for b, a in both if number(b) is not None and number(a) is not None]
     points, split = _points(before, after)
+    varied = _varied(before, after)
     trues, judged = [p[0] for p in points], [p[1] for p in points]
     return Outcome(
-        before=summary(before),
-        after=summary(after),
+        before=replace(summary(before), **varied[0]),
+        after=replace(summary(after), **varied[1]),
         wins=winrate(old, new, seed=seed),
         change=difference(old, new, seed=seed),
         learned_change=difference(*zip(*known, strict=True), seed=seed) if known else None,
@@ -154,9 +170,23 @@ def distinct(texts: Sequence[str], n: int) -> float | None:
     """
     grams = []
     for text in texts:
-        words = re.findall(r"[\w'’]+", text.lower())
+        words = _WORD.findall(text.lower())
         grams += list(zip(*(words[shift:] for shift in range(n)), strict=False))
     return len(set(grams)) / len(grams) if grams else None
+
+
+def _varied(
+    before: Sequence[Answer], after: Sequence[Answer]
+) -> tuple[dict[str, float | None], dict[str, float | None]]:
+    """distinct-1 and -2 of both sides, of equally many words in every pair."""
+    sides: tuple[list[str], list[str]] = [], []
+    for pair in zip(before, after, strict=False):
+        words = [_WORD.findall(answer.text) for answer in pair]
+        shared = min(map(len, words))
+        for side, said in zip(sides, words, strict=True):
+            side.append(" ".join(said[:shared]))
+    one, other = ({f"distinct_{n}": distinct(side, n) for n in (1, 2)} for side in sides)
+    return one, other
 
 
 def _points(

@@ -18,6 +18,7 @@ _TONES = {  # drawn in colours that nothing else has, replaced by the page's own
     "line": "#a30303",
     "after": "#a40404",
     "before": "#a50505",
+    "paper": "#a60606",
 }
 _STYLE = {
     "svg.fonttype": "none",
@@ -89,7 +90,7 @@ def curve(history: History, what: Curve, level: tuple[float, str] | None = None)
         axes.plot(x, bold, color=_TONES["after"], linewidth=1.9, solid_capstyle="round")
         axes.plot(x[-1:], bold[-1:], "o", color=_TONES["after"], markersize=3.5, clip_on=False)
         if level is not None:
-            _level(axes, level[0], f"{level[1]} {say(level[0])}", bold)
+            _level(axes, level[0], f"{level[1]} {say(level[0])}", y)
         _ticks(axes, x, what.form)
         svg = _svg(figure, f"curve-{what.key}")
     alt = (
@@ -130,7 +131,7 @@ def scatter(points: Sequence[tuple[float, float]], split: int, seed: int = 0) ->
                 markerfacecolor=fill,
                 markeredgecolor=_TONES[name],
                 markeredgewidth=0.8,
-                alpha=0.6,
+                alpha=0.75,
             )
         axes.grid(axis="both")
         axes.set_xlabel("true score, by the rule")
@@ -142,17 +143,29 @@ def scatter(points: Sequence[tuple[float, float]], split: int, seed: int = 0) ->
 
 def _level(axes: Any, value: float, name: str, y: Sequence[float]) -> None:
     axes.axhline(value, color=_TONES["before"], linewidth=1, dashes=(4, 3), zorder=1.5)
-    near = sum(abs(b - value) for b in y[: max(1, len(y) // 3)])
-    far = sum(abs(b - value) for b in y[-max(1, len(y) // 3) :])
-    right = far >= near  # the name goes where the curve is not
+    away = 0.06 * (max(*y, value) - min(*y, value))  # from the line to the middle of its name
+    third = max(1, round(0.35 * len(y)))
+    middle = y[third : len(y) - third] or y
+    places = [  # the name goes where the curve is not; far enough is enough
+        (min(2.5 * away, *(abs(b - value - side * away) for b in part)), at, ha, side)
+        for side in (1, -1)
+        for at, ha, part in (
+            (1.0, "right", y[-third:]),
+            (0.0, "left", y[:third]),
+            (0.5, "center", middle),
+        )
+    ]
+    _, at, ha, side = max(places, key=lambda place: place[0])
     axes.annotate(
         name,
-        (1.0 if right else 0.0, value),
+        (at, value),
         xycoords=("axes fraction", "data"),
-        xytext=(0, 3),
+        xytext=(0, 3 * side),
         textcoords="offset points",
-        ha="right" if right else "left",
+        ha=ha,
+        va="bottom" if side > 0 else "top",
         color=_TONES["before"],
+        bbox={"facecolor": _TONES["paper"], "edgecolor": "none", "pad": 0.6, "alpha": 0.8},
     )
 
 

@@ -28,15 +28,15 @@ CURVES = (
     Curve(
         "eval/true",
         "True rule",
-        "What people really want, never seen in training. It should rise with the learned reward; "
-        "where it falls while that one rises, the reward model is being fooled.",
+        "What is really wanted; training does not use it. It should rise with the learned reward: "
+        "where it falls while that one rises, the model pleases the reward model alone.",
         wide=True,
     ),
     Curve(
         "objective/kl",
         "Distance from the start (KL)",
-        "Nats per answer. Some is needed to change at all; a steep climb means the model forgets "
-        "how it used to write.",
+        "Nats per answer. Some is needed to change at all; much means texts unlike those the "
+        "model wrote before.",
     ),
     Curve("completions/mean_length", "Length", "Tokens per answer, the mean of each step."),
     Curve(
@@ -48,7 +48,7 @@ CURVES = (
     Curve(
         "objective/entropy",
         "Entropy",
-        "How open each next word is, in nats. Near 0 the model always says the same.",
+        "How open each next token is, in nats. Near 0 the model hardly has a choice left.",
     ),
     Curve(
         "policy/clipfrac",
@@ -56,7 +56,7 @@ CURVES = (
         "Share of tokens whose change PPO held back. A few percent are normal.",
         form="share",
     ),
-    Curve("val/error", "Error of the critic", "How far its forecasts of the reward are off."),
+    Curve("val/error", "Error of the critic", "How far its forecasts are off, squared."),
 )
 
 
@@ -147,22 +147,26 @@ class Report:
 
 
 _REWARD_ROWS = {
-    "accuracy": ("Agrees with held-out judgements", percent, "Half would be guessing."),
+    "accuracy": (
+        "Agrees with held-out judgements",
+        percent,
+        "Half would be guessing; judges who err keep it below 100%.",
+    ),
     "calibration_error": (
         "Error of its confidence",
         percent,
-        "Says 80% and is right 80% of the time: no error.",
+        "0% where it is right 80% of the times that it is 80% sure.",
     ),
-    "margin": ("Mean distance of preferred to other", digits, "In its own unit, logits."),
+    "margin": ("Mean lead of the preferred answer", digits, "Its score above the other's."),
     "length_correlation": (
         "Correlation of score with length",
         digits,
-        "Far from 0 it may be paying for length, not for content.",
+        "Far from 0, it may be paying for length and not for content.",
     ),
     "longer_preferred": (
         "Judges preferred the longer answer",
         percent,
-        "The same question, asked of the judgements.",
+        "Far from half, length and preference went together.",
     ),
 }
 
@@ -198,11 +202,11 @@ def render(report: Report) -> str:
 
 
 def pick(before: Sequence[Answer], after: Sequence[Answer], n: int = 6) -> tuple[Story, ...]:
-    """Stories to show without flattering anyone: the first ones as they come, then, of the rest,
+    """Stories to show without flattering anyone: the first ones as they come, then, of the others,
     the largest gain and the largest loss by the true rule, each said to be that.
     """
     pairs = list(zip(before, after, strict=True))
-    shown = [Story(b, a, "as it came") for b, a in pairs[: max(1, n - 2)]]
+    shown = [Story(b, a, "as it came") for b, a in pairs[: n - 2 if n > 2 else n]]
     rest = [
         (change, place)
         for place, (b, a) in enumerate(pairs)
@@ -212,9 +216,9 @@ def pick(before: Sequence[Answer], after: Sequence[Answer], n: int = 6) -> tuple
         best = max(rest, key=lambda one: (one[0], -one[1]))
         worst = min(rest)
         if best[0] > 0:
-            shown.append(Story(*pairs[best[1]], "largest gain"))
+            shown.append(Story(*pairs[best[1]], "largest gain of the others"))
         if worst[0] < 0:
-            shown.append(Story(*pairs[worst[1]], "largest loss"))
+            shown.append(Story(*pairs[worst[1]], "largest loss of the others"))
     return tuple(shown)
 
 
@@ -274,12 +278,13 @@ def _bar(outcome: Outcome) -> dict[str, Any]:
         name: 100 * n / wins.count
         for name, n in (("wins", wins.wins), ("ties", wins.ties), ("losses", wins.losses))
     }
+    missing = f"; {count(wins.invalid, 'pair')} not judged" if wins.invalid else ""
     return {
         "shares": shares,
         "alt": (
             f"{count(wins.wins, 'win')}, {count(wins.ties, 'tie')}, "
             f"{count(wins.losses, 'loss', 'losses')}; win rate {percent(wins.rate)}, "
-            f"95 percent interval {percent(wins.low)} to {percent(wins.high)}"
+            f"95 percent interval {percent(wins.low)} to {percent(wins.high)}{missing}"
         ),
     }
 

@@ -4,15 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from accord.evaluate.outcome import Outcome, Summary
+from accord.evaluate.outcome import FEWEST_PAIRS, Outcome, Summary
 from accord.evaluate.winrate import Estimate, WinRate
 from accord.evaluate.words import count, digits, duration, percent, signed
 
 Tone = Literal["better", "unclear", "mixed", "worse", "over-optimised", "strayed"]
 LESS_VARIED = 0.75
 """share of its variety below which a policy is said to repeat itself"""
-DOUBTFUL = 0.1
-"""share of invalid pairs from which the result is said to be doubtful"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +54,8 @@ def tell(outcome: Outcome, subject: Subject = ANSWERS) -> Told:
 
 def _base(outcome: Outcome) -> Literal["better", "unclear", "mixed", "worse"]:
     wins, change = outcome.wins, outcome.change
+    if outcome.doubt:
+        return "unclear"
     up = (wins.low > 0.5, change.low > 0)
     down = (wins.high < 0.5, change.high < 0)
     if any(up) and any(down):
@@ -75,18 +75,34 @@ def _wins(outcome: Outcome) -> str:
     )
 
 
+def _evidence(outcome: Outcome, base: str) -> str:
+    """The win rate, and the mean score too where the win rate alone does not carry the verdict."""
+    wins, change = _wins(outcome), f"its mean true score changed by {_estimate(outcome.change)}"
+    if base == "mixed":
+        return f"{wins}, while {change}"
+    if base == "worse" and outcome.wins.high >= 0.5:
+        return f"{change}, though {wins}"
+    return wins
+
+
 def _plainly(outcome: Outcome, base: str) -> str:
-    wins = _wins(outcome)
+    evidence = _evidence(outcome, base)
     if base == "better":
-        return f"Training worked: {wins}."
+        return f"The model got better: {evidence}."
     if base == "worse":
-        return f"Training made the model worse: {wins}."
-    if base == "unclear":
-        return f"No clear change: {wins}, and that interval does not exclude chance."
-    return (
-        f"A mixed result: {wins}, while its mean true score changed by "
-        f"{_estimate(outcome.change)}. The two do not clearly point the same way."
+        return f"The model got worse: {evidence}."
+    if base == "mixed":
+        return f"A mixed result: {evidence}. The two do not clearly point the same way."
+    if not outcome.doubt:
+        return f"No clear change: {evidence}, and that interval includes 50%."
+    pairs, invalid = outcome.wins.count, outcome.wins.invalid
+    why = (
+        f"a verdict takes at least {FEWEST_PAIRS} pairs"
+        if outcome.doubt == "few"
+        else f"{invalid:,} of {count(pairs + invalid, 'pair')} could not be judged, too many to "
+        "rely on the others"
     )
+    return f"No clear change can be claimed: {evidence}, and {why}."
 
 
 def _overoptimised(outcome: Outcome, base: str) -> str:
@@ -97,9 +113,11 @@ def _overoptimised(outcome: Outcome, base: str) -> str:
         "unclear": "It is not clearly better than at the start",
     }[base]
     stray = f" It also strayed far, {digits(outcome.kl)} nats." if outcome.strayed else ""
+    late = outcome.parting is not None and outcome.parting.found
+    when = "in the later half of training" if late else "from start to end"
     return (
-        "Over-optimised: the model went on pleasing the reward model while what people really "
-        f"want got worse. {still}: {_wins(outcome)}.{stray}"
+        f"Over-optimised: {when} the reward model's score rose while the true score fell. "
+        f"{still}: {_evidence(outcome, base)}.{stray}"
     )
 
 
@@ -111,8 +129,9 @@ def _strayed(outcome: Outcome, base: str) -> str:
         "unclear": "It is not clearly better either",
     }[base]
     return (
-        f"The model strayed too far from where it started: {digits(outcome.kl)} nats per answer, "
-        f"where {digits(outcome.kl_limit)} is the limit. {still}: {_wins(outcome)}."
+        f"The model strayed far from where it started: {digits(outcome.kl)} nats per answer, and "
+        f"{digits(outcome.kl_limit)} is what this report calls far. {still}: "
+        f"{_evidence(outcome, base)}."
     )
 
 
@@ -127,8 +146,8 @@ def _compared(outcome: Outcome, subject: Subject) -> Iterator[str]:
     if wins.ties:
         yield f"With ties as half a win that makes {percent(wins.rate)}."
     yield (
-        f"Other {subject.prompts} would give a slightly different number; of a hundred such trials "
-        "about 95 give an interval that holds the true one."
+        f"Other {subject.prompts} would give another number, hence the interval: of a hundred such "
+        "comparisons, about 95 give one that holds the rate over all of them."
     )
 
 
@@ -137,7 +156,7 @@ def _measured(outcome: Outcome, subject: Subject) -> Iterator[str]:
     verb = "rose" if change.low > 0 else "fell" if change.high < 0 else "did not clearly change"
     yield (
         f"The mean score by {subject.rule} {verb}: {digits(before.true)} before, "
-        f"{digits(after.true)} after ({_estimate(change)})."
+        f"{digits(after.true)} after, a change of {_estimate(change)}."
     )
     if before.ended is not None and after.ended is not None:
         yield (
@@ -154,7 +173,7 @@ def _agreed(outcome: Outcome, subject: Subject) -> Iterator[str]:
         return
     verb = "rose" if change.low > 0 else "fell" if change.high < 0 else "did not clearly change"
     yield (
-        "Training never saw that rule. It followed the reward model, whose score "
+        "Training did not use that score. It followed the reward model, whose score "
         f"{verb} from {digits(outcome.before.learned)} to {digits(outcome.after.learned)}."
     )
     if outcome.pearson is not None:
@@ -165,7 +184,8 @@ def _agreed(outcome: Outcome, subject: Subject) -> Iterator[str]:
     if change.low > 0 and outcome.change.low <= 0 and not outcome.overoptimised:
         yield (
             "The learned score rose without a clear gain in the true one: what the model learned "
-            "to please is not quite what was meant."
+            f"to please may not be quite what was meant, or these {subject.prompts} are too few to "
+            "show the gain."
         )
 
 
@@ -179,9 +199,9 @@ def _moved(outcome: Outcome, subject: Subject) -> Iterator[str]:
     )
     if outcome.strayed:
         yield (
-            f"That is beyond {digits(outcome.kl_limit)}, so it hardly is the same model any more, "
-            "and the reward model is asked about texts unlike those it learned from. Raise the "
-            "price of KL or train for fewer steps."
+            f"That is beyond {digits(outcome.kl_limit)}: it now writes texts unlike those it wrote "
+            "before, of which the reward model learned. Raise the price of KL or train for fewer "
+            "steps."
         )
     elif outcome.kl_target is not None:
         yield f"The target was {digits(outcome.kl_target)}."
@@ -192,21 +212,22 @@ def _warned(outcome: Outcome, subject: Subject) -> Iterator[str]:
     if parting is not None and parting.found:
         yield (
             f"From step {parting.since} on the learned reward rose by {digits(parting.learned)} "
-            f"while the true rule fell by {digits(-parting.true)}: stop earlier, raise the price "
+            f"while the true score fell by {digits(-parting.true)}: stop earlier, raise the price "
             "of KL, or have people judge answers of the trained model."
         )
     elif outcome.overoptimised:
         yield (
-            "The learned reward ended higher and the true rule lower than at the start: have "
+            "The learned reward ended higher and the true score lower than at the start: have "
             "people judge answers of the trained model, and learn the reward again."
         )
     if _repeats(outcome.before, outcome.after):
         yield (
-            f"Its {subject.many} have become more alike: {percent(outcome.before.distinct_2)} of "
-            f"their word pairs were different before, {percent(outcome.after.distinct_2)} are now."
+            f"Its {subject.many} have become more alike: of equally many words, "
+            f"{percent(outcome.before.distinct_2)} of the word pairs were different before, "
+            f"{percent(outcome.after.distinct_2)} are now."
         )
     if wins.invalid:
-        doubt = wins.invalid > DOUBTFUL * (wins.count + wins.invalid)
+        doubt = outcome.doubt == "invalid"
         yield (
             f"{count(wins.invalid, 'pair')} could not be judged and counted for neither side"
             + ("; that is too many for a result to rely on." if doubt else ".")
@@ -220,13 +241,14 @@ def _repeats(before: Summary, after: Summary) -> bool:
 
 
 def _estimate(change: Estimate) -> str:
-    return f"{signed(change.value)}, between {signed(change.low)} and {signed(change.high)}"
+    low, high = signed(change.low), signed(change.high)
+    return f"{signed(change.value)} (95% interval {low} to {high})"
 
 
 def _strength(correlation: float) -> str:
-    if correlation < 0:
+    if correlation <= -0.2:
         return "not at all, they even oppose each other"
-    limits = ((0.7, "well"), (0.4, "fairly well"), (0.2, "weakly"), (0.0, "hardly at all"))
+    limits = ((0.7, "well"), (0.4, "fairly well"), (0.2, "weakly"), (-0.2, "hardly at all"))
     return next(word for limit, word in limits if correlation >= limit)
 
 
@@ -241,7 +263,15 @@ class Key:
 
 
 def _range(wins: WinRate) -> str:
-    return f"{percent(wins.low).removesuffix('%')}–{percent(wins.high)}"
+    return f"{_end(wins.low).removesuffix('%')}–{_end(wins.high)}"
+
+
+def _end(x: float) -> str:
+    """An end of the interval; on which side of chance it lies must show."""
+    if percent(x) != "50%" or x == 0.5:
+        return percent(x)
+    close = f"{100 * x:.1f}%"
+    return close if close != "50.0%" else f"just {'over' if x > 0.5 else 'under'} 50%"
 
 
 def keys(outcome: Outcome, seconds: float | None = None) -> list[Key]:
@@ -253,7 +283,7 @@ def keys(outcome: Outcome, seconds: float | None = None) -> list[Key]:
             "True rule",
             digits(after.true),
             digits(before.true),
-            f"by {signed(change.low)} to {signed(change.high)}",
+            f"change {signed(change.low)} to {signed(change.high)}",
         ),
     ]
     if after.learned is not None:

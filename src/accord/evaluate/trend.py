@@ -99,8 +99,13 @@ def _line(points: Sequence[tuple[float, float]]) -> tuple[float, bool]:
 
 def _student(freedom: int, z: float = 1.96) -> float:
     """The two-sided 95 % point of Student's t, (Cornish and Fisher 1937)."""
-    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
-    return z + (z**3 + z) / (4 * freedom) + second / freedom**2
+    terms = (
+        z,
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+    )
+    return sum(term / freedom**power for power, term in enumerate(terms))
 
 
 def _centred(x: Sequence[float]) -> list[float]:

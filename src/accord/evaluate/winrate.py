@@ -12,6 +12,8 @@ from accord.rewards.base import Score
 
 CONFIDENCE = 0.95
 DRAWS = 2000
+FEW = 30
+"""values below which a bootstrap interval is noticeably too narrow"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,8 @@ def winrate(
 ) -> WinRate:
     """`after` against `before`, prompt by prompt; scores no more than `margin` apart are a tie.
 
-    The interval (95 %) is Wilson's where nothing is tied, else a paired bootstrap over prompts.
+    The interval (95 %) is Wilson's where nothing is tied or prompts are few, else a paired
+    bootstrap over prompts.
     BadData where no prompt has two scores.
     """
     gaps = _gaps(before, after)
@@ -56,7 +59,8 @@ def winrate(
     wins, ties = points.count(1.0), points.count(0.5)
     rate = fmean(points)
     alike = len(set(points)) == 1  # drawing again from equal numbers says nothing of their spread
-    low, high = bootstrap(points, seed=seed) if ties and not alike else wilson(rate, len(points))
+    drawn = ties and not alike and len(points) >= FEW
+    low, high = bootstrap(points, seed=seed) if drawn else wilson(rate, len(points))
     invalid = len(before) - len(gaps)
     return WinRate(wins, ties, len(gaps) - wins - ties, invalid, rate, low, high)
 

@@ -13,6 +13,8 @@ def digits(x: float | None) -> str:
         return "not finite"
     size = abs(x)
     places = 0 if size >= 100 else 1 if size >= 10 else 2
+    if 1e-4 <= size < 0.01:  # small is not nothing
+        places = 3 if size >= 1e-3 else 4
     text = f"{size:.{places}f}"
     return MINUS + text if x < 0 and float(text) else text
 
@@ -27,6 +29,8 @@ def percent(x: float | None) -> str:
     """A share; never rounded up to all or down to none."""
     if x is None:
         return "not measured"
+    if not math.isfinite(x):
+        return "not finite"
     places = 1 if 0 < x < 0.02 or 0.99 < x < 1 else 0
     text = f"{100 * x:.{places}f}"
     if x < 1 and text.startswith("100"):
@@ -36,8 +40,8 @@ def percent(x: float | None) -> str:
 
 def duration(seconds: float) -> str:
     """Seconds, minutes or hours."""
-    if seconds < 60:
-        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    if seconds < 59.5:
+        return f"{seconds:.0f} s" if seconds >= 9.95 else f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"

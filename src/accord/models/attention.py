@@ -58,7 +58,8 @@ class Heads:
         if mask is None:
             mask = causal(q.shape[2], None, q.device)
         score = self.softcap * torch.tanh(q @ k.transpose(-1, -2) * self.scale / self.softcap)
-        share = score.masked_fill(~mask, float("-inf")).softmax(-1, dtype=torch.float32)
+        wide = torch.promote_types(score.dtype, torch.float32)
+        share = score.masked_fill(~mask, float("-inf")).softmax(-1, dtype=wide)
         return share.to(v.dtype) @ v
 
 
@@ -128,9 +129,9 @@ def _interface(
         why = f"its attention uses {', '.join(odd)}" if odd else "it does not pass keywords on"
         raise BadModel(f"{kind}: this architecture cannot run here, because {why}")
     scale = more.get("scaling") or query.shape[-1] ** -0.5
-    heads = Heads(
-        query[0], key[0], value[0], scale, more.get("sliding_window"), more.get("softcap")
-    )
+    # under autocast, some families hand over queries and keys in fp32
+    q, k, v = query[0].to(value.dtype), key[0].to(value.dtype), value[0]
+    heads = Heads(q, k, v, scale, more.get("sliding_window"), more.get("softcap"))
     return layout.attend(heads, module.layer_idx).transpose(0, 1)[None], None  # type: ignore[arg-type]
 
 

@@ -35,6 +35,15 @@ class Part(nn.Module):
         else:
             yield from self.trunk.model.named_parameters()
 
+    def seen(self) -> dict[str, Tensor]:
+        """All that decides what this role says, named alike whoever else lives on the trunk."""
+        adapters = self.trunk.adapters
+        own = {f"role|{k}": v for k, v in self.state_dict().items() if not k.startswith("trunk.")}
+        if self.using is not None:
+            own |= {f"adapter|{k}": v for k, v in adapters.weights(self.using).items()}
+            own["adapter|alpha"] = torch.tensor(float(adapters.configs[self.using].lora_alpha))
+        return adapters.bare() | own
+
     def _hidden(self, tokens: Tokens) -> Tensor:
         return self.trunk(flatten(tokens.ids_BT, tokens.length_B), self.using)  # type: ignore[no-any-return]
 

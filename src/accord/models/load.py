@@ -3,12 +3,16 @@
 import hashlib
 import json
 import warnings
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers.utils import logging
 
 from accord.errors import BadModel
 from accord.models.attention import NAME
@@ -25,6 +29,7 @@ def load(
     Raises BadModel for a folder that is missing, not a model, not a decoder, or holds NaN.
     """
     config = _config(source)
+    _no_pickles(source)
     if getattr(config, "is_encoder_decoder", False):
         raise BadModel(f"{source}: {config.model_type} is an encoder-decoder; a decoder is needed")
     _no_dropout(config)
@@ -37,12 +42,19 @@ def load(
             use_safetensors=True,
             output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise BadModel(f"{source}: cannot be loaded as a causal language model: {error}") from error
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        why = first_line(error)
+        raise BadModel(f"{source}: cannot be loaded as a causal language model: {why}") from error
     _all_there(source, notes)
     model.eval().requires_grad_(False)
-    finite(model, str(source))
+    finite(model.named_parameters(), source)
     return model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def hush() -> None:
+    """No progress bars and no advice from transformers: a command has its own."""
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
 
 
 def _config(source: str | Path) -> Any:
@@ -54,14 +66,30 @@ def _config(source: str | Path) -> Any:
     try:
         return AutoConfig.from_pretrained(source)
     except (OSError, ValueError, KeyError) as error:
-        raise BadModel(f"{source}: its config cannot be read: {error}") from error
+        raise BadModel(f"{source}: its config cannot be read: {first_line(error)}") from error
+
+
+def first_line(error: Exception) -> str:
+    """What the error of a library says, without the advice that follows."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def _no_pickles(source: str | Path) -> None:
+    folder = Path(source)
+    if folder.is_dir() and not any(folder.glob("*.safetensors")):
+        pickles = sorted(
+            file.name for ext in ("bin", "pt", "pth") for file in folder.glob(f"*.{ext}")
+        )
+        what = f"only {pickles[0]}, a pickle, which may run code" if pickles else "no weights"
+        raise BadModel(f"{source}: the folder holds {what}; save the model as safetensors")
 
 
 def _no_dropout(config: Any) -> None:
     """Dropout off for good: policy and reference must agree bit for bit before the first update."""
-    for key, value in vars(config).items():
-        if ("dropout" in key or key.endswith("pdrop")) and isinstance(value, float):
-            setattr(config, key, 0.0)
+    for part in (config, config.get_text_config()):
+        for key, value in vars(part).items():
+            if ("dropout" in key or key.endswith("pdrop")) and isinstance(value, float):
+                setattr(part, key, 0.0)
 
 
 def _all_there(source: str | Path, notes: dict[str, Any]) -> None:
@@ -73,19 +101,32 @@ def _all_there(source: str | Path, notes: dict[str, Any]) -> None:
         )
 
 
-def finite(model: nn.Module, source: str) -> None:
+def tensors(file: Path) -> dict[str, Tensor]:
+    """The weights in a safetensors file; BadModel where it is missing, damaged or holds NaN."""
+    if not file.is_file():
+        raise BadModel(f"{file.parent}: {file.name} is missing; copy or save the folder again")
+    try:
+        found = load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise BadModel(f"{file}: cannot be read: {first_line(error)}") from error
+    finite(found.items(), file)
+    return found
+
+
+def finite(weights: Iterable[tuple[str, Tensor]], source: str | Path) -> None:
     """Raises BadModel at the first weight that holds a NaN or an infinity."""
-    for name, weight in model.named_parameters():
+    for name, weight in weights:
         if weight.is_floating_point() and not torch.isfinite(weight).all():
             raise BadModel(f"{source}: weight {name!r} holds NaN or infinity; the file is damaged")
 
 
-def fingerprint(model: nn.Module) -> str:
-    """sha256 over names, shapes and bytes of all weights: which model this is, wherever it lies."""
+def fingerprint(weights: Mapping[str, Tensor]) -> str:
+    """sha256 over names, shapes and bytes of weights: which model this is, wherever it lies."""
     digest = hashlib.sha256()
-    for name, weight in sorted(model.state_dict().items()):
+    for name, weight in sorted(weights.items()):
         digest.update(f"{name}{tuple(weight.shape)}{weight.dtype}".encode())
-        digest.update(weight.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        flat = weight.detach().cpu().reshape(-1)
+        digest.update(flat.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
@@ -99,11 +140,19 @@ def context(model: PreTrainedModel) -> int:
     return 2048
 
 
-def save(model: PreTrainedModel, folder: Path, *, dtype: torch.dtype | None = None) -> None:
-    """A plain Hugging Face folder that `from_pretrained` loads unchanged."""
-    state = {
-        k: v.detach().to(dtype) if dtype else v.detach() for k, v in model.state_dict().items()
-    }
+def save(
+    model: PreTrainedModel,
+    folder: Path,
+    *,
+    weights: Mapping[str, Tensor] | None = None,
+    dtype: torch.dtype | None = None,
+) -> None:
+    """A plain Hugging Face folder that `from_pretrained` loads unchanged.
+
+    `weights` are those to write, where the model's own bear more than its class knows of.
+    """
+    given = model.state_dict() if weights is None else weights
+    state = {k: v.detach().to(dtype) if dtype else v.detach() for k, v in given.items()}
     model.save_pretrained(folder, state_dict=state, safe_serialization=True)
     config = json.loads((folder / "config.json").read_text())
     config["dtype"] = str(dtype or model.dtype).removeprefix("torch.")

@@ -5,6 +5,7 @@ Policy, reference, value and reward can each be an adapter, and the reference co
 """
 
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from typing import Any
 import torch
 from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model
 from peft.tuners.tuners_utils import BaseTunerLayer
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from accord.errors import BadModel
+from accord.models.load import first_line, tensors
 
 _PREFIX = "base_model.model."
 """what peft puts before every weight's name in an adapter file"""
@@ -60,10 +62,15 @@ class Adapters:
         """A new adapter: at zero, or a copy of another."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)  # A is drawn at random: the same adapter in every process
-            inject_adapter_in_model(config, self._model, adapter_name=name)
+            with warnings.catch_warnings():
+                # several adapters on one model are what we want
+                warnings.filterwarnings("ignore", "Already found a `peft_config`")
+                # GPT-2's layers lie the other way round; peft sees it and says so
+                warnings.filterwarnings("ignore", "fan_in_fan_out is set to")
+                inject_adapter_in_model(config, self._model, adapter_name=name)
         self.configs[name] = config
         for weight in self.weights(name).values():
-            weight.data = weight.data.float()
+            weight.data = weight.data.to(torch.promote_types(weight.dtype, torch.float32))
         if like is not None:
             source = self.weights(like)
             for key, weight in self.weights(name).items():
@@ -92,27 +99,54 @@ class Adapters:
 
     def save(self, name: str, folder: Path) -> None:
         """A PEFT adapter folder that `PeftModel.from_pretrained` loads unchanged."""
-        state = get_peft_model_state_dict(self._model, adapter_name=name)
-        tensors = {f"{_PREFIX}{k}": v.detach().contiguous() for k, v in state.items()}
-        save_file(tensors, folder / "adapter_model.safetensors")
+        state = get_peft_model_state_dict(
+            self._model, adapter_name=name, save_embedding_layers=False
+        )
+        named = {f"{_PREFIX}{k}": v.detach().cpu().contiguous() for k, v in state.items()}
+        save_file(named, folder / "adapter_model.safetensors")
         self.configs[name].save_pretrained(str(folder))
 
     def load(self, name: str, folder: Path) -> None:
-        """Read an adapter folder as a new adapter."""
-        self.add(name, LoraConfig.from_pretrained(str(folder)))
-        self.assign(name, load_file(folder / "adapter_model.safetensors"))
+        """Read an adapter folder as a new adapter; BadModel where it cannot be."""
+        weights = tensors(folder / "adapter_model.safetensors")
+        try:
+            config = LoraConfig.from_pretrained(str(folder))
+            config.lora_dropout = 0.0  # a policy must agree with itself
+            self.add(name, config)
+        except (TypeError, ValueError) as error:
+            raise BadModel(f"{folder}: its adapter cannot be used: {first_line(error)}") from error
+        self.assign(name, weights)
 
-    def assign(self, name: str, tensors: dict[str, Tensor]) -> None:
+    def assign(self, name: str, saved: dict[str, Tensor]) -> None:
         """Overwrite an adapter's weights; every one must be there, and no other."""
         weights = self.weights(name)
-        given = {k.removeprefix(_PREFIX): v for k, v in tensors.items()}
-        if weights.keys() != given.keys():
-            odd = sorted(weights.keys() ^ given.keys())
+        given = {k.removeprefix(_PREFIX): v for k, v in saved.items()}
+        odd = sorted(
+            key
+            for key in weights.keys() | given.keys()
+            if key not in weights or key not in given or weights[key].shape != given[key].shape
+        )
+        if odd:
             raise BadModel(
-                f"the adapter does not fit this model: {len(odd)} names, such as {odd[0]}"
+                f"the adapter does not fit this model: {len(odd)} weights, such as {odd[0]}"
             )
         for key, weight in weights.items():
             weight.data.copy_(given[key])
+
+    def bare(self) -> dict[str, Tensor]:
+        """The state of the model as if it bore no adapters, under its own names."""
+        state = self._model.state_dict()
+        return {k.replace(".base_layer.", "."): v for k, v in state.items() if ".lora_" not in k}
+
+    def drop(self) -> None:
+        """Take all adapters off the model."""
+        for name, layer in list(self._model.named_modules()):
+            if isinstance(layer, BaseTunerLayer):
+                parent, _, child = name.rpartition(".")
+                setattr(self._model.get_submodule(parent), child, layer.get_base_layer())
+        if self.configs:
+            del self._model.peft_config
+        self.configs, self._active = {}, None
 
     def _layers(self) -> Any:
         return (m for m in self._model.modules() if isinstance(m, BaseTunerLayer))
@@ -123,4 +157,7 @@ def base_of(folder: Path) -> str | None:
     file = folder / "adapter_config.json"
     if not file.is_file():
         return None
-    return str(json.loads(file.read_text())["base_model_name_or_path"])
+    base = json.loads(file.read_text()).get("base_model_name_or_path")
+    if not base:
+        raise BadModel(f"{folder}: adapter_config.json names no base_model_name_or_path; add it")
+    return str(base)

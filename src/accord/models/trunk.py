@@ -82,7 +82,7 @@ class Trunk(nn.Module):
         self.adapters.use(using)
         with self.autocast():
             out = self._body()(
-                input_ids=flat.ids_N[None],
+                **self._start(flat.ids_N[None]),
                 position_ids=flat.place_N[None],
                 layout=flat.layout,
                 use_cache=False,
@@ -90,13 +90,25 @@ class Trunk(nn.Module):
         hidden_NH: Tensor = out.last_hidden_state[0]
         return hidden_NH
 
+    def _start(self, ids_1N: Tensor) -> dict[str, Tensor]:
+        """Ids, or under autocast their embeddings, rounded: all layers then run as in bf16, and a
+        copy to be trained says, before its first update, exactly what the original says.
+        """
+        if self.compute is None:
+            return {"input_ids": ids_1N}
+        return {"inputs_embeds": self.model.get_input_embeddings()(ids_1N).to(self.compute)}
+
     def autocast(self) -> Any:
         """bf16 products over fp32 master weights, where a model loaded in bf16 is trained whole."""
         return torch.autocast(self.device.type, self.compute, enabled=self.compute is not None)
 
     def copy(self) -> "Trunk":
-        """A copy to be trained whole: fp32 master weights, the old precision for the products."""
+        """A copy to be trained whole: fp32 master weights, the old precision for the products.
+
+        The adapters that live here stay here: the copy is of the bare base.
+        """
         twin = copy.deepcopy(self)
+        twin.adapters.drop()
         if twin.model.dtype.itemsize < 4:
             twin.compute = twin.model.dtype
             twin.model.float()
@@ -107,7 +119,11 @@ class Trunk(nn.Module):
 
         Training mode only switches that on; dropout was set to zero at loading.
         """
-        self.model.gradient_checkpointing_enable({"use_reentrant": False})
+        model, kind = self.model, {"use_reentrant": False}
+        if hasattr(model, "activation_checkpointing_enable"):  # its name in later releases
+            model.activation_checkpointing_enable(activation_checkpointing_kwargs=kind)
+        else:
+            model.gradient_checkpointing_enable(kind)
         self.model.train()
 
     def _body(self) -> nn.Module:

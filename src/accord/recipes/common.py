@@ -2,14 +2,20 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+import torch
+
+from accord.data.rows import Rows
 from accord.data.tally import Tally
 from accord.maths.control import AdaptiveKL, FixedKL
 from accord.records import Ids, Prompt, Rollout
 from accord.text.tokenizer import Speller
+
+R = TypeVar("R", bound=Rows)
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,14 @@ class KLPrice:
     def load(self, folder: Path) -> None:
         """One number."""
         self.beta = json.loads((folder / "kl.json").read_text())["beta"]
+
+
+def minibatches(rows: R, epochs: int, count: int, *, seed: int) -> Iterator[R]:
+    """`count` minibatches per epoch, from a fresh permutation of the rows each time."""
+    rng = torch.Generator().manual_seed(seed)
+    for _ in range(epochs):
+        for index in torch.randperm(len(rows), generator=rng).chunk(count):
+            yield rows.take(index)
 
 
 def means(values: Sequence[float]) -> float:

@@ -9,7 +9,7 @@ for each step:
         V:  minimise  ½ max((V - R)², (clip(V, V_old ± ε_v) - R)²)
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -30,34 +30,11 @@ from accord.maths.losses import Loss
 from accord.maths.weights import weigh
 from accord.models.heads import Judge, Speaker
 from accord.models.lora import Lora
-from accord.recipes.common import Asked, KLPrice, excerpt, means
+from accord.recipes.common import Asked, KLPrice, excerpt, means, minibatches
 from accord.records import Rollout
 from accord.rewards.base import Reward, valid
+from accord.rewards.ending import Absolute, Relative, ended
 from accord.store.run import Run
-
-
-@dataclass(frozen=True)
-class Absolute:
-    """An answer that did not end itself scores `value`, whatever it said (Ziegler et al. 2019)."""
-
-    value: float = -1.0
-    """what it scores"""
-
-    def __call__(self, score: float) -> float:
-        """The new score of an answer without an end."""
-        return self.value
-
-
-@dataclass(frozen=True)
-class Relative:
-    """An answer that did not end itself has `value` added to its score (Sun et al. 2023)."""
-
-    value: float = -1.0
-    """what is added to its score"""
-
-    def __call__(self, score: float) -> float:
-        """The new score of an answer without an end."""
-        return score + self.value
 
 
 class PPO(Settings):
@@ -125,10 +102,12 @@ def train(
     prompts: Sequence[Asked],
     *,
     seed: int = 0,
+    gold: Reward | None = None,
 ) -> Policy:
     """The policy that `reward` prefers, kept near `start`.
 
-    `critic` is what the value function starts from: the reward model, or any Critic.
+    `critic` is what the value function starts from: the reward model, or any Critic.  `gold` is
+    watched and never learned from: where it falls while `reward` rises, the reward is being hacked.
     """
     policy = run.keep("policy", start.trainable(lr=cfg.lr, lora=cfg.lora, optimizer=cfg.optimizer))
     values = critic if cfg.critic == "reward" else Critic.on(start).zeroed()
@@ -149,23 +128,18 @@ def train(
             watch=run.tick,
         )
         rollouts, scores, dropped = valid(said, reward(said))
-        scores = [penalised(cfg, r, s) for r, s in zip(rollouts, scores, strict=True)]
+        scores = ended(cfg.missing_eos, rollouts, scores)
         rows, seen = experience(cfg, rollouts, scores, start, critic, price.beta)
         factor = cfg.schedule(step, cfg.steps)
         seen |= optimise(cfg, policy, critic, rows, [r.id for r in rollouts], factor, step)
         seen["objective/kl_coef"] = price.beta
+        if gold is not None:
+            seen["eval/true"] = means(valid(said, gold(said))[1])
         price.learn(seen["objective/kl"], len(rollouts))
         run.ledger.note(step, said, dropped)
         run.sample(step, excerpt(policy.speller, rollouts, scores))
         run.log(step, **seen, lr=cfg.lr * factor, episode=(step + 1) * cfg.batch)
     return policy
-
-
-def penalised(cfg: PPO, rollout: Rollout, score: float) -> float:
-    """The score after the rule for answers without an end."""
-    if cfg.missing_eos is None or rollout.finish == "stop":
-        return score
-    return cfg.missing_eos(score)
 
 
 def experience(
@@ -214,7 +188,7 @@ def optimise(
     seen: list[dict[str, float]] = []
     improved = partial(improve, eps=cfg.eps, temperature=cfg.temperature)
     foreseen = partial(foresee, eps=cfg.eps_value)
-    for few in minibatches(rows, cfg, step):
+    for few in minibatches(rows, cfg.epochs, cfg.minibatches, seed=step):
         weight = weigh(few.tokens.mask_BT)
         new = policy.update(few, weight, improved, lr=cfg.lr * factor, names=names)
         old = critic.update(few, weight, foreseen, lr=cfg.lr_critic * factor, names=names)
@@ -225,14 +199,6 @@ def optimise(
             break
     first = {"val/ratio_first": seen[0]["policy/ratio"], "policy/updates": float(len(seen))}
     return {key: means([s[key] for s in seen]) for key in seen[0]} | first
-
-
-def minibatches(rows: Experience, cfg: PPO, seed: int) -> Iterator[Experience]:
-    """A fresh permutation per epoch."""
-    rng = torch.Generator().manual_seed(seed)
-    for _ in range(cfg.epochs):
-        for index in torch.randperm(len(rows), generator=rng).chunk(cfg.minibatches):
-            yield rows.take(index)
 
 
 def improve(model: Speaker, rows: Experience, *, eps: float, temperature: float) -> Loss:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from accord.config import Settings
 from accord.data.comparisons import Spelled
-from accord.data.rows import Choices, Rows, choices, pad
+from accord.data.rows import Choices, Rows, Tokens, choices
 from accord.data.stream import Stream
 from accord.engine.learner import Optimizer
 from accord.engine.roles import Critic
@@ -26,7 +26,6 @@ from accord.maths.preference import BestOfK, BradleyTerry, Compared, Davidson
 from accord.maths.weights import even
 from accord.models.heads import Judge
 from accord.models.lora import Lora
-from accord.records import Rollout
 from accord.store.run import Run
 
 
@@ -164,12 +163,12 @@ def correlation(x_N: Tensor, y_N: Tensor) -> float:
     return float((x_N @ y_N) / norm) if norm > 0 else 0.0
 
 
-def normalise(critic: Critic, answers: Sequence[Rollout], how: str) -> None:
+def normalise(critic: Critic, answers: Tokens, how: str) -> None:
     """Give the score a zero, and for mean-and-std a unit, by how it judges these answers."""
     if how == "none":
         return
     critic.normalise(1.0, 0.0)
-    score_N = critic.score(pad([a.prompt_ids for a in answers], [a.response_ids for a in answers]))
+    score_N = critic.score(answers)
     spread = float(score_N.std(correction=0)) if how == "mean-and-std" else 1.0
     if spread == 0:
         raise BadData(

@@ -2,7 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 
+from accord.errors import BadSettings
 from accord.records import Invalid, Rollout
 from accord.rewards.base import Score
 from accord.text.tokenizer import Speller
@@ -18,6 +22,25 @@ class Rule:
     judge: Judge
     speller: Speller
 
+    @classmethod
+    def at(cls, spec: str, speller: Speller) -> "Rule":
+        """The function at `file.py:function`.  Its file is run: your code, on your word."""
+        path, name = _parts(spec)
+        made = spec_from_file_location(f"rule_{path.stem}", path)
+        if made is None or made.loader is None:
+            raise BadSettings(f"rule={spec}: {path} is not a Python file (*.py)")
+        module = module_from_spec(made)
+        try:
+            made.loader.exec_module(module)
+        except Exception as error:
+            raise BadSettings(f"rule={spec}: {path} does not run ({error!r})") from error
+        found = getattr(module, name, None)
+        if not callable(found):
+            there = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
+            has = ", ".join(there) or "none"
+            raise BadSettings(f"rule={spec}: {path} has no function {name!r}; it has {has}")
+        return cls(found, speller)
+
     def __call__(self, rollouts: Sequence[Rollout]) -> list[Score]:
         """One score per rollout."""
         return [self._one(rollout) for rollout in rollouts]
@@ -28,3 +51,18 @@ class Rule:
             return float(self.judge(asked, self.speller.text(rollout), rollout.finish == "stop"))
         except Exception as error:  # noqa: BLE001  a user's rule may fail in any way
             return Invalid(f"{type(error).__name__}: {error}")
+
+
+def source_of(spec: str) -> str:
+    """Which rule this is: its name, and SHA-256 of the file it stands in."""
+    path, name = _parts(spec)
+    return f"{path.name}:{name} {sha256(path.read_bytes()).hexdigest()}"
+
+
+def _parts(spec: str) -> tuple[Path, str]:
+    file, colon, name = spec.rpartition(":")
+    if not colon or not name.isidentifier():
+        raise BadSettings(f"rule={spec}: write it as file.py:function")
+    if not Path(file).is_file():
+        raise BadSettings(f"rule={spec}: there is no file {file}")
+    return Path(file), name

@@ -133,9 +133,8 @@ def finish(
     folder holds an artifact of other settings or parents.
     """
     folder = Path(folder)
-    given = [told.get(key) for key in ("parents", "data", "template")]
-    if (folder / FILE).exists():
-        return _same(open_artifact(folder), _told(kind, settings, given[0] or (), *given[1:]))
+    if there := made(folder, kind=kind, settings=settings, **told):
+        return there
     draft = folder.with_name(f"tmp-{os.getpid()}-{folder.name}")
     with files.writing(f"the artifact {folder}"):
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -155,6 +154,26 @@ def finish(
             raise
         files.sync_folder(folder.parent)
     return open_artifact(folder)
+
+
+def made(folder: str | Path, *, kind: str, settings: Any, **told: Any) -> Artifact | None:
+    """The artifact at `folder` if it was made from just this; None where there is none yet.
+
+    RunMismatch where it was made from other settings, parents, data or template.
+    """
+    folder = Path(folder)
+    if not (folder / FILE).exists():
+        return None
+    parents, data, template = (told.get(key) for key in ("parents", "data", "template"))
+    return _same(open_artifact(folder), _told(kind, settings, parents or (), data, template))
+
+
+def origin(path: str | Path) -> Artifact | None:
+    """The artifact that a folder is, or that a file lies in; None for what comes from elsewhere."""
+    for folder in (Path(path), Path(path).parent):
+        if (folder / FILE).is_file():
+            return open_artifact(folder)
+    return None
 
 
 def open_artifact(folder: str | Path, *, full: bool = False) -> Artifact:

@@ -89,17 +89,30 @@ class Journal:
             self._fd = -1
 
 
+def _whole(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """(line, row) up to the first line that a crash cut."""
+    for line in path.read_bytes().splitlines(keepends=True) if path.exists() else ():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            return
+        if not line.endswith(b"\n"):
+            return
+        yield line, row
+
+
+def rows(path: Path) -> Iterator[dict[str, Any]]:
+    """What somebody, perhaps another process, has written so far."""
+    return (row for _, row in _whole(path))
+
+
 def cut_to_step(path: Path, step: int) -> None:
     """Keep the lines of the steps before `step`: for numbers that no two runs have in common."""
     if not path.exists():
         return
     kept = []
-    for line in path.read_bytes().splitlines(keepends=True):
-        try:
-            row = json.loads(line)
-        except ValueError:
-            break  # the line that a crash cut
-        if not line.endswith(b"\n") or row["step"] >= step:
+    for line, row in _whole(path):
+        if row["step"] >= step:
             break
         kept.append(line)
     with files.writing(str(path)):

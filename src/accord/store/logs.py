@@ -6,7 +6,8 @@ a run is worth more than its view.
 
 import importlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,6 +31,11 @@ class Sink:
 
     def end(self, complete: bool) -> None:
         """The run is over, or broke off."""
+
+    @contextmanager
+    def count(self, name: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+        """Work outside of runs, in `unit`s; what it yields is told how many more are done."""
+        yield lambda n: None
 
     def close(self) -> None:
         """No more runs."""

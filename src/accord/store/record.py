@@ -18,6 +18,7 @@ from typing import Any
 from accord.config import plain
 from accord.errors import BadData, BadSettings, RunMismatch
 from accord.store import commit, files
+from accord.store.journal import rows
 from accord.store.lock import holder
 
 FILE = "run.json"
@@ -73,6 +74,16 @@ def runs(root: str | Path) -> list[Sight]:
     """All runs below a folder, oldest first."""
     found = (look(path.parent) for path in sorted(Path(root).rglob(FILE)))
     return sorted((s for s in found if s), key=lambda s: (s.created, str(s.folder)))
+
+
+def metrics(folder: str | Path) -> list[dict[str, Any]]:
+    """The lines of a run's metrics.jsonl, as far as they are whole."""
+    return list(rows(Path(folder) / "metrics.jsonl"))
+
+
+def seconds(folder: str | Path) -> float:
+    """Spent in a run's steps, in all the sessions that it took."""
+    return sum(row.get("step_time", 0.0) for row in rows(Path(folder) / "timings.jsonl"))
 
 
 def describe(cfg: Any, identity: Mapping[str, Any], total: int | None) -> dict[str, Any]:

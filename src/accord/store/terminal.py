@@ -6,7 +6,8 @@ Where nobody watches (a pipe, a log file), plain lines, one every few seconds at
 import atexit
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console, Group
@@ -62,7 +63,7 @@ class Terminal(Sink):
 
     def _clear(self, name: str, done: int, total: int) -> None:
         self.name, self.done, self.first, self.total = name, done, done, total
-        self.answers = 0
+        self.answers, self.unit = 0, "steps"
         self.began = self._said = self.clock()
         self._paces: deque[float] = deque([self.began], maxlen=21)
         self._trends: dict[str, deque[float]] = {}
@@ -112,14 +113,30 @@ class Terminal(Sink):
             mark = "done:" if complete else "stopped:"
         took = span(self.clock() - self.began)
         if complete and self.first >= self.total:
-            said = f"all {self.total} steps were done before; nothing left to do"
+            said = f"all {self.total} {self.unit} were done before; nothing left to do"
         elif complete:
-            said = f"{self.total} steps, {took}  "
+            said = f"{self.total} {self.unit}, {took}  "
         else:
-            said = f"broke off after {self.done} of {self.total} steps, {took}  "
+            said = f"broke off after {self.done} of {self.total} {self.unit}, {took}  "
         self._print(
             Text.assemble(self._head(), (f"{mark} ", colour), said, self._numbers(trend=False))
         )
+
+    @contextmanager
+    def count(self, name: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+        """The same bar for work that is no run."""
+        self.begin(name, 0, total, {})
+        self.unit = unit
+
+        def more(n: int) -> None:
+            self.log(self.done + n - 1, {})
+
+        complete = False
+        try:
+            yield more
+            complete = True
+        finally:
+            self.end(complete)
 
     def close(self) -> None:
         """Take the bar away."""

@@ -1,0 +1,249 @@
+"""The commands.  Each reads a preset and `key=value` words, and leaves the work to a recipe."""
+
+import importlib
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from typer.core import TyperCommand, TyperGroup
+
+from accord import __version__
+from accord.config import Settings, describe, plain, read_each
+from accord.errors import AccordError, BadSettings
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+INTERRUPTED = 130
+
+
+def _show_made(made: Any) -> None:
+    for key, value in made.numbers.items():
+        out.print(f"  {key} {value:.4g}")
+    out.print(f"{made.artifact.kind} {made.artifact.short}: [bold]{made.artifact.folder}[/]")
+
+
+def _show_report(way: Any) -> None:
+    numbers = way.report.numbers
+    out.print(
+        f"win rate {numbers['winrate']:.0%} (95% interval {numbers['winrate_low']:.0%} to "
+        f"{numbers['winrate_high']:.0%}) against the model it began with"
+    )
+    out.print(f"the report: [bold]{way.report.folder / 'report.html'}[/]", soft_wrap=True)
+
+
+def _show_answers(answers: Sequence[tuple[str, list[str]]]) -> None:
+    for prompt, texts in answers:
+        for text in texts:
+            out.print(f"[bold]{escape(prompt)}[/]{escape(text)}\n", soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A command: its settings, and the function that carries it out, loaded when it is called."""
+
+    settings: tuple[str, ...]
+    """classes, as module:name"""
+    work: str
+    """module:function(desk, *settings)"""
+    shows: Callable[[Any], None]
+    """tells what came out"""
+    help: str
+    examples: tuple[str, ...] = ()
+
+    def classes(self) -> list[type[Settings]]:
+        """What the words are read into."""
+        return [_load(name) for name in self.settings]
+
+
+_JOBS, _RECIPES = "accord.recipes.jobs", "accord.recipes"
+VERBS = {
+    "demo": Verb(
+        ("accord.demo.show:Demo",),
+        "accord.demo.show:run",
+        _show_report,
+        "Bring a small model into accord with a preference, and show it, in a few minutes.",
+        ("accord demo", "accord demo out=runs/cheap ppo.kl.beta=0.005"),
+    ),
+    "sft": Verb(
+        (f"{_JOBS}:SFTJob", f"{_RECIPES}.sft:SFT"),
+        f"{_JOBS}:run_sft",
+        _show_made,
+        "Imitate demonstrations.",
+        ("accord sft model=path/to/model data=answers.jsonl epochs=2",),
+    ),
+    "reward": Verb(
+        (f"{_JOBS}:RewardJob", f"{_RECIPES}.reward:RewardModel"),
+        f"{_JOBS}:run_reward",
+        _show_made,
+        "Learn a reward model from comparisons.",
+        ("accord reward model=path/to/model data=judged.jsonl loss.margin=true",),
+    ),
+    "ppo": Verb(
+        (f"{_JOBS}:PPOJob", f"{_RECIPES}.ppo:PPO"),
+        f"{_JOBS}:run_ppo",
+        _show_made,
+        "Train a policy against a reward model, or against a rule of yours.",
+        (
+            "accord ppo model=path/to/model prompts=ask.jsonl reward=runs/reward/reward",
+            "accord ppo model=path/to/model prompts=ask.jsonl rule=rules.py:short critic=zero",
+        ),
+    ),
+    "pipeline": Verb(
+        (f"{_JOBS}:PipelineJob", f"{_RECIPES}.pipeline:Pipeline"),
+        f"{_JOBS}:run_pipeline",
+        _show_report,
+        "All of it: imitate, learn the reward, train the policy, report.",
+        ("accord pipeline model=path/to/model prompts=ask.jsonl comparisons=judged.jsonl",),
+    ),
+    "sample": Verb(
+        (f"{_JOBS}:SampleJob",),
+        f"{_JOBS}:run_sample",
+        _show_answers,
+        "Let a model answer.",
+        ("accord sample model=runs/demo/ppo/policy prompt='One day, Mia saw a' n=3",),
+    ),
+}
+
+
+class Teaching(TyperCommand):
+    """A command whose --help lists its settings, read from the recipe itself."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Usage, what it does, examples, options, settings."""
+        verb = VERBS[self.name or ""]
+        print(f"Usage: accord {self.name} [key=value ...] [--preset FILE] [--show]\n")
+        print(verb.help + "\n")
+        for example in verb.examples:
+            print(f"    {example}")
+        print("\nOptions:")
+        print("  --preset FILE  settings as YAML; words win over it")
+        print("  --show         print the resolved settings, as a preset, and stop")
+        for kind in verb.classes():
+            print(f"\n{(kind.__doc__ or '').splitlines()[0]}\n")
+            print(describe(kind))
+        print("\nA field without a default must be given; text with spaces wants quotes.")
+
+
+class Listing(TyperGroup):
+    """Commands in the order in which they are used."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """As they were registered."""
+        return list(self.commands)
+
+
+app = typer.Typer(
+    cls=Listing,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Brings a language model into accord with what people prefer.",
+)
+
+
+@app.callback(invoke_without_command=True)
+def _top(version: Annotated[bool, typer.Option("--version", help="Print it.")] = False) -> None:
+    if version:
+        print(f"accord {__version__}")
+        raise typer.Exit
+
+
+def _register(name: str, verb: Verb) -> None:
+    loose = {"ignore_unknown_options": True}
+
+    @app.command(name, cls=Teaching, help=verb.help, context_settings=loose)
+    def command(
+        words: Annotated[list[str] | None, typer.Argument(metavar="key=value ...")] = None,
+        preset: Annotated[Path | None, typer.Option(help="Settings as YAML.")] = None,
+        show: Annotated[bool, typer.Option("--show", help="Print them and stop.")] = False,
+    ) -> None:
+        with _clearly():
+            given = read_each(verb.classes(), preset, [_word(word) for word in words or ()])
+            if show:
+                print(as_preset(given), end="")
+            else:
+                verb.shows(_load(verb.work)(_desk(), *given))
+
+
+for _name, _verb in VERBS.items():
+    _register(_name, _verb)
+
+
+@app.command("runs", help="What was run and made below a folder, and what from.")
+def _runs(folder: Annotated[Path, typer.Argument()] = Path("runs")) -> None:
+    from accord.store.artifact import Artifact, lineage
+    from accord.store.record import runs
+
+    with _clearly():
+        if not folder.is_dir():
+            raise BadSettings(f"{folder}: no such folder")
+        table = Table("run", "recipe", "steps", "begun", "now", box=None, header_style="dim")
+        for run in runs(folder):
+            now = f"at work: {run.writer}" if run.writer else "done" if run.complete else "stopped"
+            begun = run.created.replace("T", " ").removesuffix("+00:00")
+            table.add_row(str(run.folder), run.recipe, f"{run.done}/{run.total}", begun, now)
+        out.print(table if table.row_count else f"no runs in {folder}")
+        made = Artifact.find(folder)
+        parents = {parent for one in made for parent in one.parents}
+        for one in made:
+            if one.id not in parents:  # the last of its line; the rest hangs below it
+                out.print()
+                out.print(escape(str(lineage(one, folder))), soft_wrap=True)
+
+
+def as_preset(given: Sequence[Settings]) -> str:
+    """Settings as YAML that --preset reads back equal."""
+    import yaml
+
+    told: dict[str, Any] = {}
+    for settings in given:
+        told |= plain(settings)
+    return yaml.safe_dump(told, sort_keys=False, allow_unicode=True)
+
+
+@contextmanager
+def _clearly() -> Iterator[None]:
+    """Errors become one sentence and an exit code."""
+    try:
+        yield
+    except AccordError as error:
+        err.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True)
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        err.print("stopped: what was committed is safe; the same command goes on from there")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def main() -> None:
+    """The entry point."""
+    warnings.showwarning = _warn  # type: ignore[assignment]
+    app()
+
+
+def _word(word: str) -> str:
+    if word.startswith("-"):
+        key = word.lstrip("-").replace("-", "_")
+        raise BadSettings(f"{word} is no option; settings are words: {key.partition('=')[0]}=…")
+    return word
+
+
+def _load(name: str) -> Any:
+    module, _, thing = name.partition(":")
+    return getattr(importlib.import_module(module), thing)
+
+
+def _desk() -> Any:
+    _load("accord.models.load:hush")()
+    view = _load("accord.store.terminal:Terminal")(err)
+    return _load("accord.recipes.jobs:Desk")((view,), lambda said: err.print(escape(said)))
+
+
+def _warn(message: Warning | str, *_: Any) -> None:
+    err.print(f"[yellow]warning:[/] {escape(str(message))}", soft_wrap=True)

@@ -1,0 +1,227 @@
+"""One stage of the way: records in, a sealed artifact out, resumable, and not made twice.
+
+place = Place(Path("runs/reward"))
+made = reward_stage(place, RewardModel(), start, comparisons)
+made.handle, made.artifact, made.numbers
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from accord.config import Settings, plain
+from accord.data.comparisons import (
+    Spelled,
+    fingerprint,
+    spell_demonstrations,
+    spell_pairs,
+    split,
+)
+from accord.data.rows import Tokens, pad
+from accord.data.tally import Tally
+from accord.engine.roles import Critic, Policy
+from accord.errors import BadData
+from accord.recipes import ppo, reward, sft
+from accord.recipes.common import spell_prompts
+from accord.records import Comparison, Demonstration, Prompt
+from accord.rewards.base import Reward
+from accord.store import artifact
+from accord.store.artifact import Artifact
+from accord.store.logs import Sink
+from accord.store.record import metrics, seconds
+from accord.store.run import Run
+
+H = TypeVar("H", Policy, Critic)
+REFERENCES = 256
+"""answers a reward model is normalised on (Ziegler et al. 2019)"""
+
+
+def quiet(said: str) -> None:
+    """Says nothing."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a stage writes, who watches it, and the seed that makes it repeatable."""
+
+    out: Path
+    seed: int = 0
+    save_every: int = 10
+    """steps between two commits"""
+    sinks: tuple[Sink, ...] = ()
+    tell: Callable[[str], None] = quiet
+    """for what people should read: rows dropped, work that was done before"""
+    limit: float = 0.05
+    """share of rows that may be unusable before the stage refuses to begin"""
+
+    def below(self, name: str) -> "Place":
+        """A folder further down."""
+        return replace(self, out=self.out / name)
+
+    def check(self, tally: Tally, what: str) -> None:
+        """Say what was dropped; BadData where it is too much."""
+        if tally.dropped:
+            self.tell("\n".join([f"{what}: {tally.lines()[0]}", *tally.lines()[1:]]))
+        try:
+            tally.check(self.limit)
+        except BadData as error:
+            raise BadData(f"{what}: {error}") from None
+
+
+@dataclass(frozen=True)
+class Made(Generic[H]):
+    """What a stage made, or found made from just the same."""
+
+    handle: H
+    artifact: Artifact
+    history: list[dict[str, Any]]
+    """the lines of metrics.jsonl"""
+    seconds: float
+    """spent in the steps, whenever that was"""
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """What was measured on it when it was sealed."""
+        return self.artifact.numbers
+
+
+def sft_stage(
+    place: Place, cfg: sft.SFT, start: Policy, demonstrations: Sequence[Demonstration]
+) -> Made[Policy]:
+    """A policy that speaks like the demonstrations, as `<out>/policy`."""
+    rows, tally = spell_demonstrations(demonstrations, start.speller, _room(cfg.longest, start))
+    place.check(tally, "demonstrations")
+    train, held_out = split(rows, cfg.held_out, seed=place.seed)
+
+    def make(run: Run) -> tuple[Policy, dict[str, float]]:
+        policy = sft.train(cfg, run, start, train, held_out, seed=place.seed)
+        return policy, {"eval/loss": sft.measure(policy, held_out)} if held_out else {}
+
+    return _stage(_Work("policy", place, cfg, start, fingerprint(demonstrations)), Policy, make)
+
+
+def reward_stage(
+    place: Place,
+    cfg: reward.RewardModel,
+    start: Policy,
+    comparisons: Sequence[Comparison],
+    *,
+    parents: Sequence[Artifact] = (),
+) -> Made[Critic]:
+    """A reward model that agrees with the comparisons, as `<out>/reward`.
+
+    It is normalised on the preferred answers (`mean`), or on answers of `start` to the same prompts
+    (`mean-and-std`).
+    """
+    rows, tally = spell_pairs(comparisons, start.speller, _room(cfg.longest, start))
+    place.check(tally, "comparisons")
+    train, held_out = split(rows, cfg.held_out, seed=place.seed)
+
+    def make(run: Run) -> tuple[Critic, dict[str, float]]:
+        judge = Critic.on(start, seed=place.seed)
+        answers = _references(cfg.normalise, start, train, place.seed)
+        if cfg.normalise == "mean-and-std":
+            reward.normalise(judge, answers, cfg.normalise)
+        critic = reward.train(cfg, run, judge, train, held_out, seed=place.seed)
+        reward.normalise(critic, answers, cfg.normalise)
+        return critic, reward.measure(critic, held_out) if held_out else {}
+
+    data = fingerprint(comparisons)
+    return _stage(_Work("reward", place, cfg, start, data, tuple(parents)), Critic, make)
+
+
+def ppo_stage(
+    place: Place,
+    cfg: ppo.PPO,
+    start: Policy,
+    judge: Reward,
+    critic: Critic | None,
+    prompts: Sequence[Prompt],
+    *,
+    parents: Sequence[Artifact | str] = (),
+    gold: Reward | None = None,
+) -> Made[Policy]:
+    """The policy that `judge` prefers, as `<out>/policy`.
+
+    `critic` is what the value function starts from; None: from the policy, with a head at zero.
+    `parents` say where the judge comes from: they are part of what this stage is made from.
+    """
+    asked, tally = spell_prompts(prompts, start.speller, start.context - cfg.longest)
+    place.check(tally, "prompts")
+
+    def make(run: Run) -> tuple[Policy, dict[str, float]]:
+        values = critic if critic is not None else Critic.on(start).zeroed()
+        made = ppo.train(cfg, run, start, judge, values, asked, seed=place.seed, gold=gold)
+        last = {k: v for k, v in run.history[-1].items() if k != "step" and v is not None}
+        return made, last
+
+    work = _Work("policy", place, cfg, start, fingerprint(prompts), tuple(parents))
+    return _stage(work, Policy, make)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """All that a stage's result is a function of."""
+
+    kind: str
+    place: Place
+    cfg: Settings
+    start: Policy
+    data: str
+    parents: tuple[Artifact | str, ...] = ()
+
+    def told(self) -> dict[str, Any]:
+        """As an artifact says it."""
+        born = artifact.origin(self.start.source) if self.start.source else None
+        return {
+            "kind": self.kind,
+            "settings": {**plain(self.cfg), "seed": self.place.seed},
+            "parents": [born or self.start.fingerprint, *self.parents],
+            "data": self.data,
+            "template": self.start.speller.fingerprint,
+        }
+
+    def identity(self, told: dict[str, Any]) -> dict[str, Any]:
+        """As a run says it."""
+        ids = [p if isinstance(p, str) else p.id for p in told["parents"]]
+        keys = ("model", *(f"parent {n}" for n in range(1, len(ids))))
+        named = dict(zip(keys, ids, strict=True))
+        return named | {k: told[k] for k in ("data", "template")} | {"seed": self.place.seed}
+
+
+def _stage(
+    work: _Work, kind: type[H], make: Callable[[Run], tuple[H, dict[str, float]]]
+) -> Made[H]:
+    place, told = work.place, work.told()
+    folder = place.out / work.kind
+    there = artifact.made(folder, **told)
+    if there is not None:
+        place.tell(f"{folder} was made from just this before: nothing to do")
+        handle: H = kind.open(folder)
+        return Made(handle, there, metrics(place.out), seconds(place.out))
+    run = Run(
+        place.out,
+        save_every=place.save_every,
+        identity=work.identity(told),
+        sinks=place.sinks,
+    )
+    handle, numbers = make(run)
+    there = artifact.finish(folder, handle.export, numbers=numbers, **told)
+    return Made(handle, there, run.history, seconds(place.out))
+
+
+def _room(longest: int, start: Policy) -> int:
+    """No row may be longer than the model's context."""
+    return min(longest, start.context)
+
+
+def _references(how: str, start: Policy, rows: Sequence[Spelled], seed: int) -> Tokens:
+    """The answers whose mean score becomes 0."""
+    if how != "mean-and-std":
+        best = [row.response_ids[row.ranks.index(min(row.ranks))] for row in rows]
+        return pad([row.prompt_ids for row in rows], best)
+    prompts = [row.prompt_ids for row in rows[:REFERENCES]]
+    longest = max(len(ids) for row in rows for ids in row.response_ids)
+    said = start.sample(prompts, longest=min(longest, start.context // 2), seed=seed)
+    return pad([r.prompt_ids for r in said], [r.response_ids for r in said])
