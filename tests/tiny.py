@@ -75,7 +75,9 @@ def tiny(
     return model.eval().requires_grad_(False)
 
 
-def tiny_policy(family: str = "grouped", *, ends: frozenset[int] = frozenset({1}), **more) -> Policy:
+def tiny_policy(
+    family: str = "grouped", *, ends: frozenset[int] = frozenset({1}), **more
+) -> Policy:
     """The same as a handle."""
     speller = ToySpeller()
     speller.ends = ends

@@ -1,10 +1,10 @@
 """Sample the text the storyteller is trained on, with Accord's own sampler.
 
-    python tools/sample_stories.py TEACHER OUT shards=24
+    python tools/sample_stories.py TEACHER OUT shards=0:12
 
 Writes OUT/00000.jsonl ... of 2,048 stories each: {"text": ..., "ended": true|false}.  Shard i is a
 pure function of the teacher and i, and a shard that exists is not made again: stop it and start it
-as you like.
+as you like, or let two processes share the work (shards=0:6, shards=6:12).
 """
 
 import json
@@ -31,7 +31,8 @@ def main(teacher: str, out: str, shards: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     spell = AutoTokenizer.from_pretrained(teacher)
     sampler = Sampler(Trunk(load(teacher, dtype="bf16")), None, frozenset({BEGIN, END}), slots=256)
-    for shard in range(int(shards.removeprefix("shards="))):
+    first, _, end = shards.removeprefix("shards=").partition(":")
+    for shard in range(int(first), int(end)):
         file = folder / f"{shard:05d}.jsonl"
         if file.exists():
             continue

@@ -86,13 +86,13 @@ def main(shards: str, out: str, epochs: str) -> None:
     if not (folder / "newborn" / "config.json").exists():
         newborn(folder / "newborn")
         tokenizer(stories, folder / "newborn")
-    start = Policy.open(folder / "newborn")
+    start = Policy.open(folder / "newborn", dtype="bf16")
     rows = spelled(stories, start)
     print(f"{len(rows)} stories, {sum(len(r.response_ids[0]) for r in rows)} tokens", flush=True)
     cfg = sft.SFT(
         epochs=float(epochs.removeprefix("epochs=")),
-        batch=48,
-        lr=4e-3,
+        batch=24,
+        lr=3e-3,
         schedule=Cosine(warmup=100, floor=0.02),
         optimizer=Optimizer(betas=(0.9, 0.98), weight_decay=0.05),
         measure_every=100,

@@ -3,10 +3,14 @@
     import accord
 
     start = accord.Policy.open("path/or/hub-id")
-    run = accord.Run("runs/mine")
-    policy = accord.ppo.train(accord.ppo.PPO(steps=100), run, start, reward, critic, prompts)
-    policy.export("my-model")
+    comparisons, tally = accord.read_comparisons("judged.jsonl")
+    prompts, _ = accord.read_prompts("ask.jsonl")
+    place, cfg = accord.Place("runs/mine"), accord.pipeline.Pipeline()
+    way = accord.pipeline.run(place, cfg, start, accord.pipeline.Records(prompts, comparisons))
+    way.policy.handle.export("my-model")
 
+Each stage is also a function of its own (`accord.stages`), and each method a function that needs no
+folder: `accord.ppo.train(cfg, accord.Run(), start, reward, critic, prompts)`.
 Everything here is loaded when it is first touched; `import accord` itself costs nothing.
 """
 
@@ -14,13 +18,12 @@ import importlib
 import os
 from typing import Any
 
-__version__ = "0.1.0"
-
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # nothing here tells anyone anything
 
 _HOME = {
     "Policy": "accord.engine.roles",
     "Critic": "accord.engine.roles",
+    "Place": "accord.recipes.stages",
     "Run": "accord.store.run",
     "Sampling": "accord.engine.draw",
     "Lora": "accord.models.lora",
@@ -32,13 +35,15 @@ _HOME = {
     "reward": "accord.recipes",
     "ppo": "accord.recipes",
     "pipeline": "accord.recipes",
+    "stages": "accord.recipes",
 }
-_MODULES = ("sft", "reward", "ppo", "pipeline")
+_MODULES = ("sft", "reward", "ppo", "pipeline", "stages")
 
 __all__ = [
     "Critic",
     "Lora",
     "Optimizer",
+    "Place",
     "Policy",
     "Run",
     "Sampling",
@@ -49,6 +54,7 @@ __all__ = [
     "read_prompts",
     "reward",
     "sft",
+    "stages",
 ]
 
 

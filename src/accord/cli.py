@@ -1,6 +1,7 @@
 """The commands.  Each reads a preset and `key=value` words, and leaves the work to a recipe."""
 
 import importlib
+import importlib.metadata
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,8 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperCommand, TyperGroup
 
-from accord import __version__
-from accord.config import Settings, describe, plain, read_each
+from accord.config import Settings, as_preset, describe, read_each
 from accord.errors import AccordError, BadSettings
 
 out = Console(highlight=False)
@@ -151,7 +151,7 @@ app = typer.Typer(
 @app.callback(invoke_without_command=True)
 def _top(version: Annotated[bool, typer.Option("--version", help="Print it.")] = False) -> None:
     if version:
-        print(f"accord {__version__}")
+        print(f"accord {importlib.metadata.version('accord')}")
         raise typer.Exit
 
 
@@ -167,7 +167,7 @@ def _register(name: str, verb: Verb) -> None:
         with _clearly():
             given = read_each(verb.classes(), preset, [_word(word) for word in words or ()])
             if show:
-                print(as_preset(given), end="")
+                print(as_preset(*given), end="")
             else:
                 verb.shows(_load(verb.work)(_desk(), *given))
 
@@ -196,16 +196,6 @@ def _runs(folder: Annotated[Path, typer.Argument()] = Path("runs")) -> None:
             if one.id not in parents:  # the last of its line; the rest hangs below it
                 out.print()
                 out.print(escape(str(lineage(one, folder))), soft_wrap=True)
-
-
-def as_preset(given: Sequence[Settings]) -> str:
-    """Settings as YAML that --preset reads back equal."""
-    import yaml
-
-    told: dict[str, Any] = {}
-    for settings in given:
-        told |= plain(settings)
-    return yaml.safe_dump(told, sort_keys=False, allow_unicode=True)
 
 
 @contextmanager

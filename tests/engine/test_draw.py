@@ -94,9 +94,18 @@ def test_impossible_tokens_are_never_drawn_even_at_the_ends():
         assert torch.isfinite(logp_B).all()
 
 
+@pytest.mark.parametrize("V", [40, 64, 100])
+def test_rounding_never_draws_past_the_last_token(V):
+    """Where a block's sum in float32 exceeds the sum of its terms, the goal may lie beyond them."""
+    logits_BV = torch.randn(2000, V, generator=torch.Generator().manual_seed(0))
+    ids_B, logp_B = draw(logits_BV, torch.full((2000,), 1 - 2.0**-53).double(), Sampling())
+    assert set(ids_B.tolist()) == {V - 1}
+    assert torch.isfinite(logp_B).all()
+
+
 def test_the_tail_of_a_large_vocabulary_keeps_its_share():
     """In one float32 cumulative sum of 128k terms the last half would lose whole per mille."""
-    V, n = 128_000, 4001
+    V, n = 128_000, 257
     ids_B, _ = drawn(torch.zeros(V), (torch.arange(n).double() + 0.5) / n, Sampling())
     want_B = ((torch.arange(n).double() + 0.5) / n * V).floor()
     assert (ids_B - want_B).abs().max() <= 1
@@ -181,7 +190,7 @@ def test_uniform_and_independent(along):
     else:
         names = [(i, "0/0") if along == "seeds" else (0, f"{i}/0") for i in range(n)]
         u_B = uniform(torch.tensor([key(*name) for name in names]), torch.zeros(n).long())
-    assert 0 <= u_B.min()
+    assert u_B.min() >= 0
     assert u_B.max() < 1
     count = torch.bincount((u_B * bins).long(), minlength=bins).double()
     chi = float(((count - n / bins) ** 2 / (n / bins)).sum())

@@ -86,6 +86,7 @@ def test_colours_are_the_pages_and_nothing_is_loaded() -> None:
         assert "var(--after)" in svg
         assert "http" not in svg
         assert "<style" not in svg
+        assert "font-family" not in svg, "the letters are the page's too"
 
 
 def test_before_and_after_differ_in_form_as_well_as_in_colour() -> None:
@@ -99,6 +100,8 @@ def test_before_and_after_differ_in_form_as_well_as_in_colour() -> None:
         for tone in ("before", "after")
     }
     shapes = {tone: marks[found[1]] for tone, found in used.items() if found}
+    assert len(re.findall(r"<use [^>]*fill-opacity: 0; stroke: var\(--before\)", svg)) == 3
+    assert len(re.findall(r"<use [^>]*fill: var\(--after\)", svg)) == 5
     assert "C" in shapes["before"], "round"
     assert "C" not in shapes["after"], "with corners"
 

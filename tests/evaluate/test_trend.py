@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from accord.evaluate.trend import (
+    _line,
     _student,
     parting,
     pearson,
@@ -59,6 +60,22 @@ def test_students_points() -> None:
         assert _student(freedom) == pytest.approx(point, rel=0.01)
 
 
+@pytest.mark.parametrize("n", [5, 8, 30])
+def test_a_slope_is_sure_where_the_t_test_says_so(n: int) -> None:
+    """Residuals at right angles to the line leave slope and error as they were put in."""
+    x, noise = np.arange(n) * 10.0, rng.normal(size=n)
+    rest = noise - np.polyval(np.polyfit(x, noise, 1), x)
+    error = np.sqrt((rest**2).sum() / (n - 2) / ((x - x.mean()) ** 2).sum())
+    point = {5: 3.182, 8: 2.447, 30: 2.048}[n]
+    for times, sure in ((0.97, False), (1.03, True)):
+        for sign in (1, -1):
+            slope = sign * times * point * error
+            change, found = _line(list(zip(x, slope * x + rest, strict=True)))
+            assert change == pytest.approx(slope * (x[-1] - x[0]))
+            assert found == sure
+    assert _line([(1.0, 2.0)] * 5) == (0.0, False)
+
+
 def rows(learned: float, true: float, *, noise: float = 0.02, n: int = 40) -> list[dict[str, Any]]:
     """Both rise for half of the time, then move by these amounts."""
     dice, found = random.Random(5), []
@@ -86,8 +103,8 @@ def test_parting_is_found_where_one_rises_and_the_other_falls() -> None:
 
 @pytest.mark.parametrize(
     ("learned", "true", "noise"),
-    [(1.0, 0.4, 0.02), (-1.0, -0.4, 0.02), (-1.0, 0.4, 0.02), (1.0, 0.0, 0.05), (0.3, -0.1, 2.0)],
-    ids=["both rise", "both fall", "the good way round", "one stays", "lost in noise"],
+    [(1.0, 0.4, 0.02), (-1.0, -0.4, 0.02), (-1.0, 0.4, 0.02), (1.0, -0.1, 0.1), (0.3, -0.1, 2.0)],
+    ids=["both rise", "both fall", "the good way round", "one hardly falls", "lost in noise"],
 )
 def test_parting_is_not_found_elsewhere(learned: float, true: float, noise: float) -> None:
     found = parting(rows(learned, true, noise=noise))
@@ -144,6 +161,7 @@ def test_series_takes_what_was_measured() -> None:
 def test_recent_is_the_last_tenth() -> None:
     history = [{"step": i, "kl": float(i)} for i in range(40)]
     assert recent(history, "kl") == fmean_of(36, 37, 38, 39)
+    assert recent(history[:14], "kl") == 13.0
     assert recent(history[:3], "kl") == 2.0
     assert recent(history, "nothing") is None
 

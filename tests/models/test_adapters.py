@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
+from accord.data.rows import Tokens, pad
 from accord.engine.roles import Critic, Policy
 from accord.errors import BadModel
 from accord.models.heads import Speaker
 from accord.models.lora import Lora, base_of
 from accord.models.trunk import Trunk
 from tiny import FAMILIES, plain_logits, ragged, rows, tiny
+from tiny import tiny_policy as fresh
 
 SHAPE = Lora(r=3, alpha=7.0)
 
@@ -27,12 +29,6 @@ def shaken(policy: Policy, seed: int = 0, lora: Lora | None = SHAPE) -> Policy:
     for _, weight in handle.model.learned():
         weight.data.copy_(torch.randn(weight.shape, generator=rng) * 0.3)
     return handle
-
-
-def fresh(family: str = "grouped") -> Policy:
-    from tiny import tiny_policy
-
-    return tiny_policy(family)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -92,12 +88,17 @@ def test_only_the_active_adapter_has_a_gradient():
         other = one if handle is two else two
         assert all(g is not None and g.abs().max() > 0 for g in grads(handle).values())
         assert all(g is None for g in grads(other).values())
-    assert all(weight.grad is None for _, weight in policy.model.learned() if "lora" not in _)
+    assert all(weight.grad is None for _, weight in policy.model.learned())
 
 
 def test_the_same_adapter_is_born_in_every_process():
     one = fresh().trainable(lr=1e-3, lora=SHAPE)
-    two = fresh().trainable(lr=1e-3, lora=SHAPE)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(99)  # another process has another past
+        two = fresh().trainable(lr=1e-3, lora=SHAPE)
+        after = torch.rand(3)
+        torch.manual_seed(99)
+        assert torch.equal(torch.rand(3), after), "the common stream of numbers is left alone"
     for (name, a), (other, b) in zip(one.model.learned(), two.model.learned(), strict=True):
         assert name == other
         assert torch.equal(a, b)
@@ -130,6 +131,16 @@ def test_a_whole_copy_of_a_base_with_tenants_is_bare():
     assert torch.equal(whole.logp(rows()), before)
 
 
+def test_a_tenant_does_not_freeze_what_learns():
+    policy = fresh().trainable(lr=1e-3)
+    names = [name for name, _ in policy.model.learned()]
+    Critic.on(policy).trainable(lr=1e-3, lora=SHAPE)
+    assert [name for name, _ in policy.model.learned()] == names
+    assert all(weight.requires_grad for _, weight in policy.model.learned())
+    policy.model(rows()).logp_BT.sum().backward()
+    assert all(weight.grad is not None for _, weight in policy.model.learned())
+
+
 @pytest.fixture
 def stories(stories260k: Path) -> Policy:
     return Policy.open(stories260k)
@@ -151,9 +162,7 @@ def test_peft_reads_an_exported_adapter(stories, stories260k, tmp_path, lora):
         torch.testing.assert_close(got, want, atol=1e-4, rtol=1e-4)
 
 
-def one_row(ids_1T: Tensor):
-    from accord.data.rows import pad
-
+def one_row(ids_1T: Tensor) -> Tokens:
     ids = ids_1T[0].tolist()
     return pad([ids[:1]], [ids[1:]])
 

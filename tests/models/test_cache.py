@@ -13,7 +13,9 @@ HEADS, D = 2, 3
 
 def marked(*values: float) -> torch.Tensor:
     """[key heads, T, D] whose place t holds values[t]."""
-    return torch.tensor(values, dtype=torch.float32)[None, :, None].expand(HEADS, -1, D).contiguous()
+    return (
+        torch.tensor(values, dtype=torch.float32)[None, :, None].expand(HEADS, -1, D).contiguous()
+    )
 
 
 def what(cache: SlotCache, slot: int, layer: int = 0) -> tuple[list[float], list[float]]:

@@ -105,7 +105,7 @@ def test_an_architecture_that_drops_keywords_is_refused_in_words():
     layer = model.model.layers[0].self_attn
     own = layer.forward
     layer.forward = lambda *a, layout=None, **k: own(*a, **k)
-    with pytest.raises(BadModel, match="LlamaAttention.*does not pass keywords on"):
+    with pytest.raises(BadModel, match=r"LlamaAttention.*does not pass keywords on"):
         flat_logits(Trunk(model), ragged((3,)))
 
 

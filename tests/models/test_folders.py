@@ -13,7 +13,9 @@ from transformers import AutoModelForCausalLM, BertConfig, T5Config
 
 from accord.engine.roles import Critic, Policy
 from accord.errors import BadModel
-from accord.models.load import context, fingerprint, load, tensors
+from accord.models.attention import Packed
+from accord.models.load import context, fingerprint, load, save, tensors
+from accord.models.lora import Lora
 from tiny import FAMILIES, folder, plain_logits, ragged, rows, tiny
 
 
@@ -170,7 +172,9 @@ def test_a_full_export_is_a_plain_folder(stories260k, tmp_path):
     for ids, want in zip(seqs, plain_logits(plain, seqs), strict=True):
         tokens = torch.tensor([ids])
         with torch.no_grad():
-            got = policy.model.trunk.model(tokens, layout=whole(ids), use_cache=False).logits[0]
+            got = policy.model.trunk.model(
+                tokens, layout=Packed([len(ids)]), use_cache=False
+            ).logits[0]
         torch.testing.assert_close(got, want, atol=1e-4, rtol=1e-4)
     opened = Policy.open(tmp_path)
     assert torch.equal(opened.logp(rows()), policy.logp(rows()))
@@ -178,18 +182,9 @@ def test_a_full_export_is_a_plain_folder(stories260k, tmp_path):
     assert opened.speller.fingerprint == policy.speller.fingerprint
 
 
-def whole(ids):
-    from accord.models.attention import Packed
-
-    return Packed([len(ids)])
-
-
 @pytest.mark.parametrize("family", ["grouped", "one key head, tied"])
 def test_an_untied_head_stays_untied(family, tmp_path):
-    from accord.models import load as folders
-
-    model = tiny(family)
-    folders.save(model, tmp_path)
+    save(tiny(family), tmp_path)
     names = set(load_file(tmp_path / "model.safetensors"))
     assert ("lm_head.weight" in names) == (family == "grouped")
     plain = AutoModelForCausalLM.from_pretrained(tmp_path, attn_implementation="eager")
@@ -209,8 +204,6 @@ def judged(stories260k: Path, lora) -> Critic:
 
 @pytest.mark.parametrize("adapter", [False, True])
 def test_a_critic_survives_its_folder(stories260k, tmp_path, adapter):
-    from accord.models.lora import Lora
-
     critic = judged(stories260k, Lora(r=2) if adapter else None)
     critic.export(tmp_path)
     opened = Critic.open(tmp_path)

@@ -7,9 +7,10 @@ from torch import Tensor
 from accord.engine.roles import Critic, Policy
 from accord.maths.losses import nll
 from accord.maths.weights import weigh
+from accord.models.heads import Speaker
 from accord.models.load import load
 from accord.models.lora import Lora
-from accord.models.trunk import at_least_fp32
+from accord.models.trunk import Trunk, at_least_fp32
 from tiny import FAMILIES, folder, rows, tiny_policy
 from toys import ToySpeller
 
@@ -58,9 +59,6 @@ def test_a_recomputing_policy_samples_as_before():
 
 
 def half(tmp_path, family: str = "grouped") -> Policy:
-    from accord.models.heads import Speaker
-    from accord.models.trunk import Trunk
-
     model = load(folder(tmp_path, family), dtype="bf16")
     return Policy(Speaker(Trunk(model, "half")), ToySpeller())
 

@@ -7,14 +7,22 @@ import pytest
 import torch
 
 from accord.data.rows import pad
-from accord.engine.learner import Optimizer
 from accord.maths.control import FixedKL, Linear
 from accord.maths.weights import weigh
 from accord.recipes import ppo
 from accord.recipes.common import Asked
 from accord.rewards.ending import Absolute, Relative, ended
 from accord.store.run import Run
-from toys import LONGEST, distribution, sentences, toy_critic, toy_policy
+from toys import (
+    LONGEST,
+    cuts,
+    distribution,
+    float64,
+    gradient,
+    sentences,
+    toy_critic,
+    toy_policy,
+)
 
 
 def sweet(rollouts):
@@ -32,7 +40,7 @@ def score_of(ids) -> float:
 PROMPTS = [Asked("p", (0,))]
 BETA = 0.5
 FAST = ppo.PPO(
-    steps=120,
+    steps=40,
     batch=256,
     longest=LONGEST,
     kl=FixedKL(BETA),
@@ -67,8 +75,8 @@ def test_ppo_converges_to_the_known_optimum():
     begun = float((rho * r).sum())
     gap = float((pi * (pi / star).log()).sum())
     assert begun < best - 0.3, "the toy leaves nothing to learn"
-    assert reached > best - 0.05 * (best - begun)
-    assert gap < 0.05  # nats between what was found and π*
+    assert reached > best - 0.03 * (best - begun)
+    assert gap < 0.03  # nats between what was found and π*
     assert torch.equal(distribution(start), rho), "the reference must not move"
 
 
@@ -126,56 +134,26 @@ def test_stop_kl_ends_a_steps_passes_early():
     assert counts[0] < 16
 
 
+@pytest.mark.parametrize("by", ["token", "sequence"])
 @pytest.mark.parametrize("part", ["improve", "foresee"])
-def test_gradients_do_not_depend_on_the_cut(part):
-    """Micro-batches, padding and order change no gradient (float64)."""
-    torch.set_default_dtype(torch.float64)
-    try:
+def test_gradients_do_not_depend_on_the_cut(part, by):
+    """Micro-batches and order change no gradient (float64)."""
+    with float64():
         start = toy_policy(0, dtype=torch.float64)
         critic = toy_critic(1, dtype=torch.float64)
         said = start.sample([(0,), (0, 4), (0, 5, 3)] * 5, longest=LONGEST, seed=1)
-        rows, _ = ppo.experience(
-            FAST, said, sweet(said), toy_policy(3, dtype=torch.float64), critic, 0.1
-        )
-        handle = start if part == "improve" else critic
-        objective = (
-            partial(ppo.improve, eps=0.2, temperature=1.0)
-            if part == "improve"
-            else partial(ppo.foresee, eps=0.2)
-        )
-        wanted = None
-        order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))
-        for micro, index in (
-            (10**6, slice(None)),
-            (1, slice(None)),
-            (17, order),
-            (40, order.flip(0)),
-        ):
+        other = toy_policy(3, dtype=torch.float64)
+        rows, _ = ppo.experience(FAST, said, sweet(said), other, critic, 0.1)
+        improve = partial(ppo.improve, eps=0.2, temperature=1.0)
+        foresee = partial(ppo.foresee, eps=0.2)
+        asked = (start, improve) if part == "improve" else (critic, foresee)
+        first = None
+        for micro, index in cuts(len(rows)):
             few = rows.take(index)
-            for by in ("token", "sequence"):
-                got = gradient(handle, few, weigh(few.tokens.mask_BT, by), objective, micro)
-                wanted = wanted or {}
-                first = wanted.setdefault(by, got)
-                assert (got - first).abs().max() < 1e-12
-    finally:
-        torch.set_default_dtype(torch.float32)
-
-
-def note(into: torch.Tensor, weight: torch.Tensor) -> None:
-    into.copy_(weight.grad)
-
-
-def gradient(handle, rows, weight, objective, micro) -> torch.Tensor:
-    """What one update would step along, before the optimizer sees it."""
-    how = Optimizer(micro_tokens=micro, max_norm=1e9)
-    copy = handle.trainable(lr=0.0, optimizer=how)
-    copy.kept = True
-    grads = {}
-    for name, w in copy.learner.weights.items():
-        grads[name] = torch.zeros_like(w)
-        w.register_post_accumulate_grad_hook(partial(note, grads[name]))
-    copy.update(rows, weight, objective)
-    return torch.cat([g.flatten() for g in grads.values()])
+            got = gradient(asked[0], few, weigh(few.tokens.mask_BT, by), asked[1], micro)
+            first = got if first is None else first
+            assert (got - first).abs().max() < 1e-12
+        assert first.abs().max() > 1e-3
 
 
 def test_padding_changes_nothing():

@@ -11,12 +11,13 @@ preset and a word read alike.  A word that fits nothing is an error.
 from accord.config.help import Field, describe
 from accord.config.reading import read, read_each
 from accord.config.schema import nearest
-from accord.config.settings import MAX_FIELDS, Settings, digest, plain
+from accord.config.settings import MAX_FIELDS, Settings, as_preset, digest, plain
 
 __all__ = [
     "MAX_FIELDS",
     "Field",
     "Settings",
+    "as_preset",
     "describe",
     "digest",
     "nearest",

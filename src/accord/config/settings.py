@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from accord.config import help, schema
@@ -61,6 +62,14 @@ def plain(thing: Any) -> Any:
     if isinstance(thing, Settings):
         return {name: _plain(getattr(thing, name)) for name in type(thing).model_fields}
     return _plain(thing)
+
+
+def as_preset(*settings: Settings) -> str:
+    """YAML that `read_each` with the same classes reads back equal."""
+    told: dict[str, Any] = {}
+    for one in settings:
+        told |= plain(one)
+    return yaml.safe_dump(told, sort_keys=False, allow_unicode=True)
 
 
 def digest(thing: Any) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from accord.data.rows import Rows
@@ -16,6 +16,7 @@ from accord.errors import BadModel, NotFinite
 from accord.maths.losses import Loss
 from accord.maths.optim import adam
 from accord.models.heads import Part
+from accord.models.load import tensors
 
 M = TypeVar("M", bound=Part)
 Objective = Callable[[M, Any], Loss]
@@ -148,9 +149,10 @@ class Learner(Generic[M]):
 
     def load(self, folder: Path) -> None:
         """Take up exactly where `save` stopped; raises BadModel where the files do not fit."""
-        given = load_file(folder / "weights.safetensors")
+        given = tensors(folder / "weights.safetensors")
         buffers = {k.removeprefix("buffer|"): given.pop(k) for k in list(given) if "buffer|" in k}
         weights = self.weights
+        moments = tensors(folder / "moments.safetensors")
         _fit(weights, given, folder)
         with torch.no_grad():
             for name, w in weights.items():
@@ -158,7 +160,7 @@ class Learner(Generic[M]):
             for name, buffer in _own_buffers(self.model):
                 buffer.copy_(buffers[name])
         self.optimizer.state.clear()
-        for name, value in load_file(folder / "moments.safetensors").items():
+        for name, value in moments.items():
             w = weights[name.rpartition("|")[0]]
             # the count of steps lies with the weight if fused, else in main memory
             here = value.dim() > 0 or self.optimizer.defaults.get("fused")

@@ -124,7 +124,7 @@ class _Batch:
         free = [i for i, seat in enumerate(self.seats) if seat is None]
         if not self.queue:
             self._shrink()
-        elif len(free) == self.size or len(free) >= max(1, self.size // 8):
+        elif len(free) >= max(1, self.size // 8):
             self._seat([(i, self.queue.popleft()) for i in free[: len(self.queue)]])
 
     def _seat(self, pairs: list[tuple[int, _Slot]]) -> None:

@@ -129,11 +129,11 @@ def compare(
     both = [(b, a) for b, a in learned if b is not None and a is not None]
     known = [(b, a) for b, a in both if number(b) is not None and number(a) is not None]
     points, split = _points(before, after)
-    varied = _varied(before, after)
+    short = _even(before, after)
     trues, judged = [p[0] for p in points], [p[1] for p in points]
     return Outcome(
-        before=replace(summary(before), **varied[0]),
-        after=replace(summary(after), **varied[1]),
+        before=_varied(before, short[0]),
+        after=_varied(after, short[1]),
         wins=winrate(old, new, seed=seed),
         change=difference(old, new, seed=seed),
         learned_change=difference(*zip(*known, strict=True), seed=seed) if known else None,
@@ -175,18 +175,21 @@ def distinct(texts: Sequence[str], n: int) -> float | None:
     return len(set(grams)) / len(grams) if grams else None
 
 
-def _varied(
-    before: Sequence[Answer], after: Sequence[Answer]
-) -> tuple[dict[str, float | None], dict[str, float | None]]:
-    """distinct-1 and -2 of both sides, of equally many words in every pair."""
+def _even(before: Sequence[Answer], after: Sequence[Answer]) -> tuple[list[str], list[str]]:
+    """The texts of both sides, cut to equally many words pair by pair."""
     sides: tuple[list[str], list[str]] = [], []
     for pair in zip(before, after, strict=False):
         words = [_WORD.findall(answer.text) for answer in pair]
         shared = min(map(len, words))
         for side, said in zip(sides, words, strict=True):
             side.append(" ".join(said[:shared]))
-    one, other = ({f"distinct_{n}": distinct(side, n) for n in (1, 2)} for side in sides)
-    return one, other
+    return sides
+
+
+def _varied(answers: Sequence[Answer], texts: Sequence[str]) -> Summary:
+    """The answers in numbers, their variety that of these texts."""
+    one, two = distinct(texts, 1), distinct(texts, 2)
+    return replace(summary(answers), distinct_1=one, distinct_2=two)
 
 
 def _points(

@@ -205,6 +205,7 @@ def _svg(figure: Any, name: str) -> str:
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg)
+    svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)
     mark = re.sub(r"\W+", "-", name)
     svg = re.sub(r'\bid="', f'id="{mark}-', svg)
     svg = re.sub(r'(?:xlink:)?href="#', f'href="#{mark}-', svg)

@@ -33,7 +33,7 @@ class Part(nn.Module):
         if self.using is not None:
             yield from self.trunk.adapters.weights(self.using).items()
         else:
-            yield from self.trunk.model.named_parameters()
+            yield from self.trunk.adapters.base_weights()
 
     def seen(self) -> dict[str, Tensor]:
         """All that decides what this role says, named alike whoever else lives on the trunk."""

@@ -60,6 +60,7 @@ def hush() -> None:
 def _config(source: str | Path) -> Any:
     path = Path(source)
     looks_local = path.is_absolute() or str(source).startswith((".", "~")) or path.exists()
+    looks_local |= str(source).count("/") > 1  # a hub id is owner/name
     if looks_local and not (path / "config.json").is_file():
         what = "there is no such folder" if not path.is_dir() else "the folder has no config.json"
         raise BadModel(f"{source}: {what}; give a Hugging Face model folder or a hub id")

@@ -6,9 +6,10 @@ Policy, reference, value and reward can each be an adapter, and the reference co
 
 import json
 import warnings
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from accord.errors import BadModel
 from accord.models.load import first_line, tensors
 
+W = TypeVar("W", bound=Tensor)
 _PREFIX = "base_model.model."
 """what peft puts before every weight's name in an adapter file"""
 
@@ -60,6 +62,7 @@ class Adapters:
 
     def add(self, name: str, config: LoraConfig, *, like: str | None = None, seed: int = 0) -> None:
         """A new adapter: at zero, or a copy of another."""
+        learning = [weight for weight in self._model.parameters() if weight.requires_grad]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)  # A is drawn at random: the same adapter in every process
             with warnings.catch_warnings():
@@ -69,6 +72,8 @@ class Adapters:
                 warnings.filterwarnings("ignore", "fan_in_fan_out is set to")
                 inject_adapter_in_model(config, self._model, adapter_name=name)
         self.configs[name] = config
+        for weight in learning:  # peft freezes all but the new adapter
+            weight.requires_grad_(True)
         for weight in self.weights(name).values():
             weight.data = weight.data.to(torch.promote_types(weight.dtype, torch.float32))
         if like is not None:
@@ -80,7 +85,7 @@ class Adapters:
 
     def use(self, name: str | None) -> None:
         """Make one adapter active, or with None the bare base."""
-        if (name == self._active and name is not None) or not self.configs:
+        if name == self._active or not self.configs:
             return
         for layer in self._layers():
             layer.enable_adapters(name is not None)
@@ -135,8 +140,11 @@ class Adapters:
 
     def bare(self) -> dict[str, Tensor]:
         """The state of the model as if it bore no adapters, under its own names."""
-        state = self._model.state_dict()
-        return {k.replace(".base_layer.", "."): v for k, v in state.items() if ".lora_" not in k}
+        return dict(_bare(self._model.state_dict().items()))
+
+    def base_weights(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """(name, parameter) of the model as if it bore no adapters."""
+        return _bare(self._model.named_parameters())
 
     def drop(self) -> None:
         """Take all adapters off the model."""
@@ -150,6 +158,10 @@ class Adapters:
 
     def _layers(self) -> Any:
         return (m for m in self._model.modules() if isinstance(m, BaseTunerLayer))
+
+
+def _bare(named: Iterable[tuple[str, W]]) -> Iterator[tuple[str, W]]:
+    return ((k.replace(".base_layer.", "."), v) for k, v in named if ".lora_" not in k)
 
 
 def base_of(folder: Path) -> str | None:

@@ -63,10 +63,14 @@ class KLPrice:
 
 
 def minibatches(rows: R, epochs: int, count: int, *, seed: int) -> Iterator[R]:
-    """`count` minibatches per epoch, from a fresh permutation of the rows each time."""
+    """`count` minibatches per epoch, from a fresh permutation of the rows each time.
+
+    Their sizes differ by one at most; there are fewer only where there are fewer rows.
+    """
     rng = torch.Generator().manual_seed(seed)
     for _ in range(epochs):
-        for index in torch.randperm(len(rows), generator=rng).chunk(count):
+        order = torch.randperm(len(rows), generator=rng)
+        for index in order.tensor_split(min(count, len(rows))):
             yield rows.take(index)
 
 

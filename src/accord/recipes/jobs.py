@@ -148,15 +148,16 @@ class Desk:
 
 def run_sft(desk: Desk, job: SFTJob, cfg: sft.SFT) -> Made[Policy]:
     """accord sft"""
-    place, start = desk.place(job), _open(job)
-    return sft_stage(place, cfg, start, _demonstrations(place, job.data))
+    place = desk.place(job)
+    demonstrations = _demonstrations(place, job.data)  # before the model: a typo costs no minute
+    return sft_stage(place, cfg, _open(job), demonstrations)
 
 
 def run_reward(desk: Desk, job: RewardJob, cfg: reward.RewardModel) -> Made[Critic]:
     """accord reward"""
-    place, start = desk.place(job), _open(job)
-    parents = _origins(job.data)
-    return reward_stage(place, cfg, start, _comparisons(place, job.data), parents=parents)
+    place = desk.place(job)
+    comparisons = _comparisons(place, job.data)
+    return reward_stage(place, cfg, _open(job), comparisons, parents=_origins(job.data))
 
 
 def run_ppo(desk: Desk, job: PPOJob, cfg: ppo.PPO) -> Made[Policy]:
@@ -165,8 +166,9 @@ def run_ppo(desk: Desk, job: PPOJob, cfg: ppo.PPO) -> Made[Policy]:
         raise BadSettings("PPO needs a reward: reward=FOLDER, or rule=file.py:function")
     if job.reward is None and cfg.critic == "reward":
         raise BadSettings("there is no reward model to start the critic from: say critic=zero")
-    place, start = desk.place(job), _open(job)
+    place = desk.place(job)
     prompts = _prompts(place, job.prompts)
+    start = _open(job)
     rule = Rule.at(job.rule, start.speller) if job.rule else None
     parents: list[Artifact | str] = [f"rule {source_of(job.rule)}"] if job.rule else []
     if job.reward is None:
@@ -181,12 +183,13 @@ def run_ppo(desk: Desk, job: PPOJob, cfg: ppo.PPO) -> Made[Policy]:
 
 def run_pipeline(desk: Desk, job: PipelineJob, cfg: Pipeline) -> Way:
     """accord pipeline"""
-    place, start = desk.place(job), _open(job)
+    place = desk.place(job)
     records = Records(
         _prompts(place, job.prompts),
         _comparisons(place, job.comparisons),
         _demonstrations(place, job.demonstrations) if job.demonstrations else (),
     )
+    start = _open(job)
     gold = Rule.at(job.rule, start.speller) if job.rule else None
     return run(place, cfg, start, records, gold)
 

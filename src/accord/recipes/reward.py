@@ -114,11 +114,12 @@ def prefer(model: Judge, rows: Judged, *, loss: BradleyTerry | BestOfK | Davidso
 
 def measure(critic: Critic, held_out: Sequence[Spelled], bins: int = 10) -> dict[str, float]:
     """Agreement with held-out comparisons: accuracy (equal scores count half), calibration error of
-    σ(score gap), and the correlation of score with length.  Ties have no right answer: left out.
+    σ(score gap), and the correlation of score with length, the prompt's not counted.  Ties have no
+    right answer: left out.
     """
     answers = lay(held_out).answers.answers()
     score_N = critic.score(answers)
-    length_N = answers.length_B.float()
+    length_N = torch.tensor([float(len(ids)) for c in held_out for ids in c.response_ids])
     first = torch.tensor([len(c.response_ids) for c in held_out]).cumsum(0).tolist()
     starts = [0, *first[:-1]]
     pairs = [
@@ -138,7 +139,7 @@ def measure(critic: Critic, held_out: Sequence[Spelled], bins: int = 10) -> dict
         "calibration_error": calibration(gap_N, right_N, bins),
         "margin": float(gap_N.mean()),
         "longer_preferred": float((length_N[better] > length_N[worse]).float().mean()),
-        "length_correlation": correlation(score_N.cpu(), length_N.cpu()),
+        "length_correlation": correlation(score_N.cpu(), length_N.to(score_N.dtype)),
         "score_mean": float(score_N.mean()),
         "score_std": float(score_N.std(correction=0)),
     }

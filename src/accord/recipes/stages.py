@@ -55,6 +55,9 @@ class Place:
     limit: float = 0.05
     """share of rows that may be unusable before the stage refuses to begin"""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "out", Path(self.out))
+
     def below(self, name: str) -> "Place":
         """A folder further down."""
         return replace(self, out=self.out / name)
@@ -96,7 +99,9 @@ def sft_stage(
 
     def make(run: Run) -> tuple[Policy, dict[str, float]]:
         policy = sft.train(cfg, run, start, train, held_out, seed=place.seed)
-        return policy, {"eval/loss": sft.measure(policy, held_out)} if held_out else {}
+        if not held_out:
+            return policy, {}
+        return policy, {"eval/loss": sft.measure(policy, held_out, cfg.loss_on)}
 
     return _stage(_Work("policy", place, cfg, start, fingerprint(demonstrations)), Policy, make)
 
@@ -223,5 +228,6 @@ def _references(how: str, start: Policy, rows: Sequence[Spelled], seed: int) -> 
         return pad([row.prompt_ids for row in rows], best)
     prompts = [row.prompt_ids for row in rows[:REFERENCES]]
     longest = max(len(ids) for row in rows for ids in row.response_ids)
-    said = start.sample(prompts, longest=min(longest, start.context // 2), seed=seed)
+    room = start.context - max(map(len, prompts))
+    said = start.sample(prompts, longest=min(longest, room), seed=seed)
     return pad([r.prompt_ids for r in said], [r.response_ids for r in said])

@@ -73,14 +73,18 @@ class Terminal(Sink):
 
     def begin(self, name: str, done: int, total: int, settings: Mapping[str, Any]) -> None:
         """A new bar, or a word that nothing is left to do."""
+        self._begin(name, done, total, "steps")
+
+    def _begin(self, name: str, done: int, total: int, unit: str) -> None:
         self.close()
         self._clear(name, done, total)
+        self.unit = unit
         if done >= total:
             return
         if done:
             self._print(Text.assemble(self._head(), (f"going on at step {done} of {total}", "dim")))
         elif not self.console.is_terminal:
-            self._print(Text.assemble(self._head(), f"{total} steps"))
+            self._print(Text.assemble(self._head(), f"{total} {unit}"))
         if self.console.is_terminal:
             self._live = Live(console=self.console, get_renderable=self.view, refresh_per_second=5)
             self._live.transient = True
@@ -125,8 +129,7 @@ class Terminal(Sink):
     @contextmanager
     def count(self, name: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
         """The same bar for work that is no run."""
-        self.begin(name, 0, total, {})
-        self.unit = unit
+        self._begin(name, 0, total, unit)
 
         def more(n: int) -> None:
             self.log(self.done + n - 1, {})
