@@ -119,6 +119,12 @@ def test_no_file_is_too_long() -> None:
     assert {path: lines for path, lines in count.items() if lines > 400} == {}
 
 
+def test_a_method_fits_on_a_few_screens() -> None:
+    recipes = [p for p in python_files("src/accord/recipes") if "\ndef train(" in p.read_text()]
+    assert len(recipes) >= 3
+    assert [p.name for p in recipes if p.read_text().count("\n") >= 200] == []
+
+
 # --- circles ---
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from accord.data.rows import Tokens, pad
+from accord.engine.learner import Optimizer
 from accord.engine.roles import Critic, Policy
 from accord.errors import BadModel
 from accord.models.heads import Speaker
@@ -183,7 +184,7 @@ def test_dropout_of_a_foreign_adapter_is_off(stories, tmp_path):
     shaken(stories).export(tmp_path)
     config = json.loads((tmp_path / "adapter_config.json").read_text())
     (tmp_path / "adapter_config.json").write_text(json.dumps(config | {"lora_dropout": 0.5}))
-    opened = Policy.open(tmp_path).trainable(lr=1e-3, recompute=True)
+    opened = Policy.open(tmp_path).trainable(lr=1e-3, optimizer=Optimizer(recompute=True))
     assert torch.equal(opened.logp(rows()), opened.logp(rows()))
 
 

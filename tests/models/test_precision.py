@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from accord.engine.learner import Optimizer
 from accord.engine.roles import Critic, Policy
 from accord.maths.losses import nll
 from accord.maths.weights import weigh
@@ -30,7 +31,9 @@ def test_recomputing_changes_no_gradient(family, lora):
     price_BT = torch.linspace(-1, 1, rows().mask_BT.numel()).view_as(rows().mask_BT)
     found = []
     for recompute in (False, True):
-        policy = tiny_policy(family).trainable(lr=1e-3, lora=lora, recompute=recompute)
+        policy = tiny_policy(family).trainable(
+            lr=1e-3, lora=lora, optimizer=Optimizer(recompute=recompute)
+        )
         for name, weight in policy.model.learned():
             if "lora_B" in name:
                 weight.data.fill_(0.1)
@@ -43,7 +46,7 @@ def test_recomputing_changes_no_gradient(family, lora):
 def test_recomputing_does_recompute():
     """Each layer runs once without, and once more in the backward pass with it."""
     for recompute, runs in ((False, 1), (True, 2)):
-        policy = tiny_policy().trainable(lr=1e-3, recompute=recompute)
+        policy = tiny_policy().trainable(lr=1e-3, optimizer=Optimizer(recompute=recompute))
         count = []
         layer = policy.model.trunk.model.model.layers[0].mlp
         layer.register_forward_pre_hook(lambda *_, count=count: count.append(1))
@@ -53,7 +56,7 @@ def test_recomputing_does_recompute():
 
 def test_a_recomputing_policy_samples_as_before():
     start = tiny_policy()
-    again = start.trainable(lr=1e-3, recompute=True)
+    again = start.trainable(lr=1e-3, optimizer=Optimizer(recompute=True))
     asked = {"prompts": [(3, 4), (5,)], "longest": 5, "seed": 1}
     assert again.sample(**asked) == start.sample(**asked)
 

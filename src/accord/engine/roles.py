@@ -63,16 +63,14 @@ class Handle(Generic[M]):
         lr: float,
         lora: Lora | None = None,
         optimizer: Optimizer = Optimizer(),
-        recompute: bool = False,
     ) -> Self:
         """A copy that may change, with an optimizer of its own; this one stays: your reference.
 
         With `lora`, or from an adapter, the copy is an adapter on the same trunk and the base is
-        shared; else the whole model is copied.  `recompute` saves memory for time in the backward
-        pass (gradient checkpointing).
+        shared; else the whole model is copied.
         """
         model = self._adapter(lora) if lora or self.model.using else self._whole()
-        if recompute:
+        if optimizer.recompute:
             model.trunk.checkpoint()
         return self._with(model, Learner(model, optimizer, lr))
 
@@ -84,9 +82,12 @@ class Handle(Generic[M]):
         trunk, mine = self.model.trunk, self.model.using
         name = f"a{next(_count)}"
         if mine is not None and lora is not None:
-            raise BadModel(
-                "this model already is an adapter; its copy keeps that shape: drop `lora`"
-            )
+            there = trunk.adapters.configs[mine]
+            if (there.r, there.lora_alpha) != (lora.r, lora.alpha):
+                raise BadModel(
+                    f"this model already is an adapter, of r={there.r} and "
+                    f"alpha={there.lora_alpha}; its copy keeps that shape: say the same, or no lora"
+                )
         config = trunk.adapters.configs[mine] if mine else (lora or Lora()).config(trunk.source)
         trunk.adapters.add(name, config, like=mine)
         return self._on(trunk, name)

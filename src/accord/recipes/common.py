@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+from torch import Tensor
 
 from accord.data.rows import Rows
 from accord.data.tally import Tally
+from accord.engine.draw import Sampling
+from accord.engine.roles import Policy
 from accord.maths.control import AdaptiveKL, FixedKL
 from accord.records import Ids, Prompt, Rollout
+from accord.store.run import Run
 from accord.text.tokenizer import Speller
 
 R = TypeVar("R", bound=Rows)
@@ -72,6 +76,43 @@ def minibatches(rows: R, epochs: int, count: int, *, seed: int) -> Iterator[R]:
         order = torch.randperm(len(rows), generator=rng)
         for index in order.tensor_split(min(count, len(rows))):
             yield rows.take(index)
+
+
+def obtain(
+    run: Run,
+    policy: Policy,
+    asked: Sequence[Asked],
+    step: int,
+    how: Sampling,
+    *,
+    longest: int,
+    seed: int,
+) -> list[Rollout]:
+    """One answer to each prompt of a step; every answer has a name of its own in the run."""
+    return policy.sample(
+        [a.ids for a in asked],
+        longest=longest,
+        seed=seed,
+        how=how,
+        names=[f"{step}.{i}:{a.id}" for i, a in enumerate(asked)],
+        watch=run.tick,
+    )
+
+
+def objective(
+    rollouts: Sequence[Rollout], score_B: Tensor, kl_B: Tensor, beta: float
+) -> dict[str, float]:
+    """What a step's answers are worth; KL in nats per answer, summed over its tokens."""
+    return {
+        "objective/kl": float(kl_B.mean()),
+        "objective/kl_coef": beta,
+        "objective/scores": float(score_B.mean()),
+        "objective/scores_std": float(score_B.std(correction=0)),
+        "objective/non_score_reward": float(-beta * kl_B.mean()),
+        "objective/rlhf_reward": float((score_B - beta * kl_B).mean()),
+        "completions/mean_length": means([len(r.response_ids) for r in rollouts]),
+        "completions/clipped_ratio": means([r.finish == "length" for r in rollouts]),
+    }
 
 
 def means(values: Sequence[float]) -> float:

@@ -12,7 +12,7 @@ for each step:
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -26,11 +26,10 @@ from accord.engine.roles import Critic, Policy
 from accord.maths import losses
 from accord.maths.advantages import gae, whiten
 from accord.maths.control import AdaptiveKL, Constant, Cosine, FixedKL, Linear
-from accord.maths.losses import Loss
 from accord.maths.weights import weigh
 from accord.models.heads import Judge, Speaker
 from accord.models.lora import Lora
-from accord.recipes.common import Asked, KLPrice, excerpt, means, minibatches
+from accord.recipes.common import Asked, KLPrice, excerpt, means, minibatches, objective, obtain
 from accord.records import Rollout
 from accord.rewards.base import Reward, valid
 from accord.rewards.ending import Absolute, Relative, ended
@@ -106,33 +105,23 @@ def train(
 ) -> Policy:
     """The policy that `reward` prefers, kept near `start`.
 
-    `critic` is what the value function starts from: the reward model, or any Critic.  `gold` is
-    watched and never learned from: where it falls while `reward` rises, the reward is being hacked.
+    `critic` is what the value function starts from.  `gold` is watched, never learned from: where
+    it falls while `reward` rises, the reward is being hacked.
     """
-    policy = run.keep("policy", start.trainable(lr=cfg.lr, lora=cfg.lora, optimizer=cfg.optimizer))
-    values = critic if cfg.critic == "reward" else Critic.on(start).zeroed()
-    lora = cfg.lora if values.model.using is None else None
-    critic = run.keep(
-        "critic", values.trainable(lr=cfg.lr_critic, lora=lora, optimizer=cfg.optimizer)
-    )
+    how: dict[str, Any] = {"optimizer": cfg.optimizer, "lora": cfg.lora}
+    policy = run.keep("policy", start.trainable(lr=cfg.lr, **how))
+    critic = critic if cfg.critic == "reward" else Critic.on(start).zeroed()
+    critic = run.keep("critic", critic.trainable(lr=cfg.lr_critic, **how))
     price = run.keep("kl", KLPrice(cfg.kl))
     stream = Stream(prompts, cfg.batch, seed)
     for step in run.steps(cfg, cfg.steps):
-        asked = stream.at(step)
-        said = policy.sample(
-            [a.ids for a in asked],
-            longest=cfg.longest,
-            seed=seed,
-            how=Sampling(cfg.temperature),
-            names=[f"{step}.{i}:{a.id}" for i, a in enumerate(asked)],
-            watch=run.tick,
-        )
+        tempered = Sampling(cfg.temperature)
+        said = obtain(run, policy, stream.at(step), step, tempered, longest=cfg.longest, seed=seed)
         rollouts, scores, dropped = valid(said, reward(said))
         scores = ended(cfg.missing_eos, rollouts, scores)
         rows, seen = experience(cfg, rollouts, scores, start, critic, price.beta)
         factor = cfg.schedule(step, cfg.steps)
         seen |= optimise(cfg, policy, critic, rows, [r.id for r in rollouts], factor, step)
-        seen["objective/kl_coef"] = price.beta
         if gold is not None:
             seen["eval/true"] = means(valid(said, gold(said))[1])
         price.learn(seen["objective/kl"], len(rollouts))
@@ -163,16 +152,9 @@ def experience(
     return_BT = (adv_BT + value_BT) * mask_BT
     if cfg.whiten in ("advantages", "both"):
         adv_BT = whiten(adv_BT, mask_BT)
-    return Experience(tokens, logp_BT, value_BT, adv_BT, return_BT), {
-        "objective/kl": float(kl_BT.sum(1).mean()),
-        "objective/scores": float(score_B.mean()),
-        "objective/non_score_reward": float(-beta * kl_BT.sum(1).mean()),
-        "objective/rlhf_reward": float((score_B - beta * kl_BT.sum(1)).mean()),
-        "objective/scores_std": float(score_B.std(correction=0)),
-        "val/returns_var": float(return_BT[mask_BT].var(correction=0)),
-        "completions/mean_length": float(mask_BT.sum(1).float().mean()),
-        "completions/clipped_ratio": means([r.finish == "length" for r in rollouts]),
-    }
+    seen = objective(rollouts, score_B, kl_BT.sum(1), beta)
+    seen["val/returns_var"] = float(return_BT[mask_BT].var(correction=0))
+    return Experience(tokens, logp_BT, value_BT, adv_BT, return_BT), seen
 
 
 def optimise(
@@ -185,7 +167,7 @@ def optimise(
     step: int,
 ) -> dict[str, float]:
     """K epochs of minibatches, both parts; the means over them of what was watched."""
-    seen: list[dict[str, float]] = []
+    seen = []
     improved = partial(improve, eps=cfg.eps, temperature=cfg.temperature)
     foreseen = partial(foresee, eps=cfg.eps_value)
     for few in minibatches(rows, cfg.epochs, cfg.minibatches, seed=step):
@@ -201,13 +183,13 @@ def optimise(
     return {key: means([s[key] for s in seen]) for key in seen[0]} | first
 
 
-def improve(model: Speaker, rows: Experience, *, eps: float, temperature: float) -> Loss:
+def improve(model: Speaker, rows: Experience, *, eps: float, temperature: float) -> losses.Loss:
     """The clipped surrogate."""
     said = model(rows.tokens, temperature)
     loss = losses.clip(said.logp_BT, rows.logp_BT, rows.adv_BT, eps=eps)
-    return Loss(loss.each, {**loss.watch, "objective/entropy": said.entropy_BT})
+    return losses.Loss(loss.each, {**loss.watch, "objective/entropy": said.entropy_BT})
 
 
-def foresee(model: Judge, rows: Experience, *, eps: float | None) -> Loss:
+def foresee(model: Judge, rows: Experience, *, eps: float | None) -> losses.Loss:
     """The clipped value loss."""
     return losses.value(model(rows.tokens), rows.value_BT, rows.return_BT, eps=eps)
