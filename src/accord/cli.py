@@ -232,7 +232,11 @@ def _load(name: str) -> Any:
 def _desk() -> Any:
     _load("accord.models.load:hush")()
     view = _load("accord.store.terminal:Terminal")(err)
-    return _load("accord.recipes.jobs:Desk")((view,), lambda said: err.print(escape(said)))
+    return _load("accord.recipes.jobs:Desk")((view,), _tell)
+
+
+def _tell(said: str) -> None:
+    err.print(escape(said), soft_wrap=True)
 
 
 def _warn(message: Warning | str, *_: Any) -> None:

@@ -99,9 +99,7 @@ def test_worse_by_score_alone_names_the_score() -> None:
     """The win rate's interval includes 50% here: by itself it carries no such verdict."""
     told = tell(made(won(0.49), DOWN, learned_change=FLAT))
     assert told.tone == "worse"
-    assert "its mean true score changed by −0.40 (95% interval −0.50 to −0.30), though" in (
-        told.verdict
-    )
+    assert "its mean score changed by −0.40 (95% interval −0.50 to −0.30), though" in (told.verdict)
     assert "changed by" not in tell(made(won(0.3), DOWN, learned_change=FLAT)).verdict
 
 

@@ -7,10 +7,13 @@ import pytest
 import torch
 
 from accord.data.rows import pad
-from accord.maths.control import FixedKL, Linear
+from accord.engine.roles import Critic
+from accord.maths.control import AdaptiveKL, FixedKL, Linear
 from accord.maths.weights import weigh
+from accord.models.lora import Lora
 from accord.recipes import ppo
 from accord.recipes.common import Asked
+from accord.records import Invalid
 from accord.rewards.ending import Absolute, Relative, ended
 from accord.store.run import Run
 from toys import (
@@ -80,23 +83,73 @@ def test_ppo_converges_to_the_known_optimum():
     assert torch.equal(distribution(start), rho), "the reference must not move"
 
 
-def test_the_first_ratio_is_one():
-    seen = {}
+class Watching(Run):
+    """Keeps what was logged."""
 
-    class Watching(Run):
-        def log(self, step, **numbers):
-            seen.setdefault(step, numbers)
+    def __init__(self):
+        super().__init__()
+        self.lines = []
 
-    ppo.train(
-        FAST.model_copy(update={"steps": 2}),
-        Watching(),
-        toy_policy(),
-        sweet,
-        toy_critic(1),
-        PROMPTS,
-    )
-    for numbers in seen.values():
+    def log(self, step, **numbers):
+        self.lines.append(numbers)
+        super().log(step, **numbers)
+
+
+def trained(reward=sweet, *, gold=None, **changed):
+    """(policy, run) after a few steps."""
+    run, cfg = Watching(), FAST.model_copy(update={"steps": 2, "batch": 64, **changed})
+    return ppo.train(cfg, run, toy_policy(), reward, toy_critic(1), PROMPTS, gold=gold), run
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.6])
+@pytest.mark.parametrize("lora", [None, Lora(r=2)])
+def test_the_first_ratio_is_one(temperature, lora):
+    """Sampler and trainer agree, at every temperature; so policy and reference do at first."""
+    _, run = trained(temperature=temperature, lora=lora)
+    for numbers in run.lines:
         assert numbers["val/ratio_first"] == pytest.approx(1, abs=1e-4)
+    kl = [numbers["objective/kl"] for numbers in run.lines]
+    assert kl[0] == pytest.approx(0, abs=1e-5)
+    assert abs(kl[1]) > 1e-3
+
+
+def test_what_is_only_watched_is_not_learned_from():
+    policy, _ = trained()
+    other, run = trained(gold=lambda said: [float(len(r.response_ids)) for r in said])
+    assert other.fingerprint == policy.fingerprint
+    for numbers in run.lines:
+        assert numbers["eval/true"] == pytest.approx(numbers["completions/mean_length"])
+
+
+def test_an_answer_without_a_verdict_is_not_learned_from():
+    """It is dropped and counted; what is left is a step of its own."""
+
+    def shy(rollouts):
+        return [Invalid("no verdict"), *sweet(rollouts[1:])]
+
+    policy, run = trained(shy)
+    assert run.ledger.counts() == {"trained": 126, "dropped: no verdict": 2}
+    assert policy.fingerprint != trained()[0].fingerprint
+    start, cfg = toy_policy(), FAST.model_copy(update={"steps": 1, "batch": 64})
+    said = start.sample([(0,)] * 64, longest=LONGEST, seed=0, names=[f"0.{i}:p" for i in range(64)])
+    rows, _ = ppo.experience(cfg, said[1:], sweet(said[1:]), start, Critic.on(start).zeroed(), BETA)
+    by_hand = start.trainable(lr=cfg.lr, optimizer=cfg.optimizer)
+    critic = Critic.on(start).zeroed().trainable(lr=cfg.lr_critic, optimizer=cfg.optimizer)
+    by_hand.kept = critic.kept = True
+    ppo.optimise(cfg, by_hand, critic, rows, [r.id for r in said[1:]], 1.0, 0)
+    assert trained(shy, steps=1)[0].fingerprint == by_hand.fingerprint
+
+
+def test_the_price_of_kl_follows_the_kl():
+    rule = AdaptiveKL(beta=0.2, target=0.01, horizon=640)
+    _, run = trained(kl=rule, steps=3)
+    price = [numbers["objective/kl_coef"] for numbers in run.lines]
+    assert price[0] == 0.2
+    for step in (0, 1):
+        want = rule.next(price[step], run.lines[step]["objective/kl"], 64)
+        assert price[step + 1] == pytest.approx(want, rel=1e-9)
+    assert price[1] == pytest.approx(0.2 * (1 - 0.2 * 64 / 640)), "no KL yet: cheaper"
+    assert price[2] > price[1]
 
 
 def test_the_price_of_kl_is_paid_once():
@@ -123,15 +176,10 @@ def test_missing_eos(rule, want):
 
 
 def test_stop_kl_ends_a_steps_passes_early():
-    counts = []
-
-    class Watching(Run):
-        def log(self, step, **numbers):
-            counts.append(numbers["policy/updates"])
-
-    cfg = FAST.model_copy(update={"steps": 1, "epochs": 8, "lr": 0.1, "stop_kl": 0.01})
-    ppo.train(cfg, Watching(), toy_policy(), sweet, toy_critic(1), PROMPTS)
-    assert counts[0] < 16
+    _, run = trained(steps=1, epochs=8, lr=0.1, stop_kl=0.01)
+    assert run.lines[0]["policy/updates"] < 16
+    _, run = trained(steps=1, epochs=8, lr=0.1)
+    assert run.lines[0]["policy/updates"] == 16
 
 
 @pytest.mark.parametrize("by", ["token", "sequence"])

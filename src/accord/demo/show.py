@@ -35,7 +35,7 @@ from accord.recipes.verdict import answers, facts, kl_target, publish
 from accord.records import Comparison, Prompt
 from accord.rewards.learned import Learned
 from accord.rewards.rules import Rule
-from accord.store import artifact
+from accord.store import artifact, files
 from accord.store.artifact import Artifact
 
 SHIPPED = Path(__file__).parent / "storyteller"
@@ -89,6 +89,8 @@ class Judged:
 
 def run(desk: Desk, cfg: Demo) -> Way:
     """Everything, or what is still to do of it."""
+    with files.writing(str(cfg.out)):  # before anything is made that could then not be kept
+        cfg.out.mkdir(parents=True, exist_ok=True)
     place = Place(cfg.out, cfg.seed, 5, desk.view, desk.tell)
     start = Policy.open(SHIPPED if cfg.model == "storyteller" else cfg.model)
     told = openings(cfg.prompts + cfg.tests, cfg.seed)

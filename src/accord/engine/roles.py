@@ -154,7 +154,10 @@ class Policy(Handle[Speaker]):
     ) -> "Policy":
         """A model or PEFT adapter folder, or a hub id."""
         base = base_of(Path(source))
-        trunk = Trunk(folders.load(base or source, dtype=dtype), str(base or source))
+        ground = Path(base or source)
+        # what an adapter will name as its base must be found from any folder
+        name = str(ground.resolve()) if ground.is_dir() else str(base or source)
+        trunk = Trunk(folders.load(base or source, dtype=dtype), name)
         if base is not None:
             trunk.adapters.load("start", Path(source))
         speaker = Speaker(trunk, "start" if base else None)

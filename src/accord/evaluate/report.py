@@ -190,7 +190,7 @@ def render(report: Report) -> str:
     return _template().render(
         report=report,
         told=tell(outcome, report.subject),
-        keys=keys(outcome, report.seconds),
+        keys=keys(outcome, report.seconds, report.subject),
         bar=_bar(outcome),
         plots=plots(report),
         unmeasured=[c.title for c in report.curves if curve(report.history, c) is None],

@@ -22,6 +22,8 @@ class Subject:
     prompts: str = "prompts"
     rule: str = "the true rule"
     """who is right, as in: by ..., the mean score rose"""
+    card: str = "True rule"
+    """the same, as the label of a number"""
     wants: str = ""
     """what that rule looks for"""
 
@@ -77,7 +79,7 @@ def _wins(outcome: Outcome) -> str:
 
 def _evidence(outcome: Outcome, base: str) -> str:
     """The win rate, and the mean score too where the win rate alone does not carry the verdict."""
-    wins, change = _wins(outcome), f"its mean true score changed by {_estimate(outcome.change)}"
+    wins, change = _wins(outcome), f"its mean score changed by {_estimate(outcome.change)}"
     if base == "mixed":
         return f"{wins}, while {change}"
     if base == "worse" and outcome.wins.high >= 0.5:
@@ -274,13 +276,13 @@ def _end(x: float) -> str:
     return close if close != "50.0%" else f"just {'over' if x > 0.5 else 'under'} 50%"
 
 
-def keys(outcome: Outcome, seconds: float | None = None) -> list[Key]:
+def keys(outcome: Outcome, seconds: float | None = None, subject: Subject = ANSWERS) -> list[Key]:
     """The numbers a reader looks for first; those that were not measured are left out."""
     before, after, wins, change = outcome.before, outcome.after, outcome.wins, outcome.change
     found = [
         Key("Win rate", percent(wins.rate), "", f"95% interval {_range(wins)}"),
         Key(
-            "True rule",
+            subject.card,
             digits(after.true),
             digits(before.true),
             f"change {signed(change.low)} to {signed(change.high)}",

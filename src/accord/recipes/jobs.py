@@ -4,11 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
-
-from pydantic import Field
+from typing import Literal, TypeVar
 
 from accord.config import Settings
+from accord.config.limits import Count, UpTo1
 from accord.data import sources
 from accord.data.tally import Tally
 from accord.engine.draw import Sampling
@@ -22,7 +21,7 @@ from accord.recipes.stages import Made, Place, ppo_stage, reward_stage, sft_stag
 from accord.records import Comparison, Demonstration, Prompt, ask
 from accord.rewards.base import Reward
 from accord.rewards.learned import Learned
-from accord.rewards.rules import Rule, source_of
+from accord.rewards.rules import Rule
 from accord.store import artifact
 from accord.store.artifact import Artifact
 from accord.store.logs import Sink, sink
@@ -43,11 +42,11 @@ class Job(Settings):
     """precision of matrix products; whole models are trained on fp32 master weights"""
     template: Literal["auto", "plain", "turns", "chat"] = "auto"
     """how conversations are spelled; auto: the model's own chat template, or plain without one"""
-    save_every: Annotated[int, Field(ge=1)] = 10
+    save_every: Count = 10
     """steps between two commits; what a crash can cost"""
     sinks: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
     """boards that get the numbers too, comma-separated"""
-    limit: Annotated[float, Field(ge=0, le=1)] = 0.05
+    limit: UpTo1 = 0.05
     """share of rows that may be unusable before the job refuses to begin"""
 
 
@@ -107,9 +106,9 @@ class SampleJob(Settings):
     """one question, as text"""
     prompts: Path | None = None
     """or many: JSON lines with prompt, or messages"""
-    n: Annotated[int, Field(ge=1)] = 1
+    n: Count = 1
     """answers to each"""
-    longest: Annotated[int, Field(ge=1)] = 200
+    longest: Count = 200
     """the most tokens an answer may have"""
     how: Sampling = Sampling()
     """temperature, top_p, top_k"""
@@ -170,14 +169,13 @@ def run_ppo(desk: Desk, job: PPOJob, cfg: ppo.PPO) -> Made[Policy]:
     prompts = _prompts(place, job.prompts)
     start = _open(job)
     rule = Rule.at(job.rule, start.speller) if job.rule else None
-    parents: list[Artifact | str] = [f"rule {source_of(job.rule)}"] if job.rule else []
     if job.reward is None:
         assert rule is not None
-        return ppo_stage(place, cfg, start, rule, None, prompts, parents=parents)
+        return ppo_stage(place, cfg, start, rule, None, prompts)
     judge = Critic.open(job.reward, dtype=job.dtype)
     critic = judge if cfg.critic == "reward" else None
     learned: Reward = Learned(judge, start.speller)
-    parents.insert(0, artifact.origin(job.reward) or judge.fingerprint)
+    parents = [artifact.origin(job.reward) or judge.fingerprint]
     return ppo_stage(place, cfg, start, learned, critic, prompts, parents=parents, gold=rule)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from accord.config import Settings, plain
+from accord.config.limits import Share
 from accord.data.comparisons import split
 from accord.engine.roles import Critic, Policy
 from accord.evaluate import report
@@ -35,7 +36,7 @@ class Pipeline(Settings):
     """the reward model, learned from the comparisons"""
     ppo: PPO = PPO()
     """the policy, trained on the reward model"""
-    held_out: float = 0.2
+    held_out: Share = 0.2
     """share of the prompts kept for the report"""
 
 
@@ -65,6 +66,8 @@ def run(
     Without `gold` the report is by the reward model, and says so.
     """
     asked, tests = split(records.prompts, cfg.held_out, seed=place.seed)
+    spelled, tally = spell_prompts(tests, start.speller, start.context - cfg.ppo.longest)
+    place.check(tally, "prompts held out")
     before = start
     if records.demonstrations:
         start = sft_stage(place.below("sft"), cfg.sft, start, records.demonstrations).handle
@@ -80,8 +83,6 @@ def run(
         parents=(judged.artifact,),
         gold=gold,
     )
-    spelled, tally = spell_prompts(tests, start.speller, start.context - cfg.ppo.longest)
-    place.check(tally, "prompts held out")
 
     def page() -> report.Report:
         judges = (gold, learned) if gold else (learned, None)
@@ -93,7 +94,7 @@ def run(
     return Way(judged, trained, sealed)
 
 
-_ITSELF = replace(ANSWERS, rule="the reward model itself")
+_ITSELF = replace(ANSWERS, rule="the reward model itself", card="Its own score")
 _FLATTERS = (
     "No rule says what is really wanted, so the reward model judged its own pupil: the very thing "
     "that training pushed up. Take the win rate as an upper bound. Give rule=file.py:function, or "

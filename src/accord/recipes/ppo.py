@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from accord.config import Settings
+from accord.config.limits import Above0, Count, UpTo1
 from accord.data.rows import Rows, Tokens, align, pad
 from accord.data.stream import Stream
 from accord.engine.draw import Sampling
@@ -39,13 +40,13 @@ from accord.store.run import Run
 class PPO(Settings):
     """Proximal policy optimisation against a reward, with a KL price and a critic."""
 
-    steps: int = 60
+    steps: Count = 60
     """times the policy answers a batch of prompts and learns from it"""
-    batch: int = 64
+    batch: Count = 64
     """answers per step, one to each prompt"""
-    longest: int = 128
+    longest: Count = 128
     """the most tokens an answer may have"""
-    temperature: float = 1.0
+    temperature: Above0 = 1.0
     """of sampling; all log-probabilities are taken at it"""
     kl: FixedKL | AdaptiveKL = FixedKL(0.05)
     """price of a nat of KL from the reference"""
@@ -53,19 +54,19 @@ class PPO(Settings):
     """what becomes of the score of an answer that was cut at `longest`"""
     whiten: Literal["advantages", "rewards", "both", "none"] = "advantages"
     """what is brought to mean 0 and variance 1 over the batch (rewards keep their mean)"""
-    gamma: float = 1.0
+    gamma: UpTo1 = 1.0
     """discount"""
-    lam: float = 0.95
+    lam: UpTo1 = 0.95
     """GAE's lambda"""
-    eps: float = 0.2
+    eps: Above0 = 0.2
     """how far the ratio may move the objective"""
-    eps_value: float | None = 0.2
+    eps_value: Above0 | None = 0.2
     """how far a value may move per step; none: as far as it likes"""
-    epochs: int = 4
+    epochs: Count = 4
     """passes over each step's answers"""
-    minibatches: int = 1
+    minibatches: Count = 1
     """optimizer steps per pass"""
-    stop_kl: float | None = None
+    stop_kl: Above0 | None = None
     """end a step's passes once the policy is this many nats per token from where it sampled"""
     critic: Literal["reward", "zero"] = "reward"
     """start the value function from the reward model, or from the policy with a head at zero"""

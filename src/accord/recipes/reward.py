@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from accord.config import Settings
+from accord.config.limits import Above0, Count, Share
 from accord.data.comparisons import Spelled
 from accord.data.rows import Choices, Rows, Tokens, choices
 from accord.data.stream import Stream
@@ -34,18 +35,18 @@ class RewardModel(Settings):
 
     loss: BradleyTerry | BestOfK | Davidson = BradleyTerry()
     """what is minimised over the scores of answers to one prompt"""
-    epochs: float = 1.0
+    epochs: Above0 = 1.0
     """passes over the comparisons; more than one soon overfits"""
-    batch: int = 32
+    batch: Count = 32
     """comparisons (prompts) per optimizer step"""
-    longest: int = 1024
+    longest: Count = 1024
     """tokens of prompt and answer together; longer ones are dropped and counted, never cut"""
-    held_out: float = 0.1
+    held_out: Share = 0.1
     """share of prompts kept aside to measure on"""
     normalise: Literal["none", "mean", "mean-and-std"] = "mean"
     """afterwards bring the mean score of reference answers to 0 (Stiennon et al. 2020), or of the
     starting policy's own answers to mean 0 and standard deviation 1 (Ziegler et al. 2019)"""
-    measure_every: int = 50
+    measure_every: Count = 50
     """steps between two looks at the held-out comparisons"""
     lr: float = 1e-5
     """learning rate at its highest"""

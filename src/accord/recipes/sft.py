@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from accord.config import Settings
+from accord.config.limits import Above0, Count, Share
 from accord.data.comparisons import Spelled
 from accord.data.rows import Tokens, pad
 from accord.data.stream import Stream
@@ -25,19 +26,19 @@ from accord.store.run import Run
 class SFT(Settings):
     """Imitate demonstrations."""
 
-    epochs: float = 1.0
+    epochs: Above0 = 1.0
     """passes over the demonstrations"""
-    batch: int = 32
+    batch: Count = 32
     """demonstrations per optimizer step"""
-    longest: int = 1024
+    longest: Count = 1024
     """tokens of prompt and answer together; longer ones are dropped and counted, never cut"""
     loss_on: Literal["response", "all"] = "response"
     """learn the answer alone, or the prompt too"""
     weigh_by: Literal["token", "sequence"] = "token"
     """every token counts alike, or every demonstration"""
-    held_out: float = 0.05
+    held_out: Share = 0.05
     """share of prompts kept aside to measure on"""
-    measure_every: int = 50
+    measure_every: Count = 50
     """steps between two looks at the held-out demonstrations"""
     lr: float = 2e-5
     """learning rate at its highest"""

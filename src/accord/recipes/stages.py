@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import torch
+
 from accord.config import Settings, plain
 from accord.data.comparisons import (
     Spelled,
@@ -25,7 +27,7 @@ from accord.errors import BadData
 from accord.recipes import ppo, reward, sft
 from accord.recipes.common import spell_prompts
 from accord.records import Comparison, Demonstration, Prompt
-from accord.rewards.base import Reward
+from accord.rewards.base import Reward, which
 from accord.store import artifact
 from accord.store.artifact import Artifact
 from accord.store.logs import Sink
@@ -64,12 +66,12 @@ class Place:
 
     def check(self, tally: Tally, what: str) -> None:
         """Say what was dropped; BadData where it is too much."""
-        if tally.dropped:
-            self.tell("\n".join([f"{what}: {tally.lines()[0]}", *tally.lines()[1:]]))
         try:
             tally.check(self.limit)
         except BadData as error:
-            raise BadData(f"{what}: {error}") from None
+            raise BadData(f"{what}: {error}\nMend the rows, or say limit=… to go on") from None
+        if tally.dropped:
+            self.tell(f"{what}: " + "\n".join(tally.lines()))
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,8 @@ def ppo_stage(
         last = {k: v for k, v in run.history[-1].items() if k != "step" and v is not None}
         return made, last
 
-    work = _Work("policy", place, cfg, start, fingerprint(prompts), tuple(parents))
+    made_with = (*parents, *which(judge, gold))
+    work = _Work("policy", place, cfg, start, fingerprint(prompts), made_with)
     return _stage(work, Policy, make)
 
 
@@ -203,8 +206,7 @@ def _stage(
     there = artifact.made(folder, **told)
     if there is not None:
         place.tell(f"{folder} was made from just this before: nothing to do")
-        handle: H = kind.open(folder)
-        return Made(handle, there, metrics(place.out), seconds(place.out))
+        return Made(_opened(kind, folder, work), there, metrics(place.out), seconds(place.out))
     run = Run(
         place.out,
         save_every=place.save_every,
@@ -213,7 +215,17 @@ def _stage(
     )
     handle, numbers = make(run)
     there = artifact.finish(folder, handle.export, numbers=numbers, **told)
+    handle.source = folder  # what is made from it is made from this artifact
+    if handle.model.trunk.compute is not None:  # sealed, its fp32 weights are opened rounded
+        handle = _opened(kind, folder, work)
     return Made(handle, there, run.history, seconds(place.out))
+
+
+def _opened(kind: type[H], folder: Path, work: _Work) -> H:
+    """The sealed handle, in the precision that its start was opened in."""
+    trunk = work.start.model.trunk
+    half = (trunk.compute or trunk.model.dtype) == torch.bfloat16
+    return kind.open(folder, dtype="bf16" if half else "fp32")
 
 
 def _room(longest: int, start: Policy) -> int:

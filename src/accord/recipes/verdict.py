@@ -52,7 +52,10 @@ def answers(
 
 
 def publish(
-    folder: Path, page: Callable[[], report.Report], cfg: Settings, parents: Sequence[Artifact]
+    folder: Path,
+    page: Callable[[], report.Report],
+    cfg: Settings,
+    parents: Sequence[Artifact | str],
 ) -> Artifact:
     """The report as an artifact: measured and written once."""
     told: dict[str, Any] = {"kind": "report", "settings": cfg, "parents": parents}

@@ -19,6 +19,12 @@ class Reward(Protocol):
         ...
 
 
+def which(*rewards: Reward | None) -> tuple[str, ...]:
+    """The names of those that have one, for what was made with them to say so."""
+    names = (getattr(reward, "which", None) for reward in rewards)
+    return tuple(name for name in names if name)
+
+
 @dataclass(frozen=True)
 class Sum:
     """Several rewards added up, each with its weight; invalid where one of them is."""

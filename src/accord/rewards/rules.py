@@ -41,6 +41,14 @@ class Rule:
             raise BadSettings(f"rule={spec}: {path} has no function {name!r}; it has {has}")
         return cls(found, speller)
 
+    @property
+    def which(self) -> str:
+        """Which rule this is: its name, and SHA-256 of the file it stands in."""
+        code = getattr(self.judge, "__code__", None)
+        file = Path(code.co_filename) if code else Path()
+        told = sha256(file.read_bytes()).hexdigest() if file.is_file() else "of no file"
+        return f"rule {getattr(self.judge, '__name__', type(self.judge).__name__)} {told}"
+
     def __call__(self, rollouts: Sequence[Rollout]) -> list[Score]:
         """One score per rollout."""
         return [self._one(rollout) for rollout in rollouts]
@@ -51,12 +59,6 @@ class Rule:
             return float(self.judge(asked, self.speller.text(rollout), rollout.finish == "stop"))
         except Exception as error:  # noqa: BLE001  a user's rule may fail in any way
             return Invalid(f"{type(error).__name__}: {error}")
-
-
-def source_of(spec: str) -> str:
-    """Which rule this is: its name, and SHA-256 of the file it stands in."""
-    path, name = _parts(spec)
-    return f"{path.name}:{name} {sha256(path.read_bytes()).hexdigest()}"
 
 
 def _parts(spec: str) -> tuple[Path, str]:

@@ -1,0 +1,215 @@
+"""Kill each recipe at chosen points, go on, and look at what is left.
+
+Run by test_resume.py in a process of its own, because it forks: one child gets SIGKILL in the
+middle of something, another goes on from there and must end with the files of a run that nothing
+happened to.  torch is imported once.
+
+    python kills.py ROOT kill      all points; leaves a killed run of each recipe in ROOT/left
+    python kills.py ROOT go-on     a fresh process ends those that were left
+"""
+
+import importlib
+import json
+import os
+import shutil
+import signal
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from accord.data.comparisons import Spelled
+from accord.engine.learner import Optimizer
+from accord.engine.roles import Critic
+from accord.maths.control import AdaptiveKL
+from accord.models.lora import Lora
+from accord.recipes import ppo, reward, sft
+from accord.recipes.common import Asked
+from accord.records import Invalid, Rollout
+from accord.rewards.ending import Relative
+from accord.store import commit, record
+from accord.store.run import Run
+from store_fakes import tree
+from toys import LONGEST, toy_critic, toy_policy
+
+HOW = Optimizer(micro_tokens=8)
+PPO = ppo.PPO(
+    steps=5,
+    batch=12,
+    longest=LONGEST,
+    epochs=2,
+    minibatches=2,
+    lr=1e-3,
+    lr_critic=1e-3,
+    kl=AdaptiveKL(beta=0.2, target=0.1, horizon=100),
+    missing_eos=Relative(-0.5),
+    optimizer=HOW,
+)
+GUARD, WRITE = "accord.engine.learner:Learner._guard", "accord.engine.learner:_write"
+SYNCED, APPEND = "accord.store.files:write_synced", "accord.store.files:write_all"
+ANYWHERE = [
+    ("commit", "accord.store.commit:write", 2, "before"),
+    ("half a manifest", SYNCED, 3, "half"),
+    ("just before the name", "os:rename", 2, "before"),
+    ("just after the name", "os:rename", 2, "after"),
+    ("the old commit is being removed", "os:rename", 4, "after"),
+    ("half a line", APPEND, 7, "half"),
+]
+"""(where, function, at which call, how much of the call is done)"""
+POINTS: dict[str, list[tuple[str, str, int, str]]] = {
+    "sft": [
+        *ANYWHERE,
+        ("an update", GUARD, 11, "before"),
+        ("weights are written, moments are not", WRITE, 4, "before"),
+        ("measuring", "accord.recipes.sft:measure", 3, "before"),
+    ],
+    "reward": [
+        *ANYWHERE,
+        ("an update", GUARD, 8, "before"),
+        ("weights are written, moments are not", WRITE, 4, "before"),
+        ("measuring", "accord.recipes.reward:measure", 3, "before"),
+    ],
+    "ppo": [
+        *ANYWHERE,
+        ("sampling", "accord.engine.sampler:_Batch.step", 14, "after"),
+        ("scoring", "__main__:judge", 40, "before"),
+        ("an update of the policy", "accord.maths.losses:clip", 65, "after"),
+        ("an update of the critic", "accord.maths.losses:value", 65, "after"),
+        ("the policy is written, the critic is not", WRITE, 6, "after"),
+        ("the price of KL", "accord.recipes.common:KLPrice.save", 2, "after"),
+    ],
+    "ppo on adapters": [
+        ("sampling", "accord.engine.sampler:_Batch.step", 14, "before"),
+        ("an update of the critic", "accord.maths.losses:value", 65, "after"),
+        ("just after the name", "os:rename", 2, "after"),
+    ],
+}
+
+
+def judge(rollout: Rollout) -> float | Invalid:
+    """Likes a, dislikes b; one answer is too much for it."""
+    if rollout.id.startswith("3.5:"):
+        return Invalid("no verdict")
+    return float(rollout.response_ids.count(2) - rollout.response_ids.count(3))
+
+
+def judged(rollouts) -> list[float | Invalid]:
+    """All of them, one by one."""
+    return [judge(rollout) for rollout in rollouts]
+
+
+def play(name: str, run: Run) -> Any:
+    """A recipe to its end; the handle it makes."""
+    start = toy_policy()
+    others = toy_policy(5).sample([(0,), (0, 4)] * 12, longest=LONGEST, seed=0)
+    if name == "sft":
+        rows = [Spelled(r.prompt_ids, (r.response_ids,), (0,), None, None, r.id) for r in others]
+        cfg = sft.SFT(batch=4, lr=1e-3, measure_every=1, optimizer=HOW)
+        return sft.train(cfg, run, start, rows[:20], rows[20:])
+    if name == "reward":
+        pairs = [(a, b) for a, b in zip(others[::2], others[2::2]) if a != b]
+        rows = [
+            Spelled((0,), (a.response_ids, b.response_ids), (0, 1), None, None, a.id)
+            for a, b in pairs
+        ]
+        cfg = reward.RewardModel(batch=2, lr=1e-3, measure_every=1, optimizer=HOW)
+        return reward.train(cfg, run, toy_critic(1), rows[:10], rows[10:])
+    cfg = PPO.model_copy(update={"lora": Lora(r=2)} if "adapters" in name else {})
+    critic = Critic.on(start, seed=1)
+    prompts = [Asked("p", (0,)), Asked("q", (0, 4)), Asked("r", (0, 5, 3))]
+    return ppo.train(cfg, run, start, judged, critic, prompts, gold=lambda rs: [0.5] * len(rs))
+
+
+def whole(name: str, path: Path) -> None:
+    """To the end, and what was made, as the process holds it, noted beside."""
+    run = run_at(path)
+    made = play(name, run)
+    told = [made.fingerprint, sorted(run.ledger.counts().items()), run.history]
+    path.with_suffix(".made").write_text(json.dumps(told))
+
+
+def run_at(path: Path) -> Run:
+    """A commit after every second step, and the last."""
+    return Run(path, save_every=2, identity={"model": "toy", "seed": 0})
+
+
+def arm(where: str, at: int, done: str) -> None:
+    """SIGKILL at the `at`-th call of a function: before it, half way through what it writes, or
+    after it.
+    """
+    module, _, names = where.partition(":")
+    owner: Any = importlib.import_module(module)
+    *classes, last = names.split(".")
+    for one in classes:
+        owner = getattr(owner, one)
+    real, calls = getattr(owner, last), []
+
+    def call(*given: Any, **more: Any) -> Any:
+        calls.append(1)
+        if len(calls) < at:
+            return real(*given, **more)
+        if done == "half":
+            real(given[0], given[1][: len(given[1]) // 2])
+        elif done == "after":
+            real(*given, **more)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(owner, last, call)
+
+
+def crash(name: str, path: Path, where: str, at: int, done: str) -> None:
+    """A run that dies."""
+    arm(where, at, done)
+    play(name, run_at(path))
+
+
+def child(work: partial) -> int:
+    """The exit status of `work` in a process of its own."""
+    pid = os.fork()
+    if pid:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    try:
+        work()
+        os._exit(0)
+    except BaseException as error:  # noqa: BLE001
+        print(f"{work.args}: {error!r}", file=sys.stderr, flush=True)
+        os._exit(1)
+
+
+def kill(root: Path) -> None:
+    """All points; at every third, once more while it goes on."""
+    for name, points in POINTS.items():
+        first = root / "whole" / name
+        assert child(partial(whole, name, first)) == 0, name
+        want, made = tree(first), first.with_suffix(".made").read_text()
+        safe = []
+        for index, (what, where, at, done) in enumerate(points):
+            path = root / "left" / name
+            shutil.rmtree(path, ignore_errors=True)
+            status = child(partial(crash, name, path, where, at, done))
+            assert status == -signal.SIGKILL, f"{name}: {what} was not reached ({status})"
+            found, wrong = commit.newest(path / "commits")
+            assert not wrong, wrong
+            safe.append(found.step if found else 0)
+            if index % 3 == 0:
+                child(partial(crash, name, path, GUARD, 5, "after"))
+            if index == len(points) - 1:
+                continue  # the last is left for a fresh process
+            assert child(partial(whole, name, path)) == 0, f"{name}: no resume after {what}"
+            got = tree(path)
+            odd = [key for key in sorted(set(got) | set(want)) if got.get(key) != want.get(key)]
+            assert not odd, f"{name}: killed at {what}, other files: {odd}"
+            assert path.with_suffix(".made").read_text() == made, f"{name}: {what}"
+        print(name, len(points), *safe, sep="\t")
+
+
+def go_on(root: Path) -> None:
+    """Nothing of the process that died is left but its files."""
+    for name in POINTS:
+        whole(name, root / "left" / name)
+
+
+if __name__ == "__main__":
+    record.environment = lambda: {}  # slow to ask, and not at stake
+    os.fsync = lambda fd: None  # type: ignore[assignment]
+    {"kill": kill, "go-on": go_on}[sys.argv[2]](Path(sys.argv[1]))
