@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import peft
@@ -115,8 +116,9 @@ def test_a_copy_of_an_adapter_begins_where_it_stood():
     for _, weight in two.model.learned():
         weight.data.add_(1)
     assert torch.equal(one.logp(rows()), before)
-    with pytest.raises(BadModel, match="already is an adapter"):
-        one.trainable(lr=1e-3, lora=SHAPE)
+    assert torch.equal(one.trainable(lr=1e-3, lora=SHAPE).logp(rows()), before)
+    with pytest.raises(BadModel, match="already is an adapter, of r="):
+        one.trainable(lr=1e-3, lora=replace(SHAPE, r=SHAPE.r + 1))
 
 
 def test_a_whole_copy_of_a_base_with_tenants_is_bare():

@@ -22,10 +22,10 @@ class Subject:
     prompts: str = "prompts"
     rule: str = "the true rule"
     """who is right, as in: by ..., the mean score rose"""
-    card: str = "True rule"
-    """the same, as the label of a number"""
     wants: str = ""
     """what that rule looks for"""
+    card: str = "True rule"
+    """that rule, as the label of a number"""
 
 
 ANSWERS = Subject()
