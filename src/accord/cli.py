@@ -69,7 +69,7 @@ VERBS = {
         "accord.demo.show:run",
         _show_report,
         "Bring a small model into accord with a preference, and show it, in a few minutes.",
-        ("accord demo", "accord demo out=runs/cheap ppo.kl.beta=0.005"),
+        ("accord demo", "accord demo out=runs/cheap ppo.kl.beta=0.01"),
     ),
     "sft": Verb(
         (f"{_JOBS}:SFTJob", f"{_RECIPES}.sft:SFT"),
