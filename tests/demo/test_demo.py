@@ -20,7 +20,7 @@ from accord.store.artifact import lineage, open_artifact
 SMALL = (
     "prompts=10",
     "tests=6",
-    "stories=2",
+    "pairs=1",
     "reward.epochs=1",
     "reward.batch=4",
     "reward.held_out=0.3",

@@ -88,7 +88,7 @@ POINTS: dict[str, list[tuple[str, str, int, str]]] = {
 
 def judge(rollout: Rollout) -> float | Invalid:
     """Likes a, dislikes b; one answer is too much for it."""
-    if rollout.id.startswith("3.5:"):
+    if rollout.id == "3.5/0":
         return Invalid("no verdict")
     return float(rollout.response_ids.count(2) - rollout.response_ids.count(3))
 

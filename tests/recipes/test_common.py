@@ -6,12 +6,13 @@ import pytest
 import torch
 
 from accord.data.rows import Rows
+from accord.engine.draw import Sampling
 from accord.errors import BadData
 from accord.maths.control import AdaptiveKL, FixedKL
-from accord.recipes.common import Asked, KLPrice, excerpt, means, minibatches, spell_prompts
+from accord.recipes.common import Asked, KLPrice, excerpt, means, minibatches, obtain, spell_prompts
 from accord.records import Prompt, Rollout, ask
 from accord.store.run import Run
-from toys import ToySpeller
+from toys import ToySpeller, toy_policy
 
 
 @dataclass(frozen=True)
@@ -111,3 +112,14 @@ def test_an_excerpt_is_what_was_said_with_its_score():
     assert len(excerpt(ToySpeller(), said, [0.0] * 9, most=2)) == 2
     with pytest.raises(ValueError, match="shorter"):
         excerpt(ToySpeller(), said, [0.0])
+
+
+def test_what_a_prompt_is_called_does_not_change_its_answers():
+    """A file that was renamed gives its rows other ids, and must give the same run."""
+    policy = toy_policy()
+    here, there = ([Asked(name, (0,)) for name in names] for names in ("ab", "xy"))
+    said = [
+        obtain(Run(), policy, asked, 3, Sampling(1.0), longest=3, seed=0) for asked in (here, there)
+    ]
+    assert said[0] == said[1]
+    assert len({rollout.id for rollout in said[0]}) == 2

@@ -131,7 +131,7 @@ def test_an_answer_without_a_verdict_is_not_learned_from():
     assert run.ledger.counts() == {"trained": 126, "dropped: no verdict": 2}
     assert policy.fingerprint != trained()[0].fingerprint
     start, cfg = toy_policy(), FAST.model_copy(update={"steps": 1, "batch": 64})
-    said = start.sample([(0,)] * 64, longest=LONGEST, seed=0, names=[f"0.{i}:p" for i in range(64)])
+    said = start.sample([(0,)] * 64, longest=LONGEST, seed=0, names=[f"0.{i}" for i in range(64)])
     rows, _ = ppo.experience(cfg, said[1:], sweet(said[1:]), start, Critic.on(start).zeroed(), BETA)
     by_hand = start.trainable(lr=cfg.lr, optimizer=cfg.optimizer)
     critic = Critic.on(start).zeroed().trainable(lr=cfg.lr_critic, optimizer=cfg.optimizer)

@@ -375,3 +375,10 @@ def test_prompts_that_leave_none_for_the_report_are_refused_first(cradle, tmp_pa
     with pytest.raises(BadData, match="prompts held out"):
         pipeline.run(Place(tmp_path), TINY, Policy.open(cradle), one)
     assert list(tmp_path.iterdir()) == [], "before an hour of training, not after"
+
+
+def test_an_answer_as_long_as_the_context_is_a_bad_setting(tiny_folder):
+    policy = Policy.open(tiny_folder)
+    assert room_for(policy.context - 1, policy) == 1
+    with pytest.raises(BadSettings, match=f"reads {policy.context} tokens"):
+        room_for(policy.context, policy)

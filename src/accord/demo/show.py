@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from accord.config import Settings, plain
+from accord.config.limits import Count
 from accord.data import sources
 from accord.data.votes import vote
 from accord.demo.openings import openings
@@ -30,7 +31,7 @@ from accord.recipes.jobs import Desk
 from accord.recipes.pipeline import Way
 from accord.recipes.ppo import PPO
 from accord.recipes.reward import RewardModel
-from accord.recipes.stages import Made, Place, ppo_stage, reward_stage
+from accord.recipes.stages import Made, Place, ppo_stage, reward_stage, room_for
 from accord.recipes.verdict import answers, facts, kl_target, publish
 from accord.records import Comparison, Prompt
 from accord.rewards.learned import Learned
@@ -59,8 +60,8 @@ class Demo(Settings):
     """openings to learn from"""
     tests: Annotated[int, Field(ge=2, le=200)] = 200
     """other openings, to measure on"""
-    stories: Annotated[int, Field(ge=2)] = 4
-    """stories to each opening, judged two by two"""
+    pairs: Count = 2
+    """pairs of stories to each opening, for the annotators to judge"""
     seed: int = 0
     """of everything"""
     reward: RewardModel = RewardModel(
@@ -126,7 +127,7 @@ def run(desk: Desk, cfg: Demo) -> Way:
         parents=(made.artifact,),
         gold=gold,
     )
-    spelled, _ = spell_prompts(tests, start.speller, start.context - cfg.ppo.longest)
+    spelled, _ = spell_prompts(tests, start.speller, room_for(cfg.ppo.longest, start))
 
     def page() -> report.Report:
         told = []
@@ -147,7 +148,7 @@ def _judged(desk: Desk, cfg: Demo, start: Policy, asked: Sequence[Prompt]) -> Ju
     about: dict[str, Any] = {
         "kind": "comparisons",
         "settings": {
-            "stories": cfg.stories,
+            "pairs": cfg.pairs,
             "prompts": cfg.prompts,
             "longest": cfg.ppo.longest,
             "temperature": cfg.ppo.temperature,
@@ -175,10 +176,10 @@ def _judged(desk: Desk, cfg: Demo, start: Policy, asked: Sequence[Prompt]) -> Ju
 
 
 def _pairs(desk: Desk, cfg: Demo, start: Policy, asked: Sequence[Prompt]) -> list[Pair]:
-    """`stories` answers to each opening, two by two, with what the rule thinks of them."""
-    spelled, tally = spell_prompts(asked, start.speller, start.context - cfg.ppo.longest)
+    """Stories to each opening, two by two, with what the rule thinks of them."""
+    spelled, tally = spell_prompts(asked, start.speller, room_for(cfg.ppo.longest, start))
     tally.check(0.0)
-    n = cfg.stories - cfg.stories % 2
+    n = 2 * cfg.pairs
     with desk.count("stories", n * len(spelled), "stories") as watch:
         said = start.sample(
             [a.ids for a in spelled],
@@ -222,7 +223,7 @@ def _page(
             "No person judged anything here.",
         ),
         stages=(
-            report.Stage("Sample", f"{cfg.stories} stories to each of {cfg.prompts} openings."),
+            report.Stage("Sample", f"{2 * cfg.pairs} stories to each of {cfg.prompts} openings."),
             report.Stage(
                 "Judge",
                 f"{len(judged.comparisons)} judgements by three simulated annotators, "

@@ -88,13 +88,15 @@ def obtain(
     longest: int,
     seed: int,
 ) -> list[Rollout]:
-    """One answer to each prompt of a step; every answer has a name of its own in the run."""
+    """One answer to each prompt of a step, named by step and place: its dice do not depend on what
+    a prompt, or the file it came from, is called.
+    """
     return policy.sample(
         [a.ids for a in asked],
         longest=longest,
         seed=seed,
         how=how,
-        names=[f"{step}.{i}:{a.id}" for i, a in enumerate(asked)],
+        names=[f"{step}.{place}" for place in range(len(asked))],
         watch=run.tick,
     )
 

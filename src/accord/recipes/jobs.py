@@ -17,7 +17,7 @@ from accord.errors import BadSettings
 from accord.recipes import ppo, reward, sft
 from accord.recipes.common import spell_prompts
 from accord.recipes.pipeline import Pipeline, Records, Way, run
-from accord.recipes.stages import Made, Place, ppo_stage, reward_stage, sft_stage
+from accord.recipes.stages import Made, Place, ppo_stage, reward_stage, room_for, sft_stage
 from accord.records import Comparison, Demonstration, Prompt, ask
 from accord.rewards.base import Reward
 from accord.rewards.learned import Learned
@@ -201,7 +201,7 @@ def run_sample(desk: Desk, job: SampleJob) -> list[tuple[str, list[str]]]:
     if job.prompts is not None:
         prompts, tally = sources.read_prompts(job.prompts)
         desk.tell("\n".join(tally.lines())) if tally.dropped else None
-    asked, tally = spell_prompts(prompts, policy.speller, policy.context - job.longest)
+    asked, tally = spell_prompts(prompts, policy.speller, room_for(job.longest, policy))
     tally.check(0.0)
     said = policy.sample(
         [a.ids for a in asked],
@@ -209,7 +209,6 @@ def run_sample(desk: Desk, job: SampleJob) -> list[tuple[str, list[str]]]:
         longest=job.longest,
         seed=job.seed,
         how=job.how,
-        names=[a.id for a in asked],
     )
     texts = [policy.speller.text(r) for r in said]
     return [

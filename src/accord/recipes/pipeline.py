@@ -19,7 +19,7 @@ from accord.recipes.common import spell_prompts
 from accord.recipes.ppo import PPO
 from accord.recipes.reward import RewardModel
 from accord.recipes.sft import SFT
-from accord.recipes.stages import Made, Place, ppo_stage, reward_stage, sft_stage
+from accord.recipes.stages import Made, Place, ppo_stage, reward_stage, room_for, sft_stage
 from accord.recipes.verdict import answers, facts, kl_target, publish
 from accord.records import Comparison, Demonstration, Prompt
 from accord.rewards.base import Reward
@@ -66,7 +66,7 @@ def run(
     Without `gold` the report is by the reward model, and says so.
     """
     asked, tests = split(records.prompts, cfg.held_out, seed=place.seed)
-    spelled, tally = spell_prompts(tests, start.speller, start.context - cfg.ppo.longest)
+    spelled, tally = spell_prompts(tests, start.speller, room_for(cfg.ppo.longest, start))
     place.check(tally, "prompts held out")
     before = start
     if records.demonstrations:

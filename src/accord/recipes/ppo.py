@@ -65,7 +65,7 @@ class PPO(Settings):
     epochs: Count = 4
     """passes over each step's answers"""
     minibatches: Count = 1
-    """optimizer steps per pass"""
+    """optimizer steps per pass; at most one per answer"""
     stop_kl: Above0 | None = None
     """end a step's passes once the policy is this many nats per token from where it sampled"""
     critic: Literal["reward", "zero"] = "reward"

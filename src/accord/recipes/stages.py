@@ -23,7 +23,7 @@ from accord.data.comparisons import (
 from accord.data.rows import Tokens, pad
 from accord.data.tally import Tally
 from accord.engine.roles import Critic, Policy
-from accord.errors import BadData
+from accord.errors import BadData, BadSettings
 from accord.recipes import ppo, reward, sft
 from accord.recipes.common import spell_prompts
 from accord.records import Comparison, Demonstration, Prompt
@@ -154,7 +154,7 @@ def ppo_stage(
     `critic` is what the value function starts from; None: from the policy, with a head at zero.
     `parents` say where the judge comes from: they are part of what this stage is made from.
     """
-    asked, tally = spell_prompts(prompts, start.speller, start.context - cfg.longest)
+    asked, tally = spell_prompts(prompts, start.speller, room_for(cfg.longest, start))
     place.check(tally, "prompts")
 
     def make(run: Run) -> tuple[Policy, dict[str, float]]:
@@ -226,6 +226,15 @@ def _opened(kind: type[H], folder: Path, work: _Work) -> H:
     trunk = work.start.model.trunk
     half = (trunk.compute or trunk.model.dtype) == torch.bfloat16
     return kind.open(folder, dtype="bf16" if half else "fp32")
+
+
+def room_for(answer: int, start: Policy) -> int:
+    """The most tokens a prompt may have beside such an answer; BadSettings where none fits."""
+    if answer >= start.context:
+        raise BadSettings(
+            f"longest={answer}: this model reads {start.context} tokens, prompt and answer together"
+        )
+    return start.context - answer
 
 
 def _room(longest: int, start: Policy) -> int:

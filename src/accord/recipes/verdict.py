@@ -34,7 +34,6 @@ def answers(
         longest=cfg.longest,
         seed=-1,  # no seed of training: the same dice for every policy, and none that it learned on
         how=Sampling(cfg.temperature),
-        names=[a.id for a in asked],
         watch=watch,
     )
     seconds = learned(said) if learned else [None] * len(said)
