@@ -13,11 +13,11 @@ from accord.data.comparisons import fingerprint
 from accord.data.rows import pad
 from accord.engine.learner import Learner
 from accord.engine.roles import Critic, Policy
-from accord.errors import BadData, RunMismatch
+from accord.errors import BadData, BadSettings, RunMismatch
 from accord.models.lora import Lora
 from accord.recipes import pipeline, reward
 from accord.recipes.pipeline import Records
-from accord.recipes.stages import Place, ppo_stage, reward_stage, sft_stage
+from accord.recipes.stages import Place, ppo_stage, reward_stage, room_for, sft_stage
 from accord.records import Comparison, Demonstration, Prompt, ask
 from accord.rewards.learned import Learned
 from accord.store import artifact
@@ -377,8 +377,8 @@ def test_prompts_that_leave_none_for_the_report_are_refused_first(cradle, tmp_pa
     assert list(tmp_path.iterdir()) == [], "before an hour of training, not after"
 
 
-def test_an_answer_as_long_as_the_context_is_a_bad_setting(tiny_folder):
-    policy = Policy.open(tiny_folder)
+def test_an_answer_as_long_as_the_context_is_a_bad_setting(cradle):
+    policy = Policy.open(cradle)
     assert room_for(policy.context - 1, policy) == 1
     with pytest.raises(BadSettings, match=f"reads {policy.context} tokens"):
         room_for(policy.context, policy)
