@@ -24,6 +24,7 @@ class ToySpeller:
     """Letters for ids; enough of a Speller for recipes and rewards."""
 
     ends = frozenset({END})
+    end = END
     vocab = 6
     pad = 0
     fingerprint = "toy"

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, BertConfig, T5Config
 
+from accord.demo.show import SHIPPED
 from accord.engine.roles import Critic, Policy
 from accord.errors import BadModel
 from accord.models.attention import Packed
@@ -229,3 +230,14 @@ def test_a_critics_folder_that_lacks_something(stories260k, tmp_path):
     with pytest.raises(BadModel, match="not a reward model of accord's"):
         Critic.open(stories260k)
     shutil.rmtree(tmp_path)
+
+
+@pytest.mark.parametrize("dtype", [None, torch.float16])
+def test_tied_weights_are_written_once(tmp_path, dtype):
+    policy = Policy.open(SHIPPED)
+    save(policy.model.trunk.model, tmp_path, dtype=dtype)
+    written = load_file(tmp_path / "model.safetensors")
+    own = sum(w.numel() for w in policy.model.trunk.model.parameters())
+    assert sum(w.numel() for w in written.values()) == own
+    again = AutoModelForCausalLM.from_pretrained(tmp_path)
+    assert again.lm_head.weight is again.model.embed_tokens.weight

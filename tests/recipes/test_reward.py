@@ -180,19 +180,21 @@ def test_measure_against_slow_oracles():
         [float(critic.score(pad([row.prompt_ids], [ids]))) for ids in row.response_ids]
         for row in rows
     ]
-    gaps, longer = [], []
+    gaps, longer, sides = [], [], []
     for row, score in zip(rows, scores, strict=True):
         for i, j in itertools.permutations(range(len(score)), 2):
             if row.ranks[i] < row.ranks[j]:
                 gaps.append(score[i] - score[j])
+                q = row.p_first if row.p_first is not None else 1.0
+                sides.append(q if (gaps[-1] > 0) == (i == 0 or row.p_first is None) else 1 - q)
                 longer.append(len(row.response_ids[i]) > len(row.response_ids[j]))
     assert len(gaps) == 1 + 1 + 3 + 0 + 1 + 5
     flat = [s for score in scores for s in score]
     lengths = [float(len(ids)) for row in rows for ids in row.response_ids]
-    lots: dict[int, list[tuple[float, bool]]] = {}
-    for gap in gaps:
+    lots: dict[int, list[tuple[float, float]]] = {}
+    for gap, side in zip(gaps, sides, strict=True):
         sure = 1 / (1 + math.exp(-abs(gap)))
-        lots.setdefault(min(int((sure - 0.5) * 20), 9), []).append((sure, gap > 0))
+        lots.setdefault(min(int((sure - 0.5) * 20), 9), []).append((sure, side))
     assert len(lots) > 2
     off = [abs(sum(s for s, _ in lot) - sum(r for _, r in lot)) for lot in lots.values()]
     mean = math.fsum(flat) / len(flat)
@@ -235,8 +237,19 @@ def test_equal_scores_agree_by_half_and_ties_are_left_out():
     critic, rows = toy_critic().zeroed(), of_several_shapes()
     told = reward.measure(critic, rows)
     assert (told["accuracy"], told["margin"], told["calibration_error"]) == (0.5, 0.0, 0.0)
-    with pytest.raises(BadData, match="nothing to measure on"):
-        reward.measure(critic, [rows[3]])
+    assert reward.measure(critic, [rows[3]]).keys() == {
+        "length_correlation",
+        "score_mean",
+        "score_std",
+    }, "a tie alone has no accuracy"
+
+
+def test_confidence_is_held_against_the_share_of_judges():
+    """σ(gap) = 2/3 where two judges of three agree is no error, whichever answer stands first."""
+    gap = torch.tensor([math.log(2), -math.log(2)])
+    assert reward.agreed(gap, torch.tensor([2 / 3, 1 / 3])).tolist() == pytest.approx([2 / 3] * 2)
+    agreed = reward.agreed(gap, torch.tensor([2 / 3, 1 / 3]))
+    assert reward.calibration(gap, agreed, 10) == pytest.approx(0, abs=1e-6)
 
 
 def test_a_known_calibration():

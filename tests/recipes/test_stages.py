@@ -19,7 +19,7 @@ from accord.recipes import pipeline, reward
 from accord.recipes.pipeline import Records
 from accord.recipes.stages import Place, ppo_stage, reward_stage, room_for, sft_stage
 from accord.records import Comparison, Demonstration, Prompt, ask
-from accord.rewards.learned import Learned
+from accord.rewards.learned import Learned, as_judged
 from accord.store import artifact
 from accord.store.artifact import Artifact
 from recipe_fakes import TINY, WHO, newborn, records, short
@@ -135,7 +135,7 @@ def test_reward_stage(start, tmp_path, untaught, how):
     if how == "mean-and-std":  # of the start's own answers
         longest = max(len(start.speller.response_ids(r)) for c in given for r in c.responses)
         said = start.sample([p for p, _ in spelled], longest=longest, seed=0)
-        best = pad([r.prompt_ids for r in said], [r.response_ids for r in said])
+        best = as_judged(said, start.speller.end)
     score = made.handle.score(best)
     if how == "none":
         assert (made.handle.model.gain, made.handle.model.bias) == (1, 0)
@@ -302,7 +302,7 @@ def test_a_tally_over_the_limit_says_what_and_why(cradle, tmp_path):
     with pytest.raises(BadData, match=r"(?s)^comparisons: .*more than 12 tokens.*wide: "):
         reward_stage(Place(tmp_path / "x"), narrow, start, [pair])
     asked = [Prompt(ask("x" * 70), "far")]
-    with pytest.raises(BadData, match=r"(?s)^prompts: .*prompt over 59 tokens.*'far': \d+ tokens"):
+    with pytest.raises(BadData, match=r"(?s)^prompts: .*prompt over 58 tokens.*'far': \d+ tokens"):
         ppo_stage(Place(tmp_path / "x"), TINY.ppo, start, short, None, asked)
     assert not (tmp_path / "x").exists(), "nothing was begun"
 
@@ -379,6 +379,6 @@ def test_prompts_that_leave_none_for_the_report_are_refused_first(cradle, tmp_pa
 
 def test_an_answer_as_long_as_the_context_is_a_bad_setting(cradle):
     policy = Policy.open(cradle)
-    assert room_for(policy.context - 1, policy) == 1
+    assert room_for(policy.context - 2, policy) == 1
     with pytest.raises(BadSettings, match=f"reads {policy.context} tokens"):
-        room_for(policy.context, policy)
+        room_for(policy.context - 1, policy)

@@ -10,10 +10,10 @@ import torch
 from accord.data.rows import pad
 from accord.errors import BadData, BadModel
 from accord.records import Invalid, Rollout
-from accord.rewards.base import Score, Sum, valid
+from accord.rewards.base import Score, Sum, valid, which
 from accord.rewards.learned import Learned
 from accord.rewards.rules import Rule
-from toys import ToySpeller, sentences, toy_critic
+from toys import END, ToySpeller, sentences, toy_critic
 
 
 def answer(name: str = "r", ids: tuple[int, ...] = (2, 3, 1), **more: Any) -> Rollout:
@@ -142,7 +142,7 @@ def test_learned_is_the_critics_own_score_whatever_stands_beside() -> None:
     """Rows of many lengths: padding one must not move another."""
     critic = toy_critic(3, dtype=torch.float64)
     critic.normalise(2.0, -1.0)
-    said = sentences()[::7]
+    said = [ids for ids in sentences() if ids[-1] == END][::3]
     rollouts = [answer(str(i), ids) for i, ids in enumerate(said)]
     found = Learned(critic, ToySpeller())(rollouts)
     assert found == critic.score(pad([(0,)] * len(said), said)).tolist()
@@ -150,6 +150,24 @@ def test_learned_is_the_critics_own_score_whatever_stands_beside() -> None:
     assert found == pytest.approx(alone, abs=1e-12)
     assert len(set(alone)) == len(alone), "a critic that says one thing proves nothing"
     assert Learned(critic, ToySpeller())([]) == []
+
+
+def test_a_cut_answer_is_judged_as_it_was_compared() -> None:
+    """People saw its text, which is spelled with an end: the score is read there, not before."""
+    critic, cut = toy_critic(3), (2, 3, 4)
+    here = answer("cut", cut)
+    assert here.finish == "length"
+    found = Learned(critic, ToySpeller())([here])
+    assert found == critic.score(pad([(0,)], [(*cut, END)])).tolist()
+    assert found != critic.score(pad([(0,)], [cut])).tolist()
+
+
+def test_a_sum_says_what_it_is_a_sum_of() -> None:
+    learned, rule = Learned(toy_critic(), ToySpeller()), Rule(lambda *_: 1.0, ToySpeller())
+    one, other = Sum(((1.0, learned), (0.5, rule))), Sum(((1.0, learned), (5.0, rule)))
+    assert which(one) != which(other)
+    assert learned.critic.fingerprint in one.which
+    assert which(lambda _: [], None) == ()
 
 
 def test_a_score_that_is_no_number_is_invalid() -> None:

@@ -87,8 +87,8 @@ def split(
     keys = [digest([seed, (key or prompt_of)(item)]) for item in items]
     lots = sorted(set(keys))
     held = {lot for lot in lots if int(lot[:13], 16) < share * 16**13}
-    if share and len(lots) > 1:
-        held = held - {lots[-1]} | {lots[0]}
+    if share:  # of a single prompt nothing can be kept aside
+        held = held - {lots[-1]} | {lots[0]} if len(lots) > 1 else set()
     sides: tuple[list[T], list[T]] = ([], [])
     for item, lot in zip(items, keys, strict=True):
         sides[lot in held].append(item)

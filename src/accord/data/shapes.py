@@ -267,13 +267,18 @@ def _compared(
             raise Flaw("answers are equal", "the same answer is placed above itself")
     if len(places) == 1:
         raise Flaw("answers are equal", "all its answers are the same")
+    p_first = _p_first(row, len(responses))
+    if p_first is not None and (p_first - 0.5) * (ranks[0] - ranks[1]) > 0:
+        raise Flaw(
+            "label contradicts itself", f"p_first is {p_first}, but the order says otherwise"
+        )
     return Comparison(
         prompt,
         responses,
         ranks,
         judge=words(row.get("judge", "human"), "judge"),
         strength=number(row, "strength", "margin"),
-        p_first=_p_first(row, len(responses)),
+        p_first=p_first,
         why=words(row.get("why", ""), "why"),
         id=name,
     )

@@ -13,14 +13,23 @@ def vote(comparisons: Sequence[Comparison]) -> list[Comparison]:
     """
     groups: dict[object, list[Comparison]] = {}
     for index, one in enumerate(comparisons):
-        alike = (one.prompt, one.responses) if len(one.responses) == 2 else index
-        groups.setdefault(alike, []).append(one)
+        alike = (one.prompt, frozenset(one.responses)) if len(one.responses) == 2 else index
+        few = groups.setdefault(alike, [])
+        few.append(one if not few or few[0].responses == one.responses else _swapped(one))
     return [few[0] if len(few) == 1 else _merge(few) for few in groups.values()]
 
 
+def _swapped(one: Comparison) -> Comparison:
+    """The same judgement with its two answers in the other order."""
+    p = None if one.p_first is None else 1 - one.p_first
+    return replace(one, responses=one.responses[::-1], ranks=one.ranks[::-1], p_first=p)
+
+
 def _merge(few: list[Comparison]) -> Comparison:
-    p = sum(_p_first(one) for one in few) / len(few)
-    ranks = (0, 0) if p == 0.5 else (0, 1) if p > 0.5 else (1, 0)
+    p: float | None = sum(_p_first(one) for one in few) / len(few)
+    if all(one.tie and one.p_first is None for one in few):
+        p = None  # all say equal: a tie, not a matter of opinion
+    ranks = (0, 0) if p is None or p == 0.5 else (0, 1) if p > 0.5 else (1, 0)
     judges = "+".join(sorted({one.judge for one in few}))
     return replace(few[0], ranks=ranks, p_first=p, judge=judges, strength=None)
 

@@ -136,9 +136,8 @@ def run(desk: Desk, cfg: Demo) -> Way:
                 told.append(answers(policy, spelled, cfg.ppo, gold, learned, watch=watch))
         return _page(cfg, judged, made, trained, (told[0], told[1]))
 
-    sealed = publish(
-        cfg.out / "report", page, cfg, (judged.artifact, made.artifact, trained.artifact)
-    )
+    parents = (judged.artifact, made.artifact, trained.artifact)
+    sealed = publish(cfg.out / "report", page, cfg, parents, tests)
     return Way(made, trained, sealed)
 
 
@@ -168,7 +167,11 @@ def _judged(desk: Desk, cfg: Demo, start: Policy, asked: Sequence[Prompt]) -> Ju
             (into / "panel.json").write_text(json.dumps(panel, indent=2) + "\n")
 
         there = artifact.finish(folder, write, **about)
-        desk.tell(f"{len(said)} judgements of {len(pairs)} pairs: {folder}/comparisons.jsonl")
+        lost = cfg.pairs * len(asked) - len(pairs)
+        left_out = f" ({lost} of empty or equal stories left out)" if lost else ""
+        desk.tell(
+            f"{len(said)} judgements of {len(pairs)} pairs{left_out}: {folder}/comparisons.jsonl"
+        )
     comparisons, tally = sources.read_comparisons(folder / "comparisons.jsonl")
     tally.check(0.0)
     panel = [Agreement(**one) for one in json.loads((folder / "panel.json").read_text())]
@@ -195,7 +198,8 @@ def _pairs(desk: Desk, cfg: Demo, start: Policy, asked: Sequence[Prompt]) -> lis
     found = []
     for i in range(0, len(said), 2):
         prompt = asked[i // n]
-        if texts[i].strip() and texts[i + 1].strip() and texts[i] != texts[i + 1]:
+        a, b = texts[i].strip(), texts[i + 1].strip()
+        if a and b and a != b:
             name = f"{prompt.id}/{i % n // 2}"
             two = (texts[i], texts[i + 1]), (scores[i], scores[i + 1])
             found.append(Pair(name, prompt.messages, *two))

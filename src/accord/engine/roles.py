@@ -83,7 +83,10 @@ class Handle(Generic[M]):
         name = f"a{next(_count)}"
         if mine is not None and lora is not None:
             there = trunk.adapters.configs[mine]
-            if (there.r, there.lora_alpha) != (lora.r, lora.alpha):
+            other = lora.targets != "all-linear" and {*lora.targets.split(",")} != {
+                *(there.target_modules or ())
+            }
+            if (there.r, there.lora_alpha) != (lora.r, lora.alpha) or other:
                 raise BadModel(
                     f"this model already is an adapter, of r={there.r} and "
                     f"alpha={there.lora_alpha}; its copy keeps that shape: say the same, or no lora"

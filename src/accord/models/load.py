@@ -153,7 +153,11 @@ def save(
     `weights` are those to write, where the model's own bear more than its class knows of.
     """
     given = model.state_dict() if weights is None else weights
-    state = {k: v.detach().to(dtype) if dtype else v.detach() for k, v in given.items()}
+    made: dict[tuple[int, torch.Size], Tensor] = {}  # tied weights stay one, and are written once
+    state = {
+        k: made.setdefault((v.data_ptr(), v.shape), v.detach().to(dtype or v.dtype))
+        for k, v in given.items()
+    }
     model.save_pretrained(folder, state_dict=state, safe_serialization=True)
     config = json.loads((folder / "config.json").read_text())
     config["dtype"] = str(dtype or model.dtype).removeprefix("torch.")

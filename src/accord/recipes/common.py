@@ -14,8 +14,11 @@ from accord.data.rows import Rows
 from accord.data.tally import Tally
 from accord.engine.draw import Sampling
 from accord.engine.roles import Policy
+from accord.errors import BadData
+from accord.evaluate.winrate import number
 from accord.maths.control import AdaptiveKL, FixedKL
 from accord.records import Ids, Prompt, Rollout
+from accord.rewards.base import Reward
 from accord.store.run import Run
 from accord.text.tokenizer import Speller
 
@@ -36,8 +39,12 @@ def spell_prompts(
     """Prompts as ids; those longer than `room` tokens are dropped and counted, never cut."""
     tally, asked = Tally(), []
     for index, prompt in enumerate(prompts):
-        ids = speller.prompt_ids(prompt.messages)
         name = prompt.id or str(index)
+        try:
+            ids = speller.prompt_ids(prompt.messages)
+        except BadData as error:
+            tally.drop("cannot be spelled", f"prompt {name!r}: {error}")
+            continue
         if len(ids) > room:
             tally.drop(f"prompt over {room} tokens", f"prompt {name!r}: {len(ids)} tokens")
             continue
@@ -115,6 +122,16 @@ def objective(
         "completions/mean_length": means([len(r.response_ids) for r in rollouts]),
         "completions/clipped_ratio": means([r.finish == "length" for r in rollouts]),
     }
+
+
+def watched(gold: Reward | None, rollouts: Sequence[Rollout]) -> dict[str, float]:
+    """What `gold` thinks of a step's answers, and of how many it could not say anything."""
+    if gold is None:
+        return {}
+    scores = [number(score) for score in gold(rollouts)]
+    known = [score for score in scores if score is not None]
+    lost = {"eval/true_invalid": 1 - len(known) / len(scores)} if len(known) < len(scores) else {}
+    return lost | ({"eval/true": means(known)} if known else {})
 
 
 def means(values: Sequence[float]) -> float:

@@ -37,7 +37,7 @@ class Job(Settings):
     out: Path = Path("runs/job")
     """where the run, and what it makes, is kept; the same command again goes on from there"""
     seed: int = 0
-    """of data order, sampling and new weights"""
+    """of data order, sampling, and what a new reward head starts from"""
     dtype: Literal["fp32", "bf16"] = "fp32"
     """precision of matrix products; whole models are trained on fp32 master weights"""
     template: Literal["auto", "plain", "turns", "chat"] = "auto"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from accord.config import Settings, plain
-from accord.config.limits import Share
+from accord.config.limits import Part
 from accord.data.comparisons import split
 from accord.engine.roles import Critic, Policy
 from accord.evaluate import report
@@ -36,8 +36,8 @@ class Pipeline(Settings):
     """the reward model, learned from the comparisons"""
     ppo: PPO = PPO()
     """the policy, trained on the reward model"""
-    held_out: Share = 0.2
-    """share of the prompts kept for the report"""
+    held_out: Part = 0.2
+    """share of the prompts kept for the report; what answers them is not learned from"""
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,12 @@ def run(
     asked, tests = split(records.prompts, cfg.held_out, seed=place.seed)
     spelled, tally = spell_prompts(tests, start.speller, room_for(cfg.ppo.longest, start))
     place.check(tally, "prompts held out")
-    before = start
+    records = _without(place, records, tests)
+    stages = []
     if records.demonstrations:
-        start = sft_stage(place.below("sft"), cfg.sft, start, records.demonstrations).handle
+        imitated = sft_stage(place.below("sft"), cfg.sft, start, records.demonstrations)
+        start = imitated.handle
+        stages.append(report.Stage("Imitate", "The demonstrations.", imitated.seconds))
     judged = reward_stage(place.below("reward"), cfg.reward, start, records.comparisons)
     learned = Learned(judged.handle, start.speller)
     trained = ppo_stage(
@@ -86,12 +89,30 @@ def run(
 
     def page() -> report.Report:
         judges = (gold, learned) if gold else (learned, None)
-        old, new = (answers(p, spelled, cfg.ppo, *judges) for p in (before, trained.handle))
+        old, new = (answers(p, spelled, cfg.ppo, *judges) for p in (start, trained.handle))
         made = _page(place, cfg, judged, trained, (old, new))
+        made = replace(made, stages=(*stages, *made.stages))
         return made if gold else replace(made, subject=_ITSELF, notes=(_FLATTERS,))
 
-    sealed = publish(place.out / "report", page, cfg, (judged.artifact, trained.artifact))
+    sealed = publish(place.out / "report", page, cfg, (judged.artifact, trained.artifact), tests)
     return Way(judged, trained, sealed)
+
+
+def _without(place: Place, records: Records, tests: Sequence[Prompt]) -> Records:
+    """What nobody learns from: rows that answer a prompt which the report will ask."""
+    asked = {prompt.messages for prompt in tests}
+    comparisons = [row for row in records.comparisons if row.prompt not in asked]
+    demonstrations = [row for row in records.demonstrations if row.prompt not in asked]
+    for what, left, had in (
+        ("comparisons", comparisons, records.comparisons),
+        ("demonstrations", demonstrations, records.demonstrations),
+    ):
+        if len(left) < len(had):
+            place.tell(
+                f"{len(had) - len(left)} of {len(had)} {what} answer one of the {len(tests)} "
+                "prompts kept for the report, and are not learned from"
+            )
+    return Records(records.prompts, comparisons, demonstrations)
 
 
 _ITSELF = replace(ANSWERS, rule="the reward model itself", card="Its own score")
@@ -112,7 +133,8 @@ def _page(
     policy, reward = (str(made.artifact.folder) for made in (trained, judged))
     return report.Report(
         title="What training changed",
-        subtitle=f"{cfg.ppo.steps} steps of PPO, {cfg.ppo.batch} answers each.",
+        subtitle=f"{cfg.ppo.steps} steps of PPO, {cfg.ppo.batch} answers each, against the policy "
+        "that they began with.",
         outcome=compare(*told, trained.history, kl_target=kl_target(cfg.ppo)),
         stages=(
             report.Stage("Learn the reward", "From the comparisons.", judged.seconds),

@@ -30,7 +30,7 @@ from accord.maths.control import AdaptiveKL, Constant, Cosine, FixedKL, Linear
 from accord.maths.weights import weigh
 from accord.models.heads import Judge, Speaker
 from accord.models.lora import Lora
-from accord.recipes.common import Asked, KLPrice, excerpt, means, minibatches, objective, obtain
+from accord.recipes import common
 from accord.records import Rollout
 from accord.rewards.base import Reward, valid
 from accord.rewards.ending import Absolute, Relative, ended
@@ -99,7 +99,7 @@ def train(
     start: Policy,
     reward: Reward,
     critic: Critic,
-    prompts: Sequence[Asked],
+    prompts: Sequence[common.Asked],
     *,
     seed: int = 0,
     gold: Reward | None = None,
@@ -113,21 +113,22 @@ def train(
     policy = run.keep("policy", start.trainable(lr=cfg.lr, **how))
     critic = critic if cfg.critic == "reward" else Critic.on(start).zeroed()
     critic = run.keep("critic", critic.trainable(lr=cfg.lr_critic, **how))
-    price = run.keep("kl", KLPrice(cfg.kl))
+    price = run.keep("kl", common.KLPrice(cfg.kl))
     stream = Stream(prompts, cfg.batch, seed)
     for step in run.steps(cfg, cfg.steps):
         tempered = Sampling(cfg.temperature)
-        said = obtain(run, policy, stream.at(step), step, tempered, longest=cfg.longest, seed=seed)
+        said = common.obtain(
+            run, policy, stream.at(step), step, tempered, longest=cfg.longest, seed=seed
+        )
         rollouts, scores, dropped = valid(said, reward(said))
         scores = ended(cfg.missing_eos, rollouts, scores)
         rows, seen = experience(cfg, rollouts, scores, start, critic, price.beta)
+        seen |= common.watched(gold, said)
         factor = cfg.schedule(step, cfg.steps)
         seen |= optimise(cfg, policy, critic, rows, [r.id for r in rollouts], factor, step)
-        if gold is not None:
-            seen["eval/true"] = means(valid(said, gold(said))[1])
         price.learn(seen["objective/kl"], len(rollouts))
         run.ledger.note(step, said, dropped)
-        run.sample(step, excerpt(policy.speller, rollouts, scores))
+        run.sample(step, common.excerpt(policy.speller, rollouts, scores))
         run.log(step, **seen, lr=cfg.lr * factor, episode=(step + 1) * cfg.batch)
     return policy
 
@@ -153,7 +154,7 @@ def experience(
     return_BT = (adv_BT + value_BT) * mask_BT
     if cfg.whiten in ("advantages", "both"):
         adv_BT = whiten(adv_BT, mask_BT)
-    seen = objective(rollouts, score_B, kl_BT.sum(1), beta)
+    seen = common.objective(rollouts, score_B, kl_BT.sum(1), beta)
     seen["val/returns_var"] = float(return_BT[mask_BT].var(correction=0))
     return Experience(tokens, logp_BT, value_BT, adv_BT, return_BT), seen
 
@@ -171,7 +172,7 @@ def optimise(
     seen = []
     improved = partial(improve, eps=cfg.eps, temperature=cfg.temperature)
     foreseen = partial(foresee, eps=cfg.eps_value)
-    for few in minibatches(rows, cfg.epochs, cfg.minibatches, seed=step):
+    for few in common.minibatches(rows, cfg.epochs, cfg.minibatches, seed=step):
         weight = weigh(few.tokens.mask_BT)
         new = policy.update(few, weight, improved, lr=cfg.lr * factor, names=names)
         old = critic.update(few, weight, foreseen, lr=cfg.lr_critic * factor, names=names)
@@ -181,7 +182,7 @@ def optimise(
         if cfg.stop_kl is not None and new["policy/approxkl"] > cfg.stop_kl:
             break
     first = {"val/ratio_first": seen[0]["policy/ratio"], "policy/updates": float(len(seen))}
-    return {key: means([s[key] for s in seen]) for key in seen[0]} | first
+    return {key: common.means([s[key] for s in seen]) for key in seen[0]} | first
 
 
 def improve(model: Speaker, rows: Experience, *, eps: float, temperature: float) -> losses.Loss:

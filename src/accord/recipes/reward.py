@@ -115,8 +115,8 @@ def prefer(model: Judge, rows: Judged, *, loss: BradleyTerry | BestOfK | Davidso
 
 def measure(critic: Critic, held_out: Sequence[Spelled], bins: int = 10) -> dict[str, float]:
     """Agreement with held-out comparisons: accuracy (equal scores count half), calibration error of
-    σ(score gap), and the correlation of score with length, the prompt's not counted.  Ties have no
-    right answer: left out.
+    σ(score gap) against the share of judges who agree, and the correlation of score with length,
+    the prompt's not counted.  Ties have no right answer: left out.
     """
     answers = lay(held_out).answers.answers()
     score_N = critic.score(answers)
@@ -124,26 +124,34 @@ def measure(critic: Critic, held_out: Sequence[Spelled], bins: int = 10) -> dict
     first = torch.tensor([len(c.response_ids) for c in held_out]).cumsum(0).tolist()
     starts = [0, *first[:-1]]
     pairs = [
-        (s + i, s + j)
+        (s + i, s + j, 1.0 if c.p_first is None else c.p_first if i == 0 else 1 - c.p_first)
         for s, c in zip(starts, held_out, strict=True)
         for i, a in enumerate(c.ranks)
         for j, b in enumerate(c.ranks)
         if a < b
     ]
-    if not pairs:
-        raise BadData("no held-out comparison prefers one answer to another; nothing to measure on")
-    better, worse = torch.tensor(pairs).T
-    gap_N = (score_N[better] - score_N[worse]).cpu()
-    right_N = (gap_N > 0).float() + 0.5 * (gap_N == 0).float()
-    return {
-        "accuracy": float(right_N.mean()),
-        "calibration_error": calibration(gap_N, right_N, bins),
-        "margin": float(gap_N.mean()),
-        "longer_preferred": float((length_N[better] > length_N[worse]).float().mean()),
+    told = {
         "length_correlation": correlation(score_N.cpu(), length_N.to(score_N.dtype)),
         "score_mean": float(score_N.mean()),
         "score_std": float(score_N.std(correction=0)),
     }
+    if not pairs:
+        return told
+    better, worse, sure = zip(*pairs, strict=True)
+    i_N, j_N, q_N = torch.tensor(better), torch.tensor(worse), torch.tensor(sure)
+    gap_N = (score_N[i_N] - score_N[j_N]).cpu()
+    return {
+        "accuracy": float(agreed(gap_N, torch.ones_like(q_N)).mean()),
+        "calibration_error": calibration(gap_N, agreed(gap_N, q_N), bins),
+        "margin": float(gap_N.mean()),
+        "longer_preferred": float((length_N[i_N] > length_N[j_N]).float().mean()),
+        **told,
+    }
+
+
+def agreed(gap_N: Tensor, q_N: Tensor) -> Tensor:
+    """The share of judges on the side of the score, q being the share who prefer the first."""
+    return torch.where(gap_N > 0, q_N, torch.where(gap_N < 0, 1 - q_N, 0.5))
 
 
 def calibration(gap_N: Tensor, right_N: Tensor, bins: int) -> float:

@@ -24,10 +24,12 @@ from accord.data.rows import Tokens, pad
 from accord.data.tally import Tally
 from accord.engine.roles import Critic, Policy
 from accord.errors import BadData, BadSettings
+from accord.models.load import Dtype
 from accord.recipes import ppo, reward, sft
 from accord.recipes.common import spell_prompts
 from accord.records import Comparison, Demonstration, Prompt
 from accord.rewards.base import Reward, which
+from accord.rewards.learned import Learned, as_judged
 from accord.store import artifact
 from accord.store.artifact import Artifact
 from accord.store.logs import Sink
@@ -157,13 +159,17 @@ def ppo_stage(
     asked, tally = spell_prompts(prompts, start.speller, room_for(cfg.longest, start))
     place.check(tally, "prompts")
 
+    if critic is None and cfg.critic == "reward":
+        raise BadSettings("critic=reward needs a reward model to start from; say critic=zero")
+
     def make(run: Run) -> tuple[Policy, dict[str, float]]:
         values = critic if critic is not None else Critic.on(start).zeroed()
         made = ppo.train(cfg, run, start, judge, values, asked, seed=place.seed, gold=gold)
         last = {k: v for k, v in run.history[-1].items() if k != "step" and v is not None}
         return made, last
 
-    made_with = (*parents, *which(judge, gold))
+    named = which(gold) if parents and isinstance(judge, Learned) else which(judge, gold)
+    made_with = (*parents, *named)
     work = _Work("policy", place, cfg, start, fingerprint(prompts), made_with)
     return _stage(work, Policy, make)
 
@@ -179,12 +185,18 @@ class _Work:
     data: str
     parents: tuple[Artifact | str, ...] = ()
 
+    @property
+    def dtype(self) -> Dtype:
+        """The precision that the start was opened in."""
+        trunk = self.start.model.trunk
+        return "bf16" if (trunk.compute or trunk.model.dtype) == torch.bfloat16 else "fp32"
+
     def told(self) -> dict[str, Any]:
         """As an artifact says it."""
         born = artifact.origin(self.start.source) if self.start.source else None
         return {
             "kind": self.kind,
-            "settings": {**plain(self.cfg), "seed": self.place.seed},
+            "settings": {**plain(self.cfg), "seed": self.place.seed, "dtype": self.dtype},
             "parents": [born or self.start.fingerprint, *self.parents],
             "data": self.data,
             "template": self.start.speller.fingerprint,
@@ -195,7 +207,14 @@ class _Work:
         ids = [p if isinstance(p, str) else p.id for p in told["parents"]]
         keys = ("model", *(f"parent {n}" for n in range(1, len(ids))))
         named = dict(zip(keys, ids, strict=True))
-        return named | {k: told[k] for k in ("data", "template")} | {"seed": self.place.seed}
+        return (
+            named
+            | {k: told[k] for k in ("data", "template")}
+            | {
+                "seed": self.place.seed,
+                "dtype": self.dtype,
+            }
+        )
 
 
 def _stage(
@@ -206,7 +225,9 @@ def _stage(
     there = artifact.made(folder, **told)
     if there is not None:
         place.tell(f"{folder} was made from just this before: nothing to do")
-        return Made(_opened(kind, folder, work), there, metrics(place.out), seconds(place.out))
+        return Made(
+            kind.open(folder, dtype=work.dtype), there, metrics(place.out), seconds(place.out)
+        )
     run = Run(
         place.out,
         save_every=place.save_every,
@@ -217,24 +238,18 @@ def _stage(
     there = artifact.finish(folder, handle.export, numbers=numbers, **told)
     handle.source = folder  # what is made from it is made from this artifact
     if handle.model.trunk.compute is not None:  # sealed, its fp32 weights are opened rounded
-        handle = _opened(kind, folder, work)
+        handle = kind.open(folder, dtype=work.dtype)
     return Made(handle, there, run.history, seconds(place.out))
-
-
-def _opened(kind: type[H], folder: Path, work: _Work) -> H:
-    """The sealed handle, in the precision that its start was opened in."""
-    trunk = work.start.model.trunk
-    half = (trunk.compute or trunk.model.dtype) == torch.bfloat16
-    return kind.open(folder, dtype="bf16" if half else "fp32")
 
 
 def room_for(answer: int, start: Policy) -> int:
     """The most tokens a prompt may have beside such an answer; BadSettings where none fits."""
-    if answer >= start.context:
+    room = start.context - answer - 1  # one for the end that a judge reads
+    if room < 1:
         raise BadSettings(
             f"longest={answer}: this model reads {start.context} tokens, prompt and answer together"
         )
-    return start.context - answer
+    return room
 
 
 def _room(longest: int, start: Policy) -> int:
@@ -249,6 +264,6 @@ def _references(how: str, start: Policy, rows: Sequence[Spelled], seed: int) -> 
         return pad([row.prompt_ids for row in rows], best)
     prompts = [row.prompt_ids for row in rows[:REFERENCES]]
     longest = max(len(ids) for row in rows for ids in row.response_ids)
-    room = start.context - max(map(len, prompts))
+    room = start.context - max(map(len, prompts)) - 1
     said = start.sample(prompts, longest=min(longest, room), seed=seed)
-    return pad([r.prompt_ids for r in said], [r.response_ids for r in said])
+    return as_judged(said, start.speller.end)

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from accord.config import Settings
+from accord.config import Settings, plain
+from accord.data.comparisons import fingerprint
 from accord.engine.draw import Sampling
 from accord.engine.roles import Policy
 from accord.engine.sampler import Watch
@@ -13,6 +14,7 @@ from accord.evaluate.outcome import Answer
 from accord.maths.control import AdaptiveKL
 from accord.recipes.common import Asked
 from accord.recipes.ppo import PPO
+from accord.records import Prompt
 from accord.rewards.base import Reward
 from accord.store import artifact
 from accord.store.artifact import Artifact
@@ -55,9 +57,15 @@ def publish(
     page: Callable[[], report.Report],
     cfg: Settings,
     parents: Sequence[Artifact | str],
+    tests: Sequence[Prompt],
 ) -> Artifact:
-    """The report as an artifact: measured and written once."""
-    told: dict[str, Any] = {"kind": "report", "settings": cfg, "parents": parents}
+    """The report as an artifact: measured and written once, wherever it lies."""
+    told: dict[str, Any] = {
+        "kind": "report",
+        "settings": {key: value for key, value in plain(cfg).items() if key != "out"},
+        "parents": parents,
+        "data": fingerprint(tests),
+    }
     there = artifact.made(folder, **told)
     if there is not None:
         return there

@@ -31,6 +31,12 @@ class Sum:
 
     parts: tuple[tuple[float, Reward], ...]
 
+    @property
+    def which(self) -> str:
+        """Its weights and the names of its parts."""
+        names = (next(iter(which(part)), type(part).__name__) for _, part in self.parts)
+        return " + ".join(f"{w} × {n}" for (w, _), n in zip(self.parts, names, strict=True))
+
     def __call__(self, rollouts: Sequence[Rollout]) -> list[Score]:
         """One score per rollout."""
         given = [reward(rollouts) for _, reward in self.parts]
@@ -50,8 +56,9 @@ def valid(
 ) -> tuple[list[Rollout], list[float], dict[str, str]]:
     """(rollouts, scores, dropped id -> reason): what can be learned from.
 
-    A NaN is as invalid as a refusal.  Raises BadData when more than `limit` of the scores are
-    invalid: then the reward is broken, and going on would learn from whoever is left.
+    A NaN is as invalid as a refusal.  Raises BadData when more than one, and more than `limit` of
+    the scores, are invalid, or all: then the reward is broken, and going on would learn from
+    whoever is left.
     """
     if len(scores) != len(rollouts):
         raise BadData(f"the reward returned {len(scores)} scores for {len(rollouts)} answers")
@@ -64,7 +71,8 @@ def valid(
         else:
             kept.append(rollout)
             numbers.append(float(score))
-    if len(dropped) > limit * len(rollouts):
+    allowed = max(1, limit * len(rollouts)) if limit else 0
+    if len(dropped) > allowed or (dropped and not kept):
         (reason, count), *_ = Counter(dropped.values()).most_common(1)
         raise BadData(
             f"{len(dropped)} of {len(rollouts)} scores are invalid, most often ({count}) because: "

@@ -21,6 +21,8 @@ class Rule:
 
     judge: Judge
     speller: Speller
+    file: Path | None = None
+    """where it is written, if that is known"""
 
     @classmethod
     def at(cls, spec: str, speller: Speller) -> "Rule":
@@ -39,13 +41,13 @@ class Rule:
             there = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
             has = ", ".join(there) or "none"
             raise BadSettings(f"rule={spec}: {path} has no function {name!r}; it has {has}")
-        return cls(found, speller)
+        return cls(found, speller, path)
 
     @property
     def which(self) -> str:
         """Which rule this is: its name, and SHA-256 of the file it stands in."""
         code = getattr(self.judge, "__code__", None)
-        file = Path(code.co_filename) if code else Path()
+        file = self.file or Path(code.co_filename if code else "")
         told = sha256(file.read_bytes()).hexdigest() if file.is_file() else "of no file"
         return f"rule {getattr(self.judge, '__name__', type(self.judge).__name__)} {told}"
 
