@@ -58,7 +58,7 @@ def test_complete_run_has_no_steps_and_says_so(tmp_path: Path) -> None:
     parts = run.keep("policy", Chain(1)), run.keep("kl", Chain(2))
     assert list(run.steps(CFG)) == []
     assert [p.state for p in parts] == end, "the trained parts are there"
-    assert told.all == [("begin", "ppo", 4, 4, CFG), ("end", True)]
+    assert told.all == [("begin", "ppo", 4, 4, CFG | IDENTITY), ("end", True)]
     assert run.where == f"all 4 steps are done, in {tmp_path / 'ppo'}"
     assert run.history == first.history
     assert tree(tmp_path / "ppo") == before

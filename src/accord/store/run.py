@@ -127,7 +127,8 @@ class Run:
         self._what, self.settings, self.total = now, now["settings"], now["total"]
         if self._state == "new" and self.path is not None:
             self._open(self.path, now)
-        self._tell("begin", self.name, self.completed, self.total, self.settings)
+        told = {**self.settings, **now["identity"]}  # runs of equal settings are told apart by it
+        self._tell("begin", self.name, self.completed, self.total, told)
         if self.completed >= self.total:
             self._state = "over"
             self._tell("end", True)
