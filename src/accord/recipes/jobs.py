@@ -149,7 +149,7 @@ def run_sft(desk: Desk, job: SFTJob, cfg: sft.SFT) -> Made[Policy]:
     """accord sft"""
     place = desk.place(job)
     demonstrations = _demonstrations(place, job.data)  # before the model: a typo costs no minute
-    return sft_stage(place, cfg, _open(job), demonstrations)
+    return sft_stage(place, cfg, _open(job), demonstrations, parents=_origins(job.data))
 
 
 def run_reward(desk: Desk, job: RewardJob, cfg: reward.RewardModel) -> Made[Critic]:
@@ -171,11 +171,11 @@ def run_ppo(desk: Desk, job: PPOJob, cfg: ppo.PPO) -> Made[Policy]:
     rule = Rule.at(job.rule, start.speller) if job.rule else None
     if job.reward is None:
         assert rule is not None
-        return ppo_stage(place, cfg, start, rule, None, prompts)
+        return ppo_stage(place, cfg, start, rule, None, prompts, parents=_origins(job.prompts))
     judge = Critic.open(job.reward, dtype=job.dtype)
     critic = judge if cfg.critic == "reward" else None
     learned: Reward = Learned(judge, start.speller)
-    parents = [artifact.origin(job.reward) or judge.fingerprint]
+    parents = [artifact.origin(job.reward) or judge.fingerprint, *_origins(job.prompts)]
     return ppo_stage(place, cfg, start, learned, critic, prompts, parents=parents, gold=rule)
 
 
@@ -186,6 +186,7 @@ def run_pipeline(desk: Desk, job: PipelineJob, cfg: Pipeline) -> Way:
         _prompts(place, job.prompts),
         _comparisons(place, job.comparisons),
         _demonstrations(place, job.demonstrations) if job.demonstrations else (),
+        _origins(job.comparisons),
     )
     start = _open(job)
     gold = Rule.at(job.rule, start.speller) if job.rule else None

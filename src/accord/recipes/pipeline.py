@@ -47,6 +47,8 @@ class Records:
     prompts: Sequence[Prompt]
     comparisons: Sequence[Comparison]
     demonstrations: Sequence[Demonstration] = ()
+    origins: Sequence[Artifact] = ()
+    """the artifacts that the comparisons came from"""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,9 @@ def run(
         imitated = sft_stage(place.below("sft"), cfg.sft, start, records.demonstrations)
         start = imitated.handle
         stages.append(report.Stage("Imitate", "The demonstrations.", imitated.seconds))
-    judged = reward_stage(place.below("reward"), cfg.reward, start, records.comparisons)
+    judged = reward_stage(
+        place.below("reward"), cfg.reward, start, records.comparisons, parents=records.origins
+    )
     learned = Learned(judged.handle, start.speller)
     trained = ppo_stage(
         place.below("ppo"),
@@ -112,7 +116,7 @@ def _without(place: Place, records: Records, tests: Sequence[Prompt]) -> Records
                 f"{len(had) - len(left)} of {len(had)} {what} answer one of the {len(tests)} "
                 "prompts kept for the report, and are not learned from"
             )
-    return Records(records.prompts, comparisons, demonstrations)
+    return replace(records, comparisons=comparisons, demonstrations=demonstrations)
 
 
 _ITSELF = replace(ANSWERS, rule="the reward model itself", card="Its own score")

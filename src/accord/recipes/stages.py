@@ -94,7 +94,12 @@ class Made(Generic[H]):
 
 
 def sft_stage(
-    place: Place, cfg: sft.SFT, start: Policy, demonstrations: Sequence[Demonstration]
+    place: Place,
+    cfg: sft.SFT,
+    start: Policy,
+    demonstrations: Sequence[Demonstration],
+    *,
+    parents: Sequence[Artifact] = (),
 ) -> Made[Policy]:
     """A policy that speaks like the demonstrations, as `<out>/policy`."""
     rows, tally = spell_demonstrations(demonstrations, start.speller, _room(cfg.longest, start))
@@ -107,7 +112,8 @@ def sft_stage(
             return policy, {}
         return policy, {"eval/loss": sft.measure(policy, held_out, cfg.loss_on)}
 
-    return _stage(_Work("policy", place, cfg, start, fingerprint(demonstrations)), Policy, make)
+    work = _Work("policy", place, cfg, start, fingerprint(demonstrations), tuple(parents))
+    return _stage(work, Policy, make)
 
 
 def reward_stage(
