@@ -1,6 +1,6 @@
 """Answers per second: Accord's sampler beside transformers' generate(), alternating in one run.
 
-    python benchmarks/sampling.py [MODEL] [prompts=64] [n=4] [longest=120] [rounds=5]
+    python benchmarks/sampling.py [MODEL] [prompts=64] [n=4] [longest=120] [slots=64] [rounds=5]
 
 Same model, same prompts, same limit, temperature 1, fp32, the threads torch has.  The answers are
 different draws of the same distribution, so what is compared is generated tokens per second, up to
@@ -19,13 +19,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import accord
 from accord.demo.openings import openings
 from accord.demo.show import SHIPPED
+from accord.records import ask
 
 
-def ours(folder: str, texts: list[str], n: int, longest: int) -> Callable[[int], int]:
+def ours(
+    folder: str, texts: list[str], n: int, longest: int, slots: int = 64
+) -> Callable[[int], int]:
     """Tokens made in a round by Accord."""
-    policy = accord.Policy.open(folder)
-    from accord.records import ask
-
+    policy = accord.Policy.open(folder, slots=slots)
     ids = [policy.speller.prompt_ids(ask(text)) for text in texts]
 
     def play(seed: int) -> int:
@@ -69,7 +70,11 @@ def main(*words: str) -> None:
     folder = next((word for word in words if "=" not in word), str(SHIPPED))
     n, longest = int(told.get("n", 4)), int(told.get("longest", 120))
     texts = [p.messages[0].text for p in openings(int(told.get("prompts", 64)))]
-    sides = {make.__name__: make(folder, texts, n, longest) for make in (ours, theirs)}
+    slots = int(told.get("slots", 64))
+    sides = {
+        "ours": ours(folder, texts, n, longest, slots),
+        "theirs": theirs(folder, texts, n, longest),
+    }
     pace: dict[str, list[float]] = {name: [] for name in sides}
     for seed in range(int(told.get("rounds", 5)) + 1):
         for name, play in sides.items():
@@ -80,10 +85,9 @@ def main(*words: str) -> None:
     middle = {name: statistics.median(values) for name, values in pace.items()}
     for name, values in pace.items():
         print(f"{name:7} {middle[name]:8.0f} tokens/s  ({min(values):.0f} to {max(values):.0f})")
-    print(
-        f"ratio   {middle['ours'] / middle['theirs']:8.2f}   ({Path(folder).name}, "
-        f"{len(texts)} prompts x {n}, longest {longest}, {torch.get_num_threads()} threads)"
-    )
+    where = f"{Path(folder).name}, {len(texts)} prompts x {n}, {slots} slots, longest {longest}"
+    ratio = middle["ours"] / middle["theirs"]
+    print(f"ratio   {ratio:8.2f}   ({where}, {torch.get_num_threads()} threads)")
 
 
 if __name__ == "__main__":
