@@ -63,7 +63,7 @@ class Demo(Settings):
     pairs: Count = 2
     """pairs of stories to each opening, for the annotators to judge"""
     seed: int = 0
-    """of everything"""
+    """of the openings, the stories and the order of the data"""
     reward: RewardModel = RewardModel(
         epochs=1.5,
         batch=32,
