@@ -96,17 +96,20 @@ def pad(prompts: Sequence[Ids], responses: Sequence[Ids], *, score_prompt: bool 
 class Choices(Rows):
     """K answers to one prompt per row, as whole sequences; `length_BK` is 0 where there are fewer.
 
-    Answers to one prompt stay in one row, so no micro-batch can part what must be compared.
+    The first `shared_B` tokens, the prompt, are the same in all answers of a row.  Answers to one
+    prompt stay in one row, so no micro-batch can part what must be compared.
     """
 
     ids_BKT: Tensor
     length_BK: Tensor
+    shared_B: Tensor
     row_B: Tensor
 
     @property
     def cost_B(self) -> Tensor:
-        """All answers are read."""
-        return self.length_BK.sum(1).cpu()
+        """The prompt is read once, and each answer."""
+        own_BK = (self.length_BK - self.shared_B[:, None]).clamp(min=0)
+        return (self.shared_B + own_BK.sum(1)).cpu()
 
     @property
     def mask_BK(self) -> Tensor:
@@ -125,6 +128,9 @@ class Choices(Rows):
 def choices(prompts: Sequence[Ids], answers: Sequence[Sequence[Ids]]) -> Choices:
     """Rows of K answers, each prompt + answer."""
     whole = [[(*p, *a) for a in few] for p, few in zip(prompts, answers, strict=True)]
+    for row, few in enumerate(answers):
+        if not all(few):
+            raise ValueError(f"row {row} has an empty answer; nothing can be scored")
     K = max(len(few) for few in whole)
     T = max(len(ids) for few in whole for ids in few)
     ids_BKT = torch.zeros(len(whole), K, T, dtype=torch.long)
@@ -133,7 +139,8 @@ def choices(prompts: Sequence[Ids], answers: Sequence[Sequence[Ids]]) -> Choices
         for k, ids in enumerate(few):
             ids_BKT[b, k, : len(ids)] = torch.tensor(ids)
             length_BK[b, k] = len(ids)
-    return Choices(ids_BKT, length_BK, torch.arange(len(whole)))
+    shared_B = torch.tensor([len(p) for p in prompts])
+    return Choices(ids_BKT, length_BK, shared_B, torch.arange(len(whole)))
 
 
 def align(values: Sequence[Sequence[float]], mask_BT: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from accord.data.rows import Choices, Tokens
 from accord.models import fused
+from accord.models.fork import fork
 from accord.models.trunk import Trunk, at_least_fp32, flatten
 
 
@@ -115,8 +116,9 @@ class Judge(Part):
         return self._worth(self._hidden(tokens)[tokens.length_B.cumsum(0) - 1])
 
     def compare(self, few: Choices) -> Tensor:
-        """score_BK, zero where there is no answer."""
-        return _lay(self.score(few.answers()), few.mask_BK)
+        """score_BK, zero where there is no answer; each row's prompt is read once."""
+        flat, last_S = fork(few)
+        return _lay(self._worth(self.trunk(flat, self.using)[last_S]), few.mask_BK)
 
     def _worth(self, hidden_NH: Tensor) -> Tensor:
         return self.gain * self.head(hidden_NH.to(self.head.weight.dtype))[:, 0] + self.bias
