@@ -8,7 +8,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format clean
+.PHONY: help demo test lint format bench clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -30,8 +30,11 @@ lint: $(READY_DEV) ## formatting, lint, types
 format: $(READY_DEV) ## format, and mend what lint can mend
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
+bench: $(READY) ## speed beside peers, each in an environment of its own (ARGS="tasks=sft rounds=6")
+	@$(BIN)/python benchmarks/bench.py $(ARGS)
+
 clean: ## remove .venv and caches; your runs stay
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .bench build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- setting up -----------------------------------------------------------------------------------

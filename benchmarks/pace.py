@@ -1,4 +1,4 @@
-"""How a worker and the bench speak: the bench says "go", the worker works for one round and reports.
+"""How a worker and the bench speak: the bench says "go", the worker works a round and reports.
 
 Standard library only, since every peer imports it in an environment of its own.  Two workers are
 never at work at once: whoever is not asked waits for a line on its standard input.

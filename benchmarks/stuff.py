@@ -2,10 +2,11 @@
 
     python benchmarks/stuff.py FOLDER
 
-`even/` is a Qwen2 model with random weights (6 layers of width 256, 4,096 pieces, tied) that practically never ends
-an answer; `uneven/` is the same after a minute of imitation, so that its answers end like the texts do.  The texts are
-the shipped storyteller's, cut at log-normal lengths (mean about 50 tokens, at most 128) and ended.  Both models carry
-the storyteller's tokenizer.  Ids are written to JSON, so every side trains on the same tokens.
+`even/` is a Qwen2 model with random weights (6 layers of width 256, 4,096 pieces, tied) that hardly
+ever ends an answer; `uneven/` is the same after a minute of imitation, so that its answers end like
+the texts do.  The texts are the shipped storyteller's, cut at log-normal lengths (mean about 50
+tokens, at most 128) and ended.  Both models carry the storyteller's tokenizer.  Ids are written to
+JSON, so every side trains on the same tokens.
 """
 
 import json
@@ -21,6 +22,7 @@ from accord.data.comparisons import Spelled
 from accord.demo.openings import openings
 from accord.demo.show import SHIPPED
 from accord.recipes.sft import SFT, train
+from accord.records import ask
 
 LONGEST = 128
 """tokens of an answer"""
@@ -53,7 +55,10 @@ def lengths(count: int, seed: int) -> list[int]:
 
 def texts(policy: accord.Policy) -> tuple[list[list[int]], list[list[list[int]]]]:
     """Prompts, and two answers to each, all as ids; an answer ends with the end."""
-    asked = [policy.speller.prompt_ids(p.messages) for p in openings(PROMPTS)]
+    first = [p.messages[0].text for p in openings(PROMPTS)]
+    second = [p.messages[0].text for p in openings(PROMPTS, seed=1)]
+    told = [f"{a} {b}" for a, b in zip(first, second, strict=True)]
+    asked = [policy.speller.prompt_ids(ask(text)) for text in told]
     said = policy.sample(asked, n=2, longest=LONGEST, seed=0)
     cut = lengths(len(said), 0)
     whole = [

@@ -2,9 +2,9 @@
 
     python benchmarks/theirs.py TASK FOLDER key=value ...
 
-A trainer's callback waits for the bench between two optimizer steps.  `as=given` takes the library's own settings
-but for size, precision and learning rate; `as=tuned` adds what makes it fastest on this machine without changing what
-is learned.  Both train on the ids that Accord's side trains on.
+A trainer's callback waits for the bench between two optimizer steps.  `as=given` takes the
+library's own settings but for size, precision and learning rate; `as=tuned` adds what makes it
+fastest here without changing what is learned.  Both train on the ids that Accord's side trains on.
 """
 
 import itertools
