@@ -62,7 +62,12 @@ def tiny(
     kind, own = FAMILIES[family]
     settings = SMALL | own | more
     if kind == "gpt2":
-        for key in ("hidden_size", "num_attention_heads", "num_hidden_layers"):
+        for key in (
+            "hidden_size",
+            "num_attention_heads",
+            "num_hidden_layers",
+            "num_key_value_heads",
+        ):
             del settings[key]
         settings |= dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), 0.0)
     config = AutoConfig.for_model(kind, **settings)

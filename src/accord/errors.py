@@ -47,3 +47,9 @@ class MissingExtra(AccordError):
     """An optional dependency is not installed; the message names the extra that brings it."""
 
     exit_code = 8
+
+
+class TooLittleMemory(AccordError):
+    """Memory ran out with the least that can be computed at once."""
+
+    exit_code = 10

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from accord.data.rows import pad
-from accord.engine import roles
 from accord.engine.draw import Sampling
 from accord.engine.roles import Critic, Handle, Policy
 from accord.maths.losses import Loss, nll
@@ -198,11 +197,11 @@ def test_training_a_critic_leaves_the_policy_it_sits_on():
 
 
 @pytest.mark.parametrize("lot", [1, 8, 16])
-def test_lots_change_no_answer(monkeypatch, lot):
+def test_lots_change_no_answer(lot):
     policy, critic = tiny_policy(), Critic.on(tiny_policy())
     asks = [partial(policy.logp, temperature=0.8), critic.score, critic.value]
     wanted = [ask(rows()) for ask in asks]
-    monkeypatch.setattr(roles, "SCORE_TOKENS", lot)
+    policy.scoring.size = critic.scoring.size = lot
     for ask, want in zip(asks, wanted, strict=True):
         torch.testing.assert_close(ask(rows()), want, atol=1e-5, rtol=0)
         assert not ask(rows()).requires_grad

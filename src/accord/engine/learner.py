@@ -1,17 +1,20 @@
 """The one optimizer loop of the house.  It adds, never averages, so it cannot average wrongly."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from accord.data.rows import Rows
+from accord.engine.budget import Budget, for_updates
 from accord.errors import BadModel, NotFinite
 from accord.maths.losses import Loss
 from accord.maths.optim import adam
@@ -22,6 +25,15 @@ M = TypeVar("M", bound=Part)
 Objective = Callable[[M, Any], Loss]
 """(the model being trained, some rows) -> Loss.  It touches no other model: what a reference, a
 critic or a sampler has to say is already a column of the rows.  Picklable, so it can travel."""
+
+
+class Terms(NamedTuple):
+    """Some of what one optimizer step adds up: Σ weight · loss over these rows."""
+
+    rows: Rows
+    weight: Tensor
+    objective: Objective[Any]
+    names: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -36,10 +48,11 @@ class Optimizer:
     """added to the root of the mean square"""
     weight_decay: float = 0.0
     """decoupled: every step, weights shrink by lr times this"""
-    max_norm: float = 1.0
-    """gradients longer than this are scaled down to it"""
-    micro_tokens: int = 8192
-    """real tokens in one forward and backward pass; changes memory and speed, never a gradient"""
+    max_norm: float | None = 1.0
+    """gradients longer than this are scaled down to it; none: never"""
+    micro_tokens: int | None = None
+    """real tokens in one forward and backward pass; none: 1024 on a CPU, 8192 elsewhere, and half
+    as many whenever memory runs out.  Changes memory and speed, never a gradient"""
     recompute: bool = False
     """compute activations again in the backward pass instead of keeping them (gradient
     checkpointing): less memory, about a third more time, the same gradient"""
@@ -56,8 +69,10 @@ class Learner(Generic[M]):
     home: Path | None = None
     """where a dump is written when a number is not finite"""
     optimizer: torch.optim.Optimizer = field(init=False)
+    budget: Budget = field(init=False)
 
     def __post_init__(self) -> None:
+        self.budget = for_updates(self.model.trunk.device, self.how.micro_tokens)
         for weight in self.weights.values():
             weight.requires_grad_(True)
         self.optimizer = adam(
@@ -82,21 +97,20 @@ class Learner(Generic[M]):
         *,
         lr: float | None = None,
         names: Sequence[str] | None = None,
+        beside: Sequence[Terms] = (),
     ) -> dict[str, float]:
         """One optimizer step on Σ weight · loss over all the rows, a micro-batch at a time.
+
+        `beside` are other rows with objectives of their own, added up in the same step.
 
         `weight` has the shape of the objective's `each`; `names` says who the rows are, should a
         number not be finite.  Returns the weighted sums of what was watched, and the gradient norm.
         """
-        seen: Counter[str] = Counter()
-        for index in micro_batches(rows.cost_B, self.how.micro_tokens):
-            few, w = rows.take(index), weight[index]
-            loss = objective(self.model, few)
-            self._guard(loss, w, few, names)
-            _add(loss.each, w).backward()
-            watch = {"loss": loss.each, **loss.watch}
-            seen.update({name: float(_add(x.detach(), w)) for name, x in watch.items()})
-        norm = nn.utils.clip_grad_norm_(self.weights.values(), self.how.max_norm)
+        terms = (Terms(rows, weight, objective, names), *beside)
+        least = 2 * min(int(t.rows.cost_B.min()) for t in terms)  # below: single rows anyway
+        seen = self.budget.spend(partial(self._gradient, terms), least)
+        longest = math.inf if self.how.max_norm is None else self.how.max_norm
+        norm = nn.utils.clip_grad_norm_(self.weights.values(), longest)
         if not torch.isfinite(norm):
             self._stop("the gradient", rows, names)
         for group in self.optimizer.param_groups:
@@ -105,6 +119,20 @@ class Learner(Generic[M]):
         self.optimizer.zero_grad(set_to_none=True)
         self.version += 1
         return {**seen, "grad_norm": float(norm)}
+
+    def _gradient(self, sums: Sequence[Terms], tokens: int) -> Counter[str]:
+        """Add up the whole step's gradient from zero; the weighted sums of what was watched."""
+        self.optimizer.zero_grad(set_to_none=True)
+        seen: Counter[str] = Counter()
+        for terms in sums:
+            for index in micro_batches(terms.rows.cost_B, tokens):
+                few, w = terms.rows.take(index), terms.weight[index]
+                loss = terms.objective(self.model, few)
+                self._guard(loss, w, few, terms.names)
+                _add(loss.each, w).backward()
+                watch = {"loss": loss.each, **loss.watch}
+                seen.update({name: float(_add(x.detach(), w)) for name, x in watch.items()})
+        return seen
 
     def _guard(self, loss: Loss, w: Tensor, few: Rows, names: Sequence[str] | None) -> None:
         bad = ~torch.isfinite(loss.each.detach()) & (w != 0)
@@ -148,7 +176,9 @@ class Learner(Generic[M]):
         extra = {f"buffer|{k}": v for k, v in _own_buffers(self.model)}
         _write(weights | extra, folder / "weights.safetensors")
         _write(moments, folder / "moments.safetensors")
-        (folder / "learner.json").write_text(json.dumps({"version": self.version}))
+        (folder / "learner.json").write_text(
+            json.dumps({"version": self.version, "micro_tokens": self.budget.size})
+        )
 
     def load(self, folder: Path) -> None:
         """Take up exactly where `save` stopped; raises BadModel where the files do not fit."""
@@ -168,7 +198,8 @@ class Learner(Generic[M]):
             # the count of steps lies with the weight if fused, else in main memory
             here = value.dim() > 0 or self.optimizer.defaults.get("fused")
             self.optimizer.state[w][name.rpartition("|")[2]] = value.to(w.device) if here else value
-        self.version = json.loads((folder / "learner.json").read_text())["version"]
+        told = json.loads((folder / "learner.json").read_text())
+        self.version, self.budget.size = told["version"], told["micro_tokens"]
 
 
 def _add(x: Tensor, w: Tensor) -> Tensor:

@@ -15,8 +15,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from accord.data.rows import Rows, Tokens
+from accord.engine.budget import for_samples, for_scores
 from accord.engine.draw import Sampling
-from accord.engine.learner import Learner, Objective, Optimizer, micro_batches
+from accord.engine.learner import Learner, Objective, Optimizer, Terms, micro_batches
 from accord.engine.sampler import Sampler, Watch, requests
 from accord.errors import BadModel
 from accord.models import load as folders
@@ -28,8 +29,6 @@ from accord.text.tokenizer import Kind, Speller
 
 M = TypeVar("M", bound=Part)
 _count = itertools.count(1)
-SCORE_TOKENS = 16384
-"""real tokens in one pass without gradients"""
 
 
 class Handle(Generic[M]):
@@ -37,6 +36,7 @@ class Handle(Generic[M]):
 
     def __init__(self, model: M, speller: Speller, learner: Learner[M] | None = None):
         self.model, self.speller, self.learner = model, speller, learner
+        self.scoring = for_scores(model.trunk.device)
         self.kept = False
         """whether a run keeps it; what changes and is not kept could not be resumed"""
         self.source: Path | None = None
@@ -63,13 +63,14 @@ class Handle(Generic[M]):
         lr: float,
         lora: Lora | None = None,
         optimizer: Optimizer = Optimizer(),
+        seed: int = 0,
     ) -> Self:
         """A copy that may change, with an optimizer of its own; this one stays: your reference.
 
-        With `lora`, or from an adapter, the copy is an adapter on the same trunk and the base is
-        shared; else the whole model is copied.
+        With `lora`, or from an adapter, the copy is an adapter on the same trunk, begun from
+        `seed`, and the base is shared; else the whole model is copied.
         """
-        model = self._adapter(lora) if lora or self.model.using else self._whole()
+        model = self._adapter(lora, seed) if lora or self.model.using else self._whole()
         if optimizer.recompute:
             model.trunk.checkpoint()
         return self._with(model, Learner(model, optimizer, lr))
@@ -78,7 +79,7 @@ class Handle(Generic[M]):
         """The same handle on another model."""
         return type(self)(model, self.speller, learner)
 
-    def _adapter(self, lora: Lora | None) -> M:
+    def _adapter(self, lora: Lora | None, seed: int) -> M:
         trunk, mine = self.model.trunk, self.model.using
         name = f"a{next(_count)}"
         if mine is not None and lora is not None:
@@ -92,7 +93,7 @@ class Handle(Generic[M]):
                     f"alpha={there.lora_alpha}; its copy keeps that shape: say the same, or no lora"
                 )
         config = trunk.adapters.configs[mine] if mine else (lora or Lora()).config(trunk.source)
-        trunk.adapters.add(name, config, like=mine)
+        trunk.adapters.add(name, config, like=mine, seed=seed)
         return self._on(trunk, name)
 
     def _whole(self) -> M:
@@ -111,15 +112,20 @@ class Handle(Generic[M]):
         *,
         lr: float | None = None,
         names: Sequence[str] | None = None,
+        beside: Sequence[Terms] = (),
     ) -> dict[str, float]:
-        """One optimizer step on Σ weight · loss.  A frozen handle, or one no run keeps, refuses."""
+        """One optimizer step on Σ weight · loss, with what is `beside` in the same sum.
+
+        A frozen handle, or one no run keeps, refuses.
+        """
         if self.learner is None:
             raise TypeError("this model is frozen; train a copy of it: .trainable(lr=...)")
         if not self.kept:
             raise TypeError("this model changes but no run keeps it; say run.keep('name', model)")
         device = self.model.trunk.device
+        there = [t._replace(rows=t.rows.to(device), weight=t.weight.to(device)) for t in beside]
         return self.learner.update(
-            rows.to(device), weight.to(device), objective, lr=lr, names=names
+            rows.to(device), weight.to(device), objective, lr=lr, names=names, beside=there
         )
 
     def save(self, folder: Path) -> None:
@@ -138,9 +144,13 @@ class Handle(Generic[M]):
     def _each(self, rows: Rows, ask: Callable[[Any], Tensor]) -> Tensor:
         """Ask about rows in lots of bounded size, without gradients."""
         device = self.model.trunk.device
-        with torch.no_grad():
-            lots = micro_batches(rows.cost_B, SCORE_TOKENS)
+
+        def work(tokens: int) -> Tensor:
+            lots = micro_batches(rows.cost_B, tokens)
             return torch.cat([ask(rows.take(index).to(device)) for index in lots])
+
+        with torch.no_grad():
+            return self.scoring.spend(work, 2 * int(rows.cost_B.min()))
 
 
 class Policy(Handle[Speaker]):
@@ -152,7 +162,7 @@ class Policy(Handle[Speaker]):
         source: str | Path,
         *,
         dtype: folders.Dtype = "fp32",
-        slots: int = 64,
+        slots: int | None = None,
         template: Kind = "auto",
     ) -> "Policy":
         """A model or PEFT adapter folder, or a hub id."""
@@ -169,8 +179,8 @@ class Policy(Handle[Speaker]):
         policy.source = Path(source) if Path(source).is_dir() else None
         return policy
 
-    slots: int = 64
-    """answers written at once"""
+    slots: int | None = None
+    """answers written at once; none: as many as the machine has room for"""
 
     def sample(
         self,
@@ -190,8 +200,19 @@ class Policy(Handle[Speaker]):
         """
         names = names if names is not None else [str(i) for i in range(len(prompts))]
         asked = requests(prompts, names, n=n, seed=seed, limit=self.context - longest)
-        sampler = Sampler(self.model.trunk, self.model.using, self.speller.ends, slots=self.slots)
-        return sampler.run(asked, how, longest=longest, version=self.version, watch=watch)
+        trunk, using, ends = self.model.trunk, self.model.using, self.speller.ends
+        places = max((len(prompt) for prompt in prompts), default=0) + longest
+
+        def work(slots: int) -> list[Rollout]:
+            sampler = Sampler(trunk, using, ends, slots=slots)
+            return sampler.run(asked, how, longest=longest, version=self.version, watch=watch)
+
+        room = for_samples(trunk, places, self.slots)
+        chosen = room.size
+        said = room.spend(work, 1)
+        if room.size < chosen:
+            self.slots = room.size
+        return said
 
     def logp(self, tokens: Tokens, temperature: float = 1.0) -> Tensor:
         """log π of every scored token, nats, [B, T]; zero elsewhere."""
@@ -253,7 +274,9 @@ class Critic(Handle[Judge]):
         model = self._on(self.model.trunk, self.model.using)
         torch.nn.init.zeros_(model.head.weight)
         torch.nn.init.zeros_(model.head.bias)
-        return Critic(model, self.speller)
+        made = Critic(model, self.speller)
+        made.normalise(1.0, 0.0)
+        return made
 
     def normalise(self, gain: float, bias: float) -> None:
         """Set score = gain · raw + bias."""
