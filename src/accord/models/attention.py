@@ -122,7 +122,7 @@ def _interface(
     **more: Any,
 ) -> tuple[Tensor, None]:
     """In place of transformers' own attention: [1, heads, N, D] -> [1, N, heads, D]."""
-    layout: Layout | None = more.get("layout")
+    layout: Layout | None = more.get("layout") or getattr(module, "layout", None)
     odd = [name for name in _UNKNOWN if more.get(name) is not None]
     if layout is None or odd:
         kind = type(module).__name__
