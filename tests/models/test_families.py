@@ -64,11 +64,13 @@ def test_gradients_are_those_of_its_own_code(family):
     torch.stack(mine).sum().backward()
     for ids, price in zip(SEQS, prices, strict=True):
         (alone(plain, ids) * price).sum().backward()
-    for (name, a), (_, b) in zip(ours.named_parameters(), plain.named_parameters(), strict=True):
-        assert (a.grad is None) == (b.grad is None), name
-        if a.grad is not None:
-            gap = (a.grad - b.grad).norm() / b.grad.norm().clamp(min=1e-3)
-            assert float(gap) < 1e-3, name
+    wanted = {name: w.grad for name, w in plain.named_parameters() if w.grad is not None}
+    found = {name: w.grad for name, w in ours.named_parameters() if w.grad is not None}
+    assert found.keys() == wanted.keys()
+    assert len(wanted) > 10
+    typical = torch.stack([g.norm() for g in wanted.values()]).median()
+    for name, grad in wanted.items():  # a bias of keys has no gradient but rounding
+        assert float((found[name] - grad).norm() / (grad.norm() + typical / 100)) < 1e-3, name
 
 
 @every

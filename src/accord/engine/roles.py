@@ -164,7 +164,9 @@ class Policy(Handle[Speaker]):
         try:
             trunk = Trunk(folders.load(base or source, dtype=dtype), name)
         except BadModel as error:
-            raise BadModel(f"{source}: an adapter; its base {error}") from error if base else error
+            raise BadModel(
+                f"{source}: the base of this adapter, {error}" if base else error
+            ) from error
         if base is not None:
             trunk.adapters.load("start", hub.folder(source))
         speaker = Speaker(trunk, "start" if base else None)
@@ -172,8 +174,8 @@ class Policy(Handle[Speaker]):
         rows = trunk.model.get_input_embeddings().num_embeddings
         if speller.vocab > rows:
             raise BadModel(
-                f"{source}: its tokenizer has {speller.vocab} ids, the model's embedding {rows}; give "
-                "the model its own tokenizer, or enlarge it (resize_token_embeddings)"
+                f"{source}: its tokenizer has {speller.vocab} ids, its embedding {rows}; give the "
+                "model its own tokenizer, or enlarge it (resize_token_embeddings)"
             )
         policy = cls(speaker, speller)
         policy.slots = slots

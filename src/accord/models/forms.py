@@ -13,21 +13,25 @@ from transformers import PreTrainedModel
 
 from accord.errors import BadModel
 
-CHECKED = frozenset(
-    "arcee cohere cohere2 deepseek_v2 deepseek_v3 exaone4 gemma gemma2 gemma3_text glm glm4 glm4_moe "
-    "gpt2 gpt_bigcode gpt_neox granite granitemoe llama mistral mixtral nemotron olmo olmo2 olmo3 "
-    "olmoe opt phi phi3 phimoe qwen2 qwen2_moe qwen3 qwen3_moe smollm3 stablelm starcoder2".split()
-)
+# fmt: off
+CHECKED = frozenset((
+    "arcee", "cohere", "cohere2", "deepseek_v2", "deepseek_v3", "exaone4", "gemma", "gemma2",
+    "gemma3_text", "glm", "glm4", "glm4_moe", "gpt2", "gpt_bigcode", "gpt_neox", "granite",
+    "granitemoe", "llama", "mistral", "mixtral", "nemotron", "olmo", "olmo2", "olmo3", "olmoe",
+    "opt", "phi", "phi3", "phimoe", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "smollm3",
+    "stablelm", "starcoder2"
+))
+# fmt: on
 """model types the tests hold against transformers; docs/models.md lists them"""
-_ENCODERS = frozenset("bert camembert electra roberta xlm_roberta modernbert".split())
-_RECURRENT = frozenset("rwkv xlstm".split())
-_SINKS = frozenset("gpt_oss mimo_v2_flash".split())
-_ALIBI = frozenset("bloom mpt".split())
-_OWN_ATTENTION = frozenset("falcon gptj gpt_neo codegen".split())
+_ENCODERS = frozenset(["bert", "camembert", "electra", "roberta", "xlm_roberta", "modernbert"])
+_RECURRENT = frozenset(["rwkv", "xlstm"])
+_SINKS = frozenset(["gpt_oss", "mimo_v2_flash"])
+_ALIBI = frozenset(["bloom", "mpt"])
+_OWN_ATTENTION = frozenset(["falcon", "gptj", "gpt_neo", "codegen"])
 OWN_ATTENTION = "has an attention of its own, outside transformers' attention interface"
-_DROPS_KEYWORDS = frozenset("stablelm nemotron".split())
+_DROPS_KEYWORDS = frozenset(["stablelm", "nemotron"])
 """families whose layers do not hand keywords to their attention"""
-_ATTENDS = frozenset("full_attention sliding_attention sparse dense moe mlp".split())
+_ATTENDS = frozenset(["full_attention", "sliding_attention", "sparse", "dense", "moe", "mlp"])
 """kinds of layers that hold no state but keys and values"""
 
 

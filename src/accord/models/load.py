@@ -20,6 +20,7 @@ from accord.models.probe import probe
 from accord.text import hub
 
 Dtype = Literal["fp32", "bf16"]
+SEE = "docs/models.md lists what can run"
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -34,7 +35,7 @@ def load(
     folder = hub.folder(source)
     config = _config(source, folder)
     if why := forms.unfit(config):
-        raise BadModel(f"{source}: {config.model_type} {why}")
+        raise BadModel(f"{source}: {config.model_type} {why}; {SEE}")
     _no_pickles(source, folder)
     forms.still(config)
     try:
@@ -49,15 +50,18 @@ def load(
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         if error.args == (NAME,):  # a family that picks its attention from a table of its own
-            raise BadModel(f"{source}: {config.model_type} {forms.OWN_ATTENTION}") from error
+            raise BadModel(f"{source}: {config.model_type} {forms.OWN_ATTENTION}; {SEE}") from error
         why = first_line(error)
         raise BadModel(f"{source}: cannot be loaded as a causal language model: {why}") from error
     _all_there(source, notes)
     model.eval().requires_grad_(False)
     finite(model.named_parameters(), source)
     model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    if config.model_type not in forms.CHECKED and (why := probe(model)):
-        raise BadModel(f"{source}: {config.model_type} {why}")
+    if config.model_type not in forms.CHECKED:
+        try:
+            probe(model)
+        except BadModel as error:
+            raise BadModel(f"{source}: {config.model_type} {error}; {SEE}") from error
     return model
 
 

@@ -35,8 +35,8 @@ class _Watched:
 
 
 @torch.no_grad()
-def probe(model: PreTrainedModel) -> str | None:
-    """What goes wrong when the model runs flat, as the rest of a sentence; None if nothing does.
+def probe(model: PreTrainedModel) -> None:
+    """Raises BadModel, with the rest of a sentence, if the model does not run flat as it should.
 
     Three random sequences are read side by side, and token by token from a cache; both must say
     what the model's own code says of each alone.  Windows longer than these are not reached: it
@@ -46,24 +46,20 @@ def probe(model: PreTrainedModel) -> str | None:
     seqs = [torch.randint(vocab, (n,), generator=rng).to(model.device) for n in LENGTHS]
     try:
         flat, windows = _packed(model, seqs)
-        stepped = _stepped(model, seqs)
-        own = _own(model, seqs)
-    except BadModel as error:
-        return f"cannot run here: {error}"
+        stepped, own = _stepped(model, seqs), _own(model, seqs)
     except Exception as error:  # whatever a family's code may raise
-        return f"cannot run here: {type(error).__name__} in its own code"
+        said = error if isinstance(error, BadModel) else f"{type(error).__name__} in its own code"
+        raise BadModel(f"cannot run here: {said}") from error
     sliding = "sliding_attention" in (getattr(model.config, "layer_types", None) or ())
     if sliding and windows == {None}:
-        return "keeps its windows in a mask that does not reach the attention interface"
-    limit = _GAPS.get(model.dtype, 1e-3)
-    for said, how in ((flat, "side by side"), (stepped, "token by token")):
-        gap = float((said - own).norm() / own.norm())
-        if not gap < limit:
-            return (
+        raise BadModel("keeps its windows in a mask, which attention is not given here")
+    for said_NV, how in ((flat, "side by side"), (stepped, "token by token")):
+        gap = float((said_NV - own).norm() / own.norm())
+        if not gap < _GAPS.get(model.dtype, 1e-3):
+            raise BadModel(
                 f"is a family that is not known here, and sequences run {how} get other logits "
                 f"than by its own code (off by {gap:.1%})"
             )
-    return None
 
 
 def _run(model: PreTrainedModel, ids_N: Tensor, place_N: Tensor, layout: Layout) -> Tensor:

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from accord.errors import BadData
-from accord.models import forms
+from accord.models import forms, masters
 from accord.models.attention import Layout, Packed
 from accord.models.lora import Adapters
 
@@ -85,13 +86,12 @@ class Trunk(nn.Module):
         """
         self._check(flat)
         self.adapters.use(using)
-        with self.autocast():
-            out = forms.decoder(self.model)(
-                **self._start(flat.ids_N[None]),
-                position_ids=flat.place_N[None],
-                layout=flat.layout,
-                use_cache=False,
-            )
+        out = forms.decoder(self.model)(
+            input_ids=flat.ids_N[None],
+            position_ids=flat.place_N[None],
+            layout=flat.layout,
+            use_cache=False,
+        )
         hidden_NH: Tensor = out.last_hidden_state[0]
         return hidden_NH
 
@@ -110,17 +110,11 @@ class Trunk(nn.Module):
                 "it was made by another model's tokenizer"
             )
 
-    def _start(self, ids_1N: Tensor) -> dict[str, Tensor]:
-        """Ids, or under autocast their embeddings, rounded: all layers then run as in bf16, and a
-        copy to be trained says, before its first update, exactly what the original says.
-        """
-        if self.compute is None:
-            return {"input_ids": ids_1N}
-        return {"inputs_embeds": self.model.get_input_embeddings()(ids_1N).to(self.compute)}
-
     def autocast(self) -> Any:
-        """bf16 products over fp32 master weights, where a model loaded in bf16 is trained whole."""
-        return torch.autocast(self.device.type, self.compute, enabled=self.compute is not None)
+        """While nothing learns: the weights stay in the precision of the products, where that is
+        not their own, instead of being rounded at every pass.
+        """
+        return masters.rounded(self.model) if self.compute is not None else nullcontext()
 
     def copy(self) -> "Trunk":
         """A copy to be trained whole: fp32 master weights, the old precision for the products.
@@ -131,7 +125,7 @@ class Trunk(nn.Module):
         twin.adapters.drop()
         if twin.model.dtype.itemsize < 4:
             twin.compute = twin.model.dtype
-            twin.model.float()
+            masters.give_masters(twin.model)
         return twin
 
     def checkpoint(self) -> None:
@@ -148,5 +142,4 @@ class Trunk(nn.Module):
 
     def logits(self, hidden_NH: Tensor) -> Tensor:
         """logits_NV in fp32 (or better), with the scalings some families put behind the head."""
-        with self.autocast():
-            return forms.logits(self.model, hidden_NH)
+        return forms.logits(self.model, hidden_NH)

@@ -5,7 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url, snapshot_download
-from huggingface_hub.errors import HTTPError, HfHubHTTPError, LocalEntryNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalEntryNotFoundError
 
 from accord.errors import BadModel
 
