@@ -163,26 +163,38 @@ def test_a_judge_reads_the_last_token(family):
 def shaky(path: Path) -> None:
     """All that is random in training, switched on."""
     told = json.loads((path / "config.json").read_text())
-    keys = ("dropout", "pdrop", "layerdrop", "jitter_noise")
+    keys = ("dropout", "pdrop", "layerdrop", "input_jitter_noise")
     more = {k: 0.5 for k in told if any(word in k for word in keys)}
+    if told["model_type"] == "mixtral":
+        more["router_jitter_noise"] = 0.5
     (path / "config.json").write_text(json.dumps(told | more))
 
 
 @every
 def test_nothing_is_random_in_training(family, tmp_path):
-    """Activations are recomputed, so the model is in training mode."""
+    """Activations are recomputed, so its layers are in training mode."""
     shaky(folder(tmp_path, family))
     start = Policy(Speaker(Trunk(load(tmp_path))), ToySpeller())
     policy = start.trainable(lr=1e-3, optimizer=Optimizer(recompute=True))
-    assert policy.model.trunk.model.training
     assert torch.equal(policy.logp(rows()), start.logp(rows()))
+    runs: list[int] = []
+    layers = [m for m in policy.model.trunk.model.modules() if m.training]
+    assert len(layers) == policy.model.trunk.model.config.num_hidden_layers
+    for layer in layers:
+        part = next(m for m in layer.modules() if not list(m.children()))
+        part.register_forward_pre_hook(lambda *_: runs.append(1))
+    policy.model(rows()).logp_BT.sum().backward()
+    assert len(runs) == 2 * len(layers), "each layer runs once more in the backward pass"
 
 
 @every
 def test_a_bf16_copy_says_exactly_what_its_reference_says(family, tmp_path):
     start = Policy(Speaker(Trunk(load(folder(tmp_path, family), dtype="bf16"))), ToySpeller())
-    policy = start.trainable(lr=1e-3)
+    policy = start.trainable(lr=1e-3, optimizer=Optimizer(recompute=True))
     assert torch.equal(policy.logp(rows()), start.logp(rows()))
+    policy.model(rows()).logp_BT.sum().backward()
+    learning = [w.grad for _, w in policy.model.learned() if w.grad is not None]
+    assert {grad.dtype for grad in learning} == {torch.float32}
 
 
 def test_the_checked_families_are_these():

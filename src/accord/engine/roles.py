@@ -164,9 +164,9 @@ class Policy(Handle[Speaker]):
         try:
             trunk = Trunk(folders.load(base or source, dtype=dtype), name)
         except BadModel as error:
-            raise BadModel(
-                f"{source}: the base of this adapter, {error}" if base else error
-            ) from error
+            if base is None:
+                raise
+            raise BadModel(f"{source}: the base of this adapter, {error}") from error
         if base is not None:
             trunk.adapters.load("start", hub.folder(source))
         speaker = Speaker(trunk, "start" if base else None)

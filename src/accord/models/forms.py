@@ -114,12 +114,12 @@ def _short_rope(config: Any) -> int | None:
 
 
 def still(config: Any) -> None:
-    """No dropout, no dropped layers, no noise in a router, for good: policy and reference must
-    agree bit for bit before the first update.
+    """No dropout and no dropped layers, for good: policy and reference must agree bit for bit
+    before the first update.
     """
     for part in (config, config.get_text_config()):
         for key, value in vars(part).items():
-            random = any(word in key for word in ("dropout", "pdrop", "layerdrop", "jitter_noise"))
+            random = any(word in key for word in ("dropout", "pdrop", "layerdrop"))
             if random and isinstance(value, float):
                 setattr(part, key, 0.0)
 
@@ -127,21 +127,26 @@ def still(config: Any) -> None:
 def carry(model: PreTrainedModel) -> None:
     """Take the layout across to attention in families whose layers drop keywords on the way.
 
-    By hooks on the layer, since it is the layer that is run again where activations are recomputed.
+    It rides on the tensor of positions, which every layer hands on, also when it is run again in
+    the backward pass.
     """
     if model.config.model_type not in _DROPS_KEYWORDS:
         return
-    for layer in model.modules():
-        if any(hasattr(part, "layer_idx") for part in layer.children()):
-            layer.register_forward_pre_hook(_hand_over, with_kwargs=True)
-            layer.register_forward_hook(_take_back, always_call=True)
+    decoder(model).register_forward_pre_hook(_load_up, with_kwargs=True)
+    for part in model.modules():
+        if hasattr(part, "layer_idx"):
+            part.register_forward_pre_hook(_hand_over, with_kwargs=True)
+            part.register_forward_hook(_take_back, always_call=True)
 
 
-def _hand_over(layer: nn.Module, given: Any, named: dict[str, Any]) -> None:
-    for part in layer.children():
-        part.layout = named.get("layout")  # type: ignore[assignment]
+def _load_up(body: nn.Module, given: Any, named: dict[str, Any]) -> None:
+    if "layout" in named:
+        named["position_ids"].read_by = named["layout"]
 
 
-def _take_back(layer: nn.Module, given: Any, made: Any) -> None:
-    for part in layer.children():
-        part.layout = None  # type: ignore[assignment]  # or it would keep a cache alive
+def _hand_over(attention: nn.Module, given: Any, named: dict[str, Any]) -> None:
+    attention.layout = getattr(named["position_ids"], "read_by", None)  # type: ignore[assignment]
+
+
+def _take_back(attention: nn.Module, given: Any, made: Any) -> None:
+    attention.layout = None  # type: ignore[assignment]  # or it would keep a cache alive

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.modeling_layers import GradientCheckpointingLayer
 
-from accord.errors import BadData
+from accord.errors import BadData, BadModel
 from accord.models import forms, masters
 from accord.models.attention import Layout, Packed
 from accord.models.lora import Adapters
@@ -131,14 +132,19 @@ class Trunk(nn.Module):
     def checkpoint(self) -> None:
         """Recompute activations in the backward pass instead of keeping them.
 
-        Training mode only switches that on; dropout was set to zero at loading.
+        Layers do so in training mode only.  What is inside them stays out of it: some routers of
+        experts are noisy there.
         """
         model, kind = self.model, {"use_reentrant": False}
         if hasattr(model, "activation_checkpointing_enable"):  # its name in later releases
             model.activation_checkpointing_enable(activation_checkpointing_kwargs=kind)
         else:
             model.gradient_checkpointing_enable(kind)
-        self.model.train()
+        layers = [m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)]
+        if not layers:
+            raise BadModel(f"{type(model).__name__} cannot recompute; leave recompute off")
+        for layer in layers:
+            layer.training = True
 
     def logits(self, hidden_NH: Tensor) -> Tensor:
         """logits_NV in fp32 (or better), with the scalings some families put behind the head."""
