@@ -21,7 +21,7 @@ from accord.models.heads import Speaker
 from accord.models.load import fingerprint, load
 from accord.models.lora import Lora
 from accord.models.trunk import Trunk, flatten_ids
-from families import FORMS
+from families import FORMS, MORE
 from tiny import folder, plain_logits, ragged, rows, tiny, tiny_policy
 from toys import ToySpeller
 
@@ -199,3 +199,13 @@ def test_a_bf16_copy_says_exactly_what_its_reference_says(family, tmp_path):
 
 def test_the_checked_families_are_these():
     assert {form.kind for form in FORMS.values()} == CHECKED
+    assert not MORE.keys() - FORMS.keys()
+
+
+def test_the_page_lists_them(root):
+    """docs/models.md shows the table of this test, row by row and nothing else."""
+    page = (root / "docs" / "models.md").read_text().splitlines()
+    start = page.index("| family | `model_type` | what its tiny model has |") + 2
+    wanted = [f"| {name} | `{form.kind}` | {form.ways} |" for name, form in FORMS.items()]
+    assert page[start : start + len(wanted)] == wanted
+    assert page[start + len(wanted)] == ""

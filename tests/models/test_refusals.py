@@ -1,6 +1,7 @@
 """What cannot run is refused in a sentence, and never runs wrongly in silence."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ REFUSED = {
     "bert": "is an encoder,",
     "roberta": "is an encoder,",
     "gpt_oss": "has attention sinks",
+    "mimo_v2_flash": "has attention sinks",
     "bloom": "knows places by ALiBi",
     "mpt": "knows places by ALiBi",
     "falcon": "has an attention of its own",
@@ -75,6 +77,12 @@ def test_what_is_checked_is_not_refused():
     for family in FORMS:
         assert unfit(tiny(family).config) is None
     assert "ALiBi" in str(unfit(AutoConfig.for_model("falcon", alibi=True)))
+
+
+def test_the_page_lists_them(root):
+    page = (root / "docs" / "models.md").read_text()
+    part = page.partition("## Refused")[2].partition("\n## ")[0]
+    assert set(re.findall(r"`(\w+)`", part)) >= REFUSED.keys()
 
 
 # --- families nobody has checked ---
