@@ -29,7 +29,7 @@ MAY_IMPORT = {  # beside the standard library
     "records": set(),
     "maths": {"torch"},
     "config": {"pydantic", "pydantic_core", "yaml"},
-    "text": {"transformers", "tokenizers", "jinja2", "PIL"},
+    "text": {"transformers", "tokenizers", "jinja2", "PIL", "huggingface_hub"},
     "store": {"rich", "pydantic", "sqlalchemy", "alembic", "tensorboard", "wandb", "trackio"},
     "data": {"torch", "safetensors"},
     "models": {"torch", "transformers", "tokenizers", "peft", "safetensors", "PIL"},

@@ -10,8 +10,10 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from accord.data.rows import Tokens, pad
 from accord.engine.roles import Policy
 from accord.models.attention import NAME
+from accord.models.forms import still
 from accord.models.heads import Speaker
 from accord.models.trunk import Trunk
+from families import FORMS, MORE
 from toys import ToySpeller
 
 VOCAB = 97
@@ -55,22 +57,23 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+def formed(family: str) -> tuple[str, dict[str, Any]]:
+    """A family of the large table, as those of the small one are written."""
+    form = FORMS[family]
+    return form.kind, form.settings | MORE.get(family, {})
+
+
 def tiny(
     family: str = "grouped", *, seed: int = 0, attn: str = NAME, **more: Any
 ) -> PreTrainedModel:
     """A frozen model of a family with weights drawn from a seed."""
-    kind, own = FAMILIES[family]
+    kind, own = FAMILIES[family] if family in FAMILIES else formed(family)
     settings = SMALL | own | more
-    if kind == "gpt2":
-        for key in (
-            "hidden_size",
-            "num_attention_heads",
-            "num_hidden_layers",
-            "num_key_value_heads",
-        ):
+    if kind.startswith("gpt_b") or kind == "gpt2":
+        for key in [k for k in SMALL if k.startswith(("hidden", "num_"))]:
             del settings[key]
-        settings |= dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), 0.0)
     config = AutoConfig.for_model(kind, **settings)
+    still(config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = AutoModelForCausalLM.from_config(config, attn_implementation=attn)

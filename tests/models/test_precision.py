@@ -136,3 +136,54 @@ def test_a_judge_on_bf16_scores_in_fp32(tmp_path):
 def test_at_least_fp32():
     assert at_least_fp32(torch.bfloat16) == at_least_fp32(torch.float32) == torch.float32
     assert at_least_fp32(torch.float64) == torch.float64
+
+
+# --- masters ---
+
+
+def test_weights_are_masters_again_after_a_pass(tmp_path):
+    """Also after one that fails, and inside `autocast`, where they stay rounded."""
+    policy = half(tmp_path).trainable(lr=1e-3)
+    trunk = policy.model.trunk
+    masters = dict(trunk.model.named_parameters())
+
+    def intact() -> bool:
+        now = dict(trunk.model.named_parameters())
+        return all(now[k] is w and w.dtype == torch.float32 for k, w in masters.items())
+
+    policy.logp(rows())
+    assert intact()
+    mlp = trunk.model.model.layers[1].mlp
+    hook = mlp.register_forward_pre_hook(lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        policy.logp(rows())
+    assert intact()
+    hook.remove()
+    with torch.inference_mode(), trunk.autocast():
+        assert {w.dtype for w in mlp._parameters.values() if w is not None} <= {torch.bfloat16}
+        kept = mlp.up_proj._parameters["weight"]
+        policy.model(rows())
+        assert mlp.up_proj._parameters["weight"] is kept, "it is not cast anew at every pass"
+        with trunk.autocast():
+            policy.model(rows())
+        assert mlp.up_proj._parameters["weight"] is kept
+    assert intact()
+
+
+@pytest.mark.parametrize("family", ["grouped", "normed keys", "StableLM", "Nemotron", "Mixtral"])
+def test_recomputing_in_bf16_changes_no_gradient(tmp_path, family):
+    found = []
+    for recompute in (False, True):
+        policy = half(tmp_path, family).trainable(lr=1e-3, optimizer=Optimizer(recompute=recompute))
+        found.append(slopes(policy, policy.model(rows()).logp_BT.sum()))
+    assert sum(float(g.abs().sum()) for g in found[0]) > 0
+    for plain, again in zip(*found, strict=True):
+        assert plain.dtype == torch.float32
+        assert torch.equal(plain, again)
+
+
+def test_a_copy_of_a_bf16_copy_is_one_too(tmp_path):
+    start = half(tmp_path, "normed keys")
+    again = start.trainable(lr=1e-3).trainable(lr=1e-3)
+    assert torch.equal(again.logp(rows()), start.logp(rows()))
+    assert {w.dtype for _, w in again.model.learned()} == {torch.float32}

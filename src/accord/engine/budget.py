@@ -6,7 +6,7 @@ scores and samples do not depend on their neighbours (but for the last bits of a
 
 import warnings
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -95,9 +95,14 @@ def slot_bytes(trunk: Trunk, places: int) -> int:
     held in fp32 beside the two copies that drawing makes.
     """
     config = trunk.model.config.get_text_config()
-    heads: int = config.num_attention_heads
-    size: int = getattr(config, "head_dim", None) or config.hidden_size // heads
-    keys: int = getattr(config, "num_key_value_heads", None) or heads
     each = (trunk.compute or trunk.model.dtype).itemsize
-    cache: int = 2 * config.num_hidden_layers * keys * size * each * places
-    return cache + 3 * 4 * config.vocab_size
+    layers = getattr(config, "per_layer_config", None) or [config] * config.num_hidden_layers
+    numbers = sum(_key_numbers(layer) for layer in layers)
+    return 2 * numbers * each * places + 3 * 4 * int(config.vocab_size)
+
+
+def _key_numbers(layer: Any) -> int:
+    """Width of one token's keys in a layer; its values take about as much."""
+    heads: int = layer.num_attention_heads
+    size: int = getattr(layer, "head_dim", None) or layer.hidden_size // heads
+    return size * int(getattr(layer, "num_key_value_heads", None) or heads)

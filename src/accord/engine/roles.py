@@ -25,6 +25,7 @@ from accord.models.heads import Judge, Part, Speaker
 from accord.models.lora import Lora, base_of
 from accord.models.trunk import Trunk
 from accord.records import Ids, Rollout
+from accord.text import hub
 from accord.text.tokenizer import Kind, Speller
 
 M = TypeVar("M", bound=Part)
@@ -50,7 +51,7 @@ class Handle(Generic[M]):
     @property
     def context(self) -> int:
         """The most tokens a sequence may have."""
-        return folders.context(self.model.trunk.model)
+        return self.model.trunk.context
 
     @property
     def fingerprint(self) -> str:
@@ -166,15 +167,27 @@ class Policy(Handle[Speaker]):
         template: Kind = "auto",
     ) -> "Policy":
         """A model or PEFT adapter folder, or a hub id."""
-        base = base_of(Path(source))
+        base = base_of(hub.folder(source))
         ground = Path(base or source)
         # what an adapter will name as its base must be found from any folder
         name = str(ground.resolve()) if ground.is_dir() else str(base or source)
-        trunk = Trunk(folders.load(base or source, dtype=dtype), name)
+        try:
+            trunk = Trunk(folders.load(base or source, dtype=dtype), name)
+        except BadModel as error:
+            if base is None:
+                raise
+            raise BadModel(f"{source}: the base of this adapter, {error}") from error
         if base is not None:
-            trunk.adapters.load("start", Path(source))
+            trunk.adapters.load("start", hub.folder(source))
         speaker = Speaker(trunk, "start" if base else None)
-        policy = cls(speaker, Speller.load(source, template=template))
+        speller = Speller.load(source, template=template)
+        rows = trunk.model.get_input_embeddings().num_embeddings
+        if speller.vocab > rows:
+            raise BadModel(
+                f"{source}: its tokenizer has {speller.vocab} ids, its embedding {rows}; give the "
+                "model its own tokenizer, or enlarge it (resize_token_embeddings)"
+            )
+        policy = cls(speaker, speller)
         policy.slots = slots
         policy.source = Path(source) if Path(source).is_dir() else None
         return policy

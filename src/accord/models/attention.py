@@ -122,14 +122,14 @@ def _interface(
     **more: Any,
 ) -> tuple[Tensor, None]:
     """In place of transformers' own attention: [1, heads, N, D] -> [1, N, heads, D]."""
-    layout: Layout | None = more.get("layout")
+    layout: Layout | None = more.get("layout") or getattr(module, "layout", None)
     odd = [name for name in _UNKNOWN if more.get(name) is not None]
     if layout is None or odd:
         kind = type(module).__name__
         why = f"its attention uses {', '.join(odd)}" if odd else "it does not pass keywords on"
         raise BadModel(f"{kind}: this architecture cannot run here, because {why}")
     scale = more.get("scaling") or query.shape[-1] ** -0.5
-    # under autocast, some families hand over queries and keys in fp32
+    # some families hand over queries and keys in fp32 where values are in bf16
     q, k, v = query[0].to(value.dtype), key[0].to(value.dtype), value[0]
     heads = Heads(q, k, v, scale, more.get("sliding_window"), more.get("softcap"))
     return layout.attend(heads, module.layer_idx).transpose(0, 1)[None], None  # type: ignore[arg-type]

@@ -16,17 +16,19 @@ class SlotCache:
         self.seen = 0
         """places in use: attention never looks beyond them"""
 
-    def _layer(self, layer: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    def _layer(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         if layer not in self._kv:
-            shape = (self.slots, like.shape[0], self.places, like.shape[-1])
             # zeros, not empty: a masked place still enters 0 · v, and 0 · NaN is NaN
-            pair = [torch.zeros(shape, dtype=like.dtype, device=like.device) for _ in range(2)]
-            self._kv[layer] = (pair[0], pair[1])
+            self._kv[layer] = (self._room(k), self._room(v))
         return self._kv[layer]
+
+    def _room(self, like: Tensor) -> Tensor:
+        """Keys and values may differ in size (DeepSeek's do)."""
+        return like.new_zeros(self.slots, like.shape[0], self.places, like.shape[-1])
 
     def fill(self, layer: int, slot: int, k: Tensor, v: Tensor) -> None:
         """Lay a whole sequence, [key heads, T, D], into the first T places of a slot."""
-        keys, values = self._layer(layer, k)
+        keys, values = self._layer(layer, k, v)
         keys[slot, :, : k.shape[1]], values[slot, :, : k.shape[1]] = k, v
         self.seen = max(self.seen, k.shape[1])
 
@@ -40,7 +42,7 @@ class SlotCache:
     def copy(self, source: "SlotCache", rows: Tensor, slots: Tensor) -> None:
         """Lay rows of another cache into slots of this one: how a prompt is fanned out."""
         for layer, (k, v) in source._kv.items():
-            keys, values = self._layer(layer, k[0])
+            keys, values = self._layer(layer, k[0], v[0])
             keys[slots, :, : source.seen] = k[rows, :, : source.seen]
             values[slots, :, : source.seen] = v[rows, :, : source.seen]
         self.seen = max(self.seen, source.seen)

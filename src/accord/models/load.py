@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -11,13 +10,17 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging
 
 from accord.errors import BadModel
+from accord.models import forms
 from accord.models.attention import NAME
+from accord.models.probe import probe
+from accord.text import hub
 
 Dtype = Literal["fp32", "bf16"]
+SEE = "docs/models.md lists what can run"
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -26,29 +29,40 @@ def load(
 ) -> PreTrainedModel:
     """A causal language model from a folder or a hub id, frozen, without dropout.
 
-    Raises BadModel for a folder that is missing, not a model, not a decoder, or holds NaN.
+    Raises BadModel for a folder that is missing, not a model, not a decoder, or holds NaN, and for
+    a family that cannot run here.
     """
-    config = _config(source)
-    _no_pickles(source)
-    if getattr(config, "is_encoder_decoder", False):
-        raise BadModel(f"{source}: {config.model_type} is an encoder-decoder; a decoder is needed")
-    _no_dropout(config)
+    folder = hub.folder(source)
+    config = _config(source, folder)
+    if why := forms.unfit(config):
+        raise BadModel(f"{source}: {config.model_type} {why}; {SEE}")
+    _no_pickles(source, folder)
+    forms.still(config)
     try:
         model, notes = AutoModelForCausalLM.from_pretrained(
-            source,
+            folder,
             config=config,
             dtype=DTYPES[dtype],
             attn_implementation=NAME,
             use_safetensors=True,
+            trust_remote_code=False,
             output_loading_info=True,
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        if error.args == (NAME,):  # a family that picks its attention from a table of its own
+            raise BadModel(f"{source}: {config.model_type} {forms.OWN_ATTENTION}; {SEE}") from error
         why = first_line(error)
         raise BadModel(f"{source}: cannot be loaded as a causal language model: {why}") from error
     _all_there(source, notes)
     model.eval().requires_grad_(False)
     finite(model.named_parameters(), source)
-    return model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if config.model_type not in forms.CHECKED:
+        try:
+            probe(model)
+        except BadModel as error:
+            raise BadModel(f"{source}: {config.model_type} {error}; {SEE}") from error
+    return model
 
 
 def hush() -> None:
@@ -57,16 +71,20 @@ def hush() -> None:
     logging.set_verbosity_error()
 
 
-def _config(source: str | Path) -> Any:
-    path = Path(source)
-    looks_local = path.is_absolute() or str(source).startswith((".", "~")) or path.exists()
-    looks_local |= str(source).count("/") > 1  # a hub id is owner/name
-    if looks_local and not (path / "config.json").is_file():
-        what = "there is no such folder" if not path.is_dir() else "the folder has no config.json"
+def _config(source: str | Path, folder: Path) -> Any:
+    file = folder / "config.json"
+    if not file.is_file():
+        what = "the folder has no config.json" if folder.is_dir() else "there is no such folder"
         raise BadModel(f"{source}: {what}; give a Hugging Face model folder or a hub id")
     try:
-        return AutoConfig.from_pretrained(source)
-    except (OSError, ValueError, KeyError) as error:
+        told = json.loads(file.read_text())
+        if "auto_map" in told and told.get("model_type") not in CONFIG_MAPPING:
+            raise BadModel(
+                f"{source}: its code comes with the folder, and accord runs no code from model "
+                "folders; use a model of a family that transformers itself knows"
+            )
+        return AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise BadModel(f"{source}: its config cannot be read: {first_line(error)}") from error
 
 
@@ -75,22 +93,13 @@ def first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
-def _no_pickles(source: str | Path) -> None:
-    folder = Path(source)
-    if folder.is_dir() and not any(folder.glob("*.safetensors")):
+def _no_pickles(source: str | Path, folder: Path) -> None:
+    if not any(folder.glob("*.safetensors")):
         pickles = sorted(
             file.name for ext in ("bin", "pt", "pth") for file in folder.glob(f"*.{ext}")
         )
         what = f"only {pickles[0]}, a pickle, which may run code" if pickles else "no weights"
         raise BadModel(f"{source}: the folder holds {what}; save the model as safetensors")
-
-
-def _no_dropout(config: Any) -> None:
-    """Dropout off for good: policy and reference must agree bit for bit before the first update."""
-    for part in (config, config.get_text_config()):
-        for key, value in vars(part).items():
-            if ("dropout" in key or key.endswith("pdrop")) and isinstance(value, float):
-                setattr(part, key, 0.0)
 
 
 def _all_there(source: str | Path, notes: dict[str, Any]) -> None:
@@ -129,16 +138,6 @@ def fingerprint(weights: Mapping[str, Tensor]) -> str:
         flat = weight.detach().cpu().reshape(-1)
         digest.update(flat.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def context(model: PreTrainedModel) -> int:
-    """The most tokens a sequence may have."""
-    config = model.config
-    for key in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"):
-        if isinstance(size := getattr(config, key, None), int):
-            return size
-    warnings.warn(f"{config.model_type} states no context length; 2048 is assumed", stacklevel=2)
-    return 2048
 
 
 def save(

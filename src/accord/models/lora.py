@@ -34,7 +34,8 @@ class Lora:
     alpha: float = 32.0
     """the update is scaled by alpha / r"""
     targets: str = "all-linear"
-    """module names, comma-separated, or all-linear: every linear layer but the head"""
+    """module names, comma-separated, or all-linear: every linear layer but the head (in models with
+    experts, those of attention alone)"""
 
     def config(self, base: str) -> LoraConfig:
         """As peft wants it.  No dropout: a policy must agree with itself."""
@@ -62,7 +63,9 @@ class Adapters:
 
     def add(self, name: str, config: LoraConfig, *, like: str | None = None, seed: int = 0) -> None:
         """A new adapter: at zero, or a copy of another."""
-        learning = [weight for weight in self._model.parameters() if weight.requires_grad]
+        if config.target_modules == "all-linear" and any(w.dim() > 2 for w in self._weights()):
+            config.target_modules = _of_attention(self._model)
+        learning = [weight for weight in self._weights() if weight.requires_grad]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)  # A is drawn at random: the same adapter in every process
             with warnings.catch_warnings():
@@ -156,12 +159,30 @@ class Adapters:
             del self._model.peft_config
         self.configs, self._active = {}, None
 
+    def _weights(self) -> Iterator[nn.Parameter]:
+        return self._model.parameters()
+
     def _layers(self) -> Any:
         return (m for m in self._model.modules() if isinstance(m, BaseTunerLayer))
 
 
 def _bare(named: Iterable[tuple[str, W]]) -> Iterator[tuple[str, W]]:
     return ((k.replace(".base_layer.", "."), v) for k, v in named if ".lora_" not in k)
+
+
+def _of_attention(model: nn.Module) -> set[str]:
+    """Names of the linear layers inside attention.
+
+    Experts lie in one tensor each, [experts, out, in]: no layer, but a parameter, of which peft
+    would lay out every expert's full update at every pass; and a router that learns may flip.
+    """
+    return {
+        part
+        for _, module in model.named_modules()
+        if "Attention" in type(module).__name__
+        for part, layer in module.named_children()
+        if isinstance(layer, (nn.Linear, BaseTunerLayer))
+    }
 
 
 def base_of(folder: Path) -> str | None:

@@ -2,14 +2,17 @@
 
 import copy
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.modeling_layers import GradientCheckpointingLayer
 
-from accord.errors import BadModel
+from accord.errors import BadData, BadModel
+from accord.models import forms, masters
 from accord.models.attention import Layout, Packed
 from accord.models.lora import Adapters
 
@@ -59,7 +62,10 @@ class Trunk(nn.Module):
         """the precision of matrix products where it differs from that of the weights"""
         self.source = source
         """the folder or hub id the base was loaded from: what an adapter names as its base"""
+        self.context = forms.context(model)
+        """the most tokens a sequence may have"""
         self.adapters = Adapters(model)
+        forms.carry(model)
 
     @property
     def device(self) -> torch.device:
@@ -67,40 +73,49 @@ class Trunk(nn.Module):
 
     @property
     def width(self) -> int:
-        return self.model.get_input_embeddings().embedding_dim  # type: ignore[no-any-return]
+        return forms.width(self.model)
 
     @property
     def head(self) -> nn.Module:
         """The language-model head."""
-        head = self.model.get_output_embeddings()
-        if head is None:
-            raise BadModel(f"{type(self.model).__name__} has no language-model head")
-        return head
+        return forms.head(self.model)
 
     def forward(self, flat: Flat, using: str | None = None) -> Tensor:
-        """hidden_NH of every token, after the final norm."""
+        """hidden_NH of every token, after the final norm.
+
+        Raises BadData for a sequence longer than the context, or an id beyond the vocabulary.
+        """
+        self._check(flat)
         self.adapters.use(using)
-        with self.autocast():
-            out = self._body()(
-                **self._start(flat.ids_N[None]),
-                position_ids=flat.place_N[None],
-                layout=flat.layout,
-                use_cache=False,
-            )
+        out = forms.decoder(self.model)(
+            input_ids=flat.ids_N[None],
+            position_ids=flat.place_N[None],
+            layout=flat.layout,
+            use_cache=False,
+        )
         hidden_NH: Tensor = out.last_hidden_state[0]
         return hidden_NH
 
-    def _start(self, ids_1N: Tensor) -> dict[str, Tensor]:
-        """Ids, or under autocast their embeddings, rounded: all layers then run as in bf16, and a
-        copy to be trained says, before its first update, exactly what the original says.
-        """
-        if self.compute is None:
-            return {"input_ids": ids_1N}
-        return {"inputs_embeds": self.model.get_input_embeddings()(ids_1N).to(self.compute)}
+    def _check(self, flat: Flat) -> None:
+        longest = max(flat.layout.lengths, default=0) if isinstance(flat.layout, Packed) else 0
+        if longest > self.context:
+            raise BadData(
+                f"a sequence has {longest} tokens; this model reads at most {self.context}. "
+                "Drop or shorten it"
+            )
+        rows = self.model.get_input_embeddings().num_embeddings
+        # on a GPU the look would cost a wait at every step
+        if flat.ids_N.device.type == "cpu" and len(flat.ids_N) and int(flat.ids_N.max()) >= rows:
+            raise BadData(
+                f"token id {int(flat.ids_N.max())} is beyond this model's vocabulary of {rows}; "
+                "it was made by another model's tokenizer"
+            )
 
     def autocast(self) -> Any:
-        """bf16 products over fp32 master weights, where a model loaded in bf16 is trained whole."""
-        return torch.autocast(self.device.type, self.compute, enabled=self.compute is not None)
+        """While nothing learns: the weights stay in the precision of the products, where that is
+        not their own, instead of being rounded at every pass.
+        """
+        return masters.rounded(self.model) if self.compute is not None else nullcontext()
 
     def copy(self) -> "Trunk":
         """A copy to be trained whole: fp32 master weights, the old precision for the products.
@@ -111,37 +126,26 @@ class Trunk(nn.Module):
         twin.adapters.drop()
         if twin.model.dtype.itemsize < 4:
             twin.compute = twin.model.dtype
-            twin.model.float()
+            masters.give_masters(twin.model)
         return twin
 
     def checkpoint(self) -> None:
         """Recompute activations in the backward pass instead of keeping them.
 
-        Training mode only switches that on; dropout was set to zero at loading.
+        Layers do so in training mode only.  What is inside them stays out of it: some routers of
+        experts are noisy there.
         """
         model, kind = self.model, {"use_reentrant": False}
         if hasattr(model, "activation_checkpointing_enable"):  # its name in later releases
             model.activation_checkpointing_enable(activation_checkpointing_kwargs=kind)
         else:
             model.gradient_checkpointing_enable(kind)
-        self.model.train()
-
-    def _body(self) -> nn.Module:
-        body = self.model.get_decoder()
-        if body is None or body is self.model:
-            raise BadModel(f"{type(self.model).__name__} has no separate decoder to run")
-        return body
+        layers = [m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)]
+        if not layers:
+            raise BadModel(f"{type(model).__name__} cannot recompute; leave recompute off")
+        for layer in layers:
+            layer.training = True
 
     def logits(self, hidden_NH: Tensor) -> Tensor:
         """logits_NV in fp32 (or better), with the scalings some families put behind the head."""
-        with self.autocast():
-            logits_NV: Tensor = self.head(hidden_NH)
-        logits_NV = logits_NV.to(at_least_fp32(logits_NV.dtype))
-        config = self.model.config
-        if (scale := getattr(config, "logit_scale", None)) is not None:  # Cohere
-            logits_NV = logits_NV * scale
-        if (scale := getattr(config, "logits_scaling", None)) is not None:  # Granite
-            logits_NV = logits_NV / scale
-        if (cap := getattr(config, "final_logit_softcapping", None)) is not None:  # Gemma 2
-            logits_NV = cap * torch.tanh(logits_NV / cap)
-        return logits_NV
+        return forms.logits(self.model, hidden_NH)

@@ -1,16 +1,15 @@
 """What a model folder says about its text: the tokenizer, and the ids its configs name."""
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from transformers import AutoTokenizer
-from transformers.utils import cached_file
 
 from accord.errors import BadModel
+from accord.text import hub
 
 
 @dataclass(frozen=True)
@@ -27,14 +26,12 @@ class Facts:
 
 def tokenizer(source: str | Path) -> Any:
     """A transformers tokenizer backed by the tokenizers library; BadModel where there is none."""
-    places = [source, *_bases(source)]
-    if not is_hub_id(source):
-        folder = Path(source)
-        if not folder.is_dir():
-            raise BadModel(f"{source}: no such model folder")
-        places = [place for place in places if is_hub_id(place) or _has_tokenizer(Path(place))]
-        if not places:
-            raise BadModel(f"{source}: no tokenizer in this folder (tokenizer.json or the like)")
+    folder = hub.folder(source)
+    if not folder.is_dir():
+        raise BadModel(f"{source}: no such model folder")
+    places = [place for place in (folder, *_bases(source)) if _has_tokenizer(place)]
+    if not places:
+        raise BadModel(f"{source}: no tokenizer in this folder (tokenizer.json or the like)")
     try:
         found = AutoTokenizer.from_pretrained(str(places[0]), trust_remote_code=False)
     except Exception as error:  # a broken file ends in any kind of error there
@@ -64,13 +61,11 @@ def facts(source: str | Path, card: dict[str, Any]) -> Facts:
 
 def read(source: str | Path, name: str) -> dict[str, Any]:
     """A JSON object of a model folder; empty where the file is absent."""
-    path: str | Path | None = Path(source) / name
-    if is_hub_id(source):
-        path = cached_file(str(source), name, _raise_exceptions_for_missing_entries=False)
-    if path is None or not Path(path).is_file():
+    path = hub.folder(source) / name
+    if not path.is_file():
         return {}
     try:
-        told = json.loads(Path(path).read_text(encoding="utf-8"))
+        told = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise BadModel(f"{source}: {name} cannot be read ({error})") from error
     if not isinstance(told, dict):
@@ -78,27 +73,15 @@ def read(source: str | Path, name: str) -> dict[str, Any]:
     return told
 
 
-def is_hub_id(source: str | Path) -> bool:
-    """`owner/name`, and no such folder here."""
-    word = r"[A-Za-z0-9][\w.-]*"
-    return (
-        isinstance(source, str)
-        and re.fullmatch(f"{word}/{word}", source) is not None
-        and not Path(source).exists()
-        and not Path(source).parent.is_dir()
-    )
-
-
 def _has_tokenizer(folder: Path) -> bool:
     names = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
     return any((folder / name).is_file() for name in names) or any(folder.glob("*.tiktoken"))
 
 
-def _bases(source: str | Path) -> Iterator[str]:
+def _bases(source: str | Path) -> Iterator[Path]:
     """The model that an adapter folder stands on."""
-    base = {} if is_hub_id(source) else read(source, "adapter_config.json")
-    if name := base.get("base_model_name_or_path"):
-        yield name
+    if name := read(source, "adapter_config.json").get("base_model_name_or_path"):
+        yield hub.folder(name)
 
 
 def _ids(value: object) -> list[int]:
