@@ -51,7 +51,7 @@ def _snapshot(name: str) -> Path:
     except LocalEntryNotFoundError as error:
         raise BadModel(
             f"{name}: there is no such folder, it is not in the cache of downloaded models, and "
-            f"{why or 'the hub stopped answering'}; give a folder, or try again with a connection"
+            f"{why or 'the hub stopped answering'}; give a folder, or let it be downloaded once"
         ) from error
     except (HTTPError, OSError, ValueError) as error:
         raise BadModel(f"{name}: its download broke off ({_said(error)}); try again") from error
