@@ -21,6 +21,7 @@ BATCH = 256
 """rows of a columnar file that are held at once"""
 SPLITS = ("train", "validation", "valid", "dev", "test")
 HUB = re.compile(r"[\w.-]+/[\w.-]+(:[\w.-]+)?")
+NOT_UTF8 = re.compile("[\udc80-\udcff]")
 csv.field_size_limit(2**31 - 1)
 
 
@@ -263,7 +264,7 @@ def _cells(reader: Any, names: list[str]) -> Rows:
             continue
         if len(cells) != len(names):
             yield line, Flaw("ragged row", f"{len(cells)} cells under {len(names)} columns")
-        elif any("\udc80" <= char <= "\udcff" for cell in cells for char in cell):
+        elif any(map(NOT_UTF8.search, cells)):
             yield line, Flaw("not UTF-8", "a cell holds bytes that are not UTF-8")
         else:
             yield line, dict(zip(names, cells))
@@ -310,8 +311,7 @@ READERS: dict[str, Callable[[Path], Rows]] = {
 def _folder(path: Path, split: str | None) -> Source:
     """What `save_to_disk` wrote, or files of data, named by split or not."""
     if (path / "dataset_dict.json").is_file():
-        made = json.loads((path / "dataset_dict.json").read_text())["splits"]
-        return _saved(path / _choice(str(path), made, split))
+        return _saved(path / _choice(str(path), _splits(path / "dataset_dict.json"), split))
     if (path / "state.json").is_file():
         if split is not None:
             raise BadData(f"{path}: split={split}, but this dataset has no splits")
@@ -331,6 +331,17 @@ def _folder(path: Path, split: str | None) -> Source:
             yield from _file(one)()
 
     return entries
+
+
+def _splits(path: Path) -> list[str]:
+    try:
+        told = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadData(f"{path}: not the list of a dataset's splits ({error})") from error
+    splits = told.get("splits") if isinstance(told, dict) else None
+    if not isinstance(splits, list) or not splits or not all(isinstance(s, str) for s in splits):
+        raise BadData(f"{path}: not the list of a dataset's splits")
+    return [s for s in splits if Path(s).name == s]  # a split is a folder below, nowhere else
 
 
 def _choice(path: str, splits: list[str], split: str | None) -> str:

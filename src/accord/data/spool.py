@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import weakref
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar, overload
@@ -18,7 +19,8 @@ class Spool(Sequence[T], Generic[T]):
     """
 
     def __init__(self, items: Iterable[T], spell: Callable[[T], str], make: Callable[[str], T]):
-        self._file = tempfile.TemporaryFile(prefix="accord-")  # noqa: SIM115 - closed with self
+        self._file = tempfile.TemporaryFile(prefix="accord-")  # noqa: SIM115
+        weakref.finalize(self, self._file.close)
         self._make, self._ends = make, array("q", [0])
         for item in items:
             self._ends.append(self._ends[-1] + self._file.write(spell(item).encode()))

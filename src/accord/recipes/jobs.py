@@ -150,9 +150,8 @@ class Desk:
 def run_sft(desk: Desk, job: SFTJob, cfg: sft.SFT) -> Made[Policy]:
     """accord sft"""
     place = desk.place(job)
-    demonstrations = _read(
-        desk, job, job.data, "demonstrations"
-    )  # before the model: a typo costs no minute
+    # before the model: a typo costs no minute
+    demonstrations = _read(place, job, job.data, "demonstrations")
     return sft_stage(place, cfg, _open(job), demonstrations, parents=_origins(job.data))
 
 
