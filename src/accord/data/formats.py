@@ -8,6 +8,7 @@ import csv
 import gzip
 import json
 import re
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from accord.errors import BadData, MissingExtra
 CHUNK = 1 << 16
 BATCH = 256
 """rows of a columnar file that are held at once"""
+UNREADABLE = (OSError, EOFError, ValueError, RecursionError, csv.Error, zlib.error)
 SPLITS = ("train", "validation", "valid", "dev", "test")
 HUB = re.compile(r"[\w.-]+/[\w.-]+(:[\w.-]+)?")
 NOT_UTF8 = re.compile("[\udc80-\udcff]")
@@ -66,7 +68,7 @@ def _file(path: Path) -> Source:
         try:
             for number, row in reader(path):
                 yield Entry(str(path), number, row)
-        except (OSError, EOFError, ValueError, RecursionError, csv.Error) as error:
+        except UNREADABLE as error:
             told = str(error).splitlines()[0] if str(error) else type(error).__name__
             what = "row" if suffix(path) in (".json", ".parquet") else "line"
             raise BadData(f"{path}: cannot be read beyond {what} {number} ({told})") from error
@@ -87,7 +89,7 @@ def json_lines(path: Path) -> Rows:
     """One object a line; blank lines are passed over."""
     with _bytes(path) as file:
         for line, raw in enumerate(file, 1):
-            if raw.strip():
+            if raw.removeprefix(codecs.BOM_UTF8).strip():
                 yield line, parsed(raw)
 
 

@@ -207,6 +207,8 @@ def last(talk: Conversation, key: str) -> tuple[Conversation, str]:
     """A whole conversation as its prompt and the assistant's last words."""
     if talk[-1].role != "assistant":
         raise Flaw("no answer", f"key {key!r} does not end with the assistant's turn")
+    if len(talk) > 1 and talk[-2].role == "assistant":
+        raise Flaw("turns do not alternate", f"key {key!r}: the assistant speaks twice in a row")
     if talk[-1].images:
         raise Flaw("wrong type", f"key {key!r}: an answer is text, not a picture")
     return talk[:-1], filled(talk[-1].text, key)

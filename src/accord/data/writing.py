@@ -115,17 +115,22 @@ def row(record: Record) -> dict[str, Any]:
     prompt = {**name, "prompt": talk(record.prompt)}
     if isinstance(record, Demonstration):
         author = {"author": record.author} if record.author != "human" else {}
-        return {**prompt, "response": record.response, **author}
+        return {**prompt, "response": _answer(record.response), **author}
     judged = {
         "why": record.why or None,
         "judge": record.judge if record.judge != "human" else None,
     }
     if isinstance(record, Rating):
-        return {**prompt, "response": record.response, "good": record.good, **_said(judged)}
+        return {
+            **prompt,
+            "response": _answer(record.response),
+            "good": record.good,
+            **_said(judged),
+        }
     more = {"strength": record.strength, "p_first": record.p_first, **judged}
     return {
         **prompt,
-        "responses": [*record.responses],
+        "responses": [_answer(text) for text in record.responses],
         "ranks": [*record.ranks],
         **_said(more),
     }
@@ -139,10 +144,18 @@ def talk(conversation: Conversation) -> str | list[dict[str, Any]]:
     """A conversation as its only text, or as messages."""
     if len(conversation) == 1:
         text = conversation[0].text
-        odd = text.lstrip().startswith(("[", "{"))  # could be read as the JSON of messages
-        if conversation[0] == Message.of("user", text) and not odd:
+        if conversation[0] == Message.of("user", text) and not _like_messages(text):
             return text
     return messages(conversation)
+
+
+def _answer(text: str) -> str | list[dict[str, Any]]:
+    return messages((Message.of("assistant", text),)) if _like_messages(text) else text
+
+
+def _like_messages(text: str) -> bool:
+    """Whether a reader would take a text for the JSON of messages."""
+    return text.lstrip()[:1] == "[" and ('"role"' in text or '"from"' in text)
 
 
 def messages(conversation: Conversation) -> list[dict[str, Any]]:

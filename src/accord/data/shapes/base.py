@@ -123,6 +123,8 @@ def compared(
     **more: Any,
 ) -> Comparison:
     """A comparison that does not contradict itself, with what the row says of it beside."""
+    if prompt[-1].role == "assistant":
+        raise Flaw("prompt is answered", "what comes before the answers is the assistant's")
     places: dict[str, int] = {}
     for text, place in zip(responses, ranks, strict=True):
         if places.setdefault(text.strip(), place) != place:
