@@ -8,7 +8,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test fuzz lint format bench clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -19,6 +19,9 @@ demo: $(READY) ## bring a small model into accord with a preference, and show it
 
 test: $(READY_DEV) ## all tests, on two cores (ARGS="-k config" for some)
 	@$(ONE_THREAD) $(BIN)/python -m pytest -n 2 $(ARGS)
+
+fuzz: $(READY_DEV) ## the readers on thousands of odd files (FUZZ=20000)
+	@$(ONE_THREAD) ACCORD_FUZZ=$(or $(FUZZ),5000) $(BIN)/python -m pytest tests/data/test_fuzz.py $(ARGS)
 
 lint: $(READY_DEV) ## formatting, lint, types
 	@failed=0; \

@@ -16,6 +16,7 @@ from accord.records import (
     Invalid,
     Message,
     Prompt,
+    Rating,
     Rollout,
     Text,
     ask,
@@ -100,6 +101,7 @@ RECORDS = [
     Prompt(ASKED, "p"),
     Demonstration(ASKED, "because"),
     Comparison.pair(ASKED, "a", "b"),
+    Rating(ASKED, "a", True),
     Rollout("r", (1,), (2, 3), (-0.5, -0.1), 4, "stop"),
     Invalid("no"),
 ]

@@ -1,11 +1,14 @@
 """Records spelled: what a recipe lays into rows."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
+from itertools import islice
 from typing import Any, TypeVar
 
+from accord.data.spool import Picked, gather
 from accord.data.tally import Tally
 from accord.errors import BadData
 from accord.records import Comparison, Conversation, Demonstration, Ids
@@ -26,41 +29,47 @@ class Spelled:
     id: str
 
 
-def spell_pairs(
-    comparisons: Sequence[Comparison], speller: Speller, longest: int | None = None
-) -> tuple[list[Spelled], Tally]:
-    """Comparisons of two or more answers as ids.
-
-    One whose prompt and longest answer have more than `longest` tokens is dropped and counted.
-    """
-    rows = [(c.prompt, c.responses) for c in comparisons]
-    told = [(c.ranks, c.strength, c.p_first, c.id) for c in comparisons]
-    return _spell(rows, told, speller, longest)
-
-
-def spell_demonstrations(
-    demonstrations: Sequence[Demonstration], speller: Speller, longest: int | None = None
-) -> tuple[list[Spelled], Tally]:
-    """Demonstrations as ids; those of more than `longest` tokens are dropped and counted."""
-    rows = [(d.prompt, (d.response,)) for d in demonstrations]
-    return _spell(rows, [((0,), None, None, d.id) for d in demonstrations], speller, longest)
-
-
 Told = tuple[tuple[int, ...], float | None, float | None, str]
+"""ranks, strength, p_first, id"""
 LOT = 1024
 """rows encoded at once"""
 
 
-def _spell(
-    rows: Sequence[tuple[Conversation, Sequence[str]]],
-    told: Sequence[Told],
-    speller: Speller,
-    longest: int | None,
-) -> tuple[list[Spelled], Tally]:
-    spelled, tally = [], Tally()
-    for start in range(0, len(rows), LOT):
-        for index, row in enumerate(speller.many(rows[start : start + LOT]), start):
-            name = told[index][-1] or f"#{index}"
+def spell_pairs(
+    comparisons: Sequence[Comparison], speller: Speller, longest: int | None = None
+) -> tuple[Sequence[Spelled], Tally]:
+    """Comparisons of two or more answers as ids; on disk where they are many.
+
+    One whose prompt and longest answer have more than `longest` tokens is dropped and counted.
+    """
+    rows = ((c.prompt, c.responses, (c.ranks, c.strength, c.p_first, c.id)) for c in comparisons)
+    return _gather(rows, speller, longest)
+
+
+def spell_demonstrations(
+    demonstrations: Sequence[Demonstration], speller: Speller, longest: int | None = None
+) -> tuple[Sequence[Spelled], Tally]:
+    """Demonstrations as ids; those of more than `longest` tokens are dropped and counted."""
+    rows = ((d.prompt, (d.response,), ((0,), None, None, d.id)) for d in demonstrations)
+    return _gather(rows, speller, longest)
+
+
+Rows = Iterator[tuple[Conversation, Sequence[str], Told]]
+
+
+def _gather(rows: Rows, speller: Speller, longest: int | None) -> tuple[Sequence[Spelled], Tally]:
+    tally = Tally()
+    spelled = _spell(rows, speller, longest, tally)
+    return gather(spelled, _size, _line, _unline), tally
+
+
+def _spell(rows: Rows, speller: Speller, longest: int | None, tally: Tally) -> Iterator[Spelled]:
+    start = 0
+    while lot := list(islice(rows, LOT)):
+        asked = [(prompt, answers) for prompt, answers, _ in lot]
+        for index, row in enumerate(speller.many(asked)):
+            told = lot[index][2]
+            name = told[-1] or f"#{start + index}"
             if isinstance(row, BadData):
                 tally.drop("cannot be spelled", f"{name}: {row}")
                 continue
@@ -70,13 +79,28 @@ def _spell(
                 tally.drop(f"more than {longest} tokens", f"{name}: {length} tokens")
                 continue
             tally.keep()
-            spelled.append(Spelled(prompt, answers, *told[index]))
-    return spelled, tally
+            yield Spelled(prompt, answers, *told)
+        start += len(lot)
+
+
+def _size(row: Spelled) -> int:
+    """Bytes that a row takes in memory: 8 an id, and its objects."""
+    return 500 + 8 * (len(row.prompt_ids) + sum(map(len, row.response_ids)))
+
+
+def _line(row: Spelled) -> str:
+    told = (row.ranks, row.strength, row.p_first, row.id)
+    return json.dumps((row.prompt_ids, row.response_ids, *told), separators=(",", ":"))
+
+
+def _unline(line: str) -> Spelled:
+    prompt, answers, ranks, *rest = json.loads(line)
+    return Spelled(tuple(prompt), tuple(map(tuple, answers)), tuple(ranks), *rest)
 
 
 def split(
     items: Sequence[T], share: float, *, key: Callable[[T], Any] | None = None, seed: int = 0
-) -> tuple[list[T], list[T]]:
+) -> tuple[Sequence[T], Sequence[T]]:
     """(train, held out), about `share` of the prompts held out; a prompt is on one side only.
 
     The side is decided by a hash of the prompt, so more data never moves a prompt across.  Of two
@@ -84,15 +108,16 @@ def split(
     """
     if not 0 <= share < 1:
         raise ValueError(f"a share of {share} held out; it must be in [0, 1)")
-    keys = [digest([seed, (key or prompt_of)(item)]) for item in items]
-    lots = sorted(set(keys))
-    held = {lot for lot in lots if int(lot[:13], 16) < share * 16**13}
-    if share:  # of a single prompt nothing can be kept aside
-        held = held - {lots[-1]} | {lots[0]} if len(lots) > 1 else set()
-    sides: tuple[list[T], list[T]] = ([], [])
-    for item, lot in zip(items, keys, strict=True):
-        sides[lot in held].append(item)
-    return sides
+    lots = array("Q", (int(digest([seed, (key or prompt_of)(one)])[:16], 16) for one in items))
+    low, high = (min(lots), max(lots)) if lots else (0, 0)
+    sides = (array("q"), array("q"))
+    for place, lot in enumerate(lots):
+        # both sides get one; of a single prompt nothing can be kept aside
+        held = low < high and lot < high and (lot == low or lot >> 12 < share * 16**13)
+        sides[bool(share) and held].append(place)
+    if isinstance(items, list):
+        return [items[i] for i in sides[0]], [items[i] for i in sides[1]]
+    return Picked(items, sides[0]), Picked(items, sides[1])
 
 
 def prompt_of(item: Any) -> Any:

@@ -1,138 +1,319 @@
-"""Files of prompts, demonstrations and comparisons, in and out: JSON Lines, `.gz` or not.
+"""Prompts, demonstrations, comparisons and ratings from files of every usual format and shape.
 
-    {"prompt": "Once upon"}                                  or {"messages": [{"role", "content"}]}
-    {"prompt": …, "response": " a time"}                     or "completion", or {"messages": [… ]}
-    {"prompt": …, "chosen": …, "rejected": …}                or without prompt: whole conversations
-    {"prompt": …, "responses": [a, b, c], "ranks": [0, 1, 1]}    or "p_first" for two
+    read("judged.jsonl")                                 whatever its rows are
+    read("votes.csv", "comparisons", columns={"winner": "verdict"})
+    read("owner/name:config", "prompts", split="test")   a hub id, a folder, or a file
 
-A prompt is a text or a list of messages.  Comparisons may also have strength (or margin), p_first,
-judge and why; every row may have an id, and is else called file:line.  Other keys are left alone.
-Lines that cannot be used are counted by reason, never repaired and never silently dropped.
+Rows that cannot be used are counted by reason, never repaired and never silently dropped.  A row
+may have an id, and is else called file:line.  What is larger than memory stays on disk.
 """
 
-import gzip
 import json
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
-from accord.data.shapes import COMPARISONS, DEMONSTRATIONS, PROMPTS, Flaw, Shape, record
+from accord.data import formats, spool
+from accord.data.formats import Entry
+from accord.data.pieces import ranked_by
+from accord.data.shapes import (
+    SERVES,
+    Flaw,
+    Graded,
+    Kind,
+    Made,
+    Record,
+    Shape,
+    find,
+    serve,
+    wanted,
+)
+from accord.data.shapes.base import compared
 from accord.data.tally import Tally
-from accord.errors import BadData, CannotWrite
-from accord.records import Comparison, Conversation, Demonstration, Message, Prompt, Text
+from accord.data.writing import row, write
+from accord.errors import BadData
+from accord.records import Comparison, Demonstration, Prompt, Rating
 
-Record = Prompt | Demonstration | Comparison
-R = TypeVar("R", Prompt, Demonstration, Comparison)
-
-
-def read_prompts(path: str | Path) -> tuple[list[Prompt], Tally]:
-    """The prompts of a file, and what became of each line."""
-    return _read(Path(path), PROMPTS)
-
-
-def read_demonstrations(path: str | Path) -> tuple[list[Demonstration], Tally]:
-    """The demonstrations of a file, and what became of each line."""
-    return _read(Path(path), DEMONSTRATIONS)
-
-
-def read_comparisons(path: str | Path) -> tuple[list[Comparison], Tally]:
-    """The comparisons of a file, and what became of each line."""
-    return _read(Path(path), COMPARISONS)
+__all__ = ["Kind", "Read", "read", "read_comparisons", "read_demonstrations", "read_prompts"]
+__all__ += ["read_ratings", "row", "write"]
+R = TypeVar("R", bound=Record)
+SNIFF = 1000
+"""rows that decide what a file holds, where nobody says it"""
+COMMANDS: Mapping[Kind, str] = {
+    "prompts": "accord ppo prompts=",
+    "demonstrations": "accord sft data=",
+    "comparisons": "accord reward data=",
+}
 
 
-def write(path: str | Path, records: Iterable[Record]) -> None:
-    """Records as JSON Lines that the readers above read back equal; the file appears whole."""
-    path = Path(path)
-    data = "".join(json.dumps(row(one), ensure_ascii=False) + "\n" for one in records).encode()
-    if path.suffix == ".gz":
-        data = gzip.compress(data, mtime=0)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            partial.write_bytes(data)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise CannotWrite(f"{path}: cannot be written ({error.strerror})") from error
+@dataclass(frozen=True)
+class Read(Generic[R]):
+    """What a file held."""
+
+    records: Sequence[R]
+    tally: Tally
+    kind: Kind
+    shape: str
+    """how its rows look, in a few words for people"""
 
 
-def row(record: Record) -> dict[str, Any]:
-    """A record as a JSON object; what is as usual is left out."""
-    name = {"id": record.id} if record.id else {}
-    if isinstance(record, Prompt):
-        return {**name, "prompt": _talk(record.messages)}
-    prompt = {**name, "prompt": _talk(record.prompt)}
-    if isinstance(record, Demonstration):
-        author = {"author": record.author} if record.author != "human" else {}
-        return {**prompt, "response": record.response, **author}
-    more: dict[str, Any] = {
-        "strength": record.strength,
-        "p_first": record.p_first,
-        "why": record.why or None,
-        "judge": record.judge if record.judge != "human" else None,
-    }
-    more = {key: value for key, value in more.items() if value is not None}
-    return {**prompt, "responses": [*record.responses], "ranks": [*record.ranks], **more}
+def read(
+    path: str | Path,
+    kind: Kind | None = None,
+    *,
+    columns: Mapping[str, str] = {},
+    split: str | None = None,
+) -> Read[Any]:
+    """The records of a file, a folder or a hub id, and what became of each row.
+
+    `columns` says their name for our key.  Without `kind` the first rows decide.  BadData where
+    the file cannot be read, or where none of its rows can serve the kind.
+    """
+    source = formats.source(path, split)
+    if columns:
+        source = _Renamed(source, columns, str(path))
+    asked = kind or _kind(source(), str(path))
+    reading = _Reading(asked)
+    records = spool.gather(reading.records(source()), _size, _spell, _MAKE[asked])
+    reading.refuse_if_all_wrong(str(path))
+    return Read(records, reading.tally, asked, reading.shape())
 
 
-def _talk(messages: Conversation) -> str | list[dict[str, Any]]:
-    if len(messages) == 1 and messages[0] == Message.of("user", messages[0].text):
-        return messages[0].text
-    return [{"role": message.role, "content": _content(message)} for message in messages]
+def read_prompts(path: str | Path) -> tuple[Sequence[Prompt], Tally]:
+    """The prompts of a file, and what became of each row."""
+    found = read(path, "prompts")
+    return found.records, found.tally
 
 
-def _content(message: Message) -> str | list[dict[str, str]]:
-    if message == Message.of(message.role, message.text):
-        return message.text
-    return [
-        {"type": "text", "text": part.text}
-        if isinstance(part, Text)
-        else {"type": "image", "path": part.path}
-        for part in message.content
-    ]
+def read_demonstrations(path: str | Path) -> tuple[Sequence[Demonstration], Tally]:
+    """The demonstrations of a file, and what became of each row."""
+    found = read(path, "demonstrations")
+    return found.records, found.tally
 
 
-def _read(path: Path, shapes: Sequence[Shape[R]]) -> tuple[list[R], Tally]:
-    records: list[R] = []
+def read_comparisons(path: str | Path) -> tuple[Sequence[Comparison], Tally]:
+    """The comparisons of a file, and what became of each row."""
+    found = read(path, "comparisons")
+    return found.records, found.tally
+
+
+def read_ratings(path: str | Path) -> tuple[Sequence[Rating], Tally]:
+    """The ratings of a file, and what became of each row."""
+    found = read(path, "ratings")
+    return found.records, found.tally
+
+
+# --- what the rows are ---
+
+
+@dataclass(frozen=True)
+class _Renamed:
+    """A source whose columns have our names."""
+
+    source: formats.Source
+    columns: Mapping[str, str]
+    path: str
+
+    def __call__(self) -> Iterator[Entry]:
+        unseen, names = set(self.columns.values()), dict.fromkeys(("",))
+        for entry in self.source():
+            if isinstance(entry.row, dict):
+                unseen -= entry.row.keys()
+                names = names if len(names) > 1 else dict.fromkeys(map(str, entry.row))
+                ours = {ours: entry.row.get(theirs) for ours, theirs in self.columns.items()}
+                left = {k: v for k, v in entry.row.items() if k not in self.columns.values()}
+                entry = entry._replace(row=left | ours)
+            yield entry
+        if unseen:
+            raise BadData(
+                f"{self.path}: no row has a column {sorted(unseen)[0]!r};"
+                f" the columns are {', '.join(filter(None, names))}"
+            )
+
+
+def _kind(entries: Iterator[Entry], path: str) -> Kind:
+    """What most of the first rows hold."""
+    seen: Counter[Kind] = Counter()
     tally = Tally()
-    first: dict[str, int] = {}
-    stem = path.name.removesuffix(".gz").removesuffix(".jsonl")
-    for line, raw in _lines(path):
+    for entry in islice(entries, SNIFF):
         try:
-            one = record(_parse(raw), shapes, f"{stem}:{line}")
-            if first.setdefault(one.id, line) != line:
-                raise Flaw(
-                    "id used twice", f"id {one.id!r} is already that of line {first[one.id]}"
-                )
+            shape, _ = _shape(entry.row, None)
+            seen[shape.kind] += 1
         except Flaw as flaw:
-            tally.drop(flaw.reason, f"{path}:{line}: {flaw.detail}")
-            continue
-        tally.keep()
-        records.append(one)
-    return records, tally
+            tally.drop(flaw.reason, f"{entry.file}:{entry.number}: {flaw.detail}")
+    if not seen:
+        table = "\n".join(tally.lines()) if tally.dropped else "there are no rows at all"
+        raise BadData(f"{path}: no row is in a shape that is known: {table}")
+    return seen.most_common(1)[0][0]
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """(number from 1, bytes) of every line that is not blank."""
-    if not path.is_file():
-        raise BadData(f"{path}: no such file")
-    line = 0
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            for line, raw in enumerate(file, 1):
-                if raw.strip():
-                    yield line, raw
-    except (OSError, EOFError) as error:
-        raise BadData(f"{path}: cannot be read beyond line {line} ({error})") from error
+def _shape(found: object, kind: Kind | None) -> tuple[Shape, dict[str, Any]]:
+    """The shape of a row, and the row without its nulls."""
+    if isinstance(found, Flaw):
+        raise found
+    if not isinstance(found, dict):
+        raise Flaw("not an object", f"the line holds a {type(found).__name__}, not an object")
+    here = {key: value for key, value in found.items() if value is not None}
+    shape = find(here, kind)
+    if shape is None:
+        raise wanted(here, kind)
+    return shape, here
 
 
-def _parse(raw: bytes) -> object:
-    try:
-        return json.loads(raw.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise Flaw("not UTF-8", f"byte {error.start + 1} of the line is not UTF-8") from None
-    except (ValueError, RecursionError) as error:
-        raise Flaw("not JSON", f"the line is not JSON ({error})") from None
+# --- rows into records ---
+
+
+@dataclass
+class _Reading:
+    """One way through a file."""
+
+    kind: Kind
+    tally: Tally = field(default_factory=Tally)
+    shapes: Counter[tuple[str, Kind]] = field(default_factory=Counter)
+    others: Counter[tuple[str, Kind]] = field(default_factory=Counter)
+    """shapes of rows that cannot serve this kind"""
+    first: dict[str, int] = field(default_factory=dict)
+    """where each id of the file's own was seen"""
+    beside: list[tuple[str, Graded]] = field(default_factory=list)
+    """answers to one prompt, until another prompt comes"""
+
+    def records(self, entries: Iterable[Entry]) -> Iterator[Record]:
+        """Every record, in order; the tally counts rows."""
+        for entry in entries:
+            where = f"{entry.file}:{entry.number}"
+            try:
+                made, flaws = self._made(entry)
+            except Flaw as flaw:
+                self.tally.drop(flaw.reason, f"{where}: {flaw.detail}")
+                continue
+            if isinstance(made[0], Graded):
+                if self.beside and self.beside[0][1].prompt != made[0].prompt:
+                    yield from self._group()
+                self.beside.append((where, made[0]))
+                continue
+            self.tally.keep()
+            for part in flaws:
+                self.tally.note(part.reason, f"{where}: {part.detail}")
+            yield from (one for one in made if not isinstance(one, Graded))
+        yield from self._group()
+
+    def _made(self, entry: Entry) -> tuple[list[Made], list[Flaw]]:
+        """A row's records, at least one, and the flaws of its other parts."""
+        try:
+            shape, here = _shape(entry.row, self.kind)
+        except Flaw as flaw:
+            if flaw.reason == "missing key" and isinstance(entry.row, dict):
+                other = find({k: v for k, v in entry.row.items() if v is not None}, None)
+                if other is not None:
+                    self.others[(other.said, other.kind)] += 1
+            raise
+        self.shapes[(shape.said, shape.kind)] += 1
+        name = self._name(entry, here, shape)
+        if self.kind == "prompts" and shape.asks is not None:
+            return [shape.asks(here, name)], []
+        told = shape.make(here, name)
+        parts = list(told) if isinstance(told, Iterable) else [told]
+        good: list[Made] = []
+        bad: list[Flaw] = []
+        for part in parts:
+            try:
+                if isinstance(part, Flaw):
+                    raise part
+                good += [part] if isinstance(part, Graded) else serve(part, self.kind)
+            except Flaw as flaw:
+                bad.append(flaw)
+        if not good:
+            raise bad[0] if bad else Flaw("nothing judged", "it holds no judgement")
+        return good, bad
+
+    def _name(self, entry: Entry, here: dict[str, Any], shape: Shape) -> str:
+        stem = Path(entry.file).name.removesuffix(".gz").removesuffix(".jsonl")
+        name = f"{stem}:{entry.number}"
+        own = here.get("id", "") if shape.named else ""
+        if not isinstance(own, str | int) or isinstance(own, bool):
+            raise Flaw("wrong type", f"key 'id' holds {own!r}; it must be a string or a number")
+        if own == "":
+            return name
+        own = str(own)
+        seen = self.first.setdefault(own, entry.number)
+        if seen != entry.number:
+            raise Flaw("id used twice", f"id {own!r} is already that of line {seen}")
+        return own
+
+    def _group(self) -> Iterator[Record]:
+        """Answers to one prompt that were scored alone, as one comparison."""
+        few, self.beside = self.beside, []
+        if not few:
+            return
+        where, first = few[0]
+        try:
+            if len(few) < 2:
+                raise Flaw("rated alone", "no other answer to its prompt stands beside it")
+            scores = [one.score for _, one in few]
+            strength = abs(scores[0] - scores[1]) or None if len(few) == 2 else None
+            texts = tuple(one.response for _, one in few)
+            ranks = ranked_by(scores)
+            both = compared({}, first.id, first.prompt, texts, ranks, strength=strength)
+            made = serve(both, self.kind)
+        except Flaw as flaw:
+            for where, _ in few:
+                self.tally.drop(flaw.reason, f"{where}: {flaw.detail}")
+            return
+        self.tally.keep(len(few))
+        yield from made
+
+    def shape(self) -> str:
+        """The shapes in words, the most frequent first, with counts where they are several."""
+        if not self.shapes:
+            return "no known shape"
+        (said, own), count = self.shapes.most_common(1)[0]
+        served = SERVES[own][self.kind]
+        said = f"{said}: {served}" if served else said
+        if len(self.shapes) == 1:
+            return said
+        rest = ", ".join(f"{n} {name}" for (name, _), n in self.shapes.most_common()[1:])
+        return f"{said} ({count} of {self.shapes.total()} rows; also {rest})"
+
+    def refuse_if_all_wrong(self, path: str) -> None:
+        """BadData where the file plainly holds something else."""
+        if self.tally.kept or 2 * self.others.total() <= self.tally.total:
+            return
+        (said, own), _ = self.others.most_common(1)[0]
+        fits = f"; {COMMANDS[own]}{path} would fit" if own in COMMANDS else ""
+        raise BadData(f"{path}: its rows are {own} ({said}), not {self.kind}{fits}")
+
+
+# --- records on disk ---
+
+
+def _size(record: Record) -> int:
+    talk = record.messages if isinstance(record, Prompt) else record.prompt
+    texts = [message.text for message in talk]
+    if isinstance(record, Comparison):
+        texts += record.responses
+    elif not isinstance(record, Prompt):
+        texts.append(record.response)
+    return 1000 + sum(map(len, texts))  # 1000: what the objects themselves take
+
+
+def _spell(record: Record) -> str:
+    return json.dumps(row(record), ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class _Make:
+    """The record of a line of our own."""
+
+    kind: Kind
+
+    def __call__(self, line: str) -> Any:
+        told = json.loads(line)
+        shape = find(told, self.kind)
+        assert shape is not None, line
+        return shape.make(told, told.get("id", ""))
+
+
+_MAKE: Mapping[Kind, _Make] = {kind: _Make(kind) for kind in SERVES}

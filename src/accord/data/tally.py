@@ -14,6 +14,8 @@ class Tally:
     def __init__(self) -> None:
         self.kept = 0
         self.dropped: Counter[str] = Counter()
+        self.noted: Counter[str] = Counter()
+        """what was left out of rows that are kept"""
         self.examples: dict[str, list[str]] = {}
 
     def keep(self, count: int = 1) -> None:
@@ -23,6 +25,14 @@ class Tally:
     def drop(self, reason: str, example: str) -> None:
         """A row that is not; the example says where it is and what is wrong."""
         self.dropped[reason] += 1
+        self._show(reason, example)
+
+    def note(self, reason: str, example: str) -> None:
+        """A part left out of a row that is kept."""
+        self.noted[reason] += 1
+        self._show(reason, example)
+
+    def _show(self, reason: str, example: str) -> None:
         seen = self.examples.setdefault(reason, [])
         if len(seen) < EXAMPLES:
             seen.append(example)
@@ -37,6 +47,7 @@ class Tally:
         both = Tally()
         both.kept = self.kept + other.kept
         both.dropped = self.dropped + other.dropped
+        both.noted = self.noted + other.noted
         for examples in (self.examples, other.examples):
             for reason, seen in examples.items():
                 both.examples[reason] = (both.examples.get(reason, []) + seen)[:EXAMPLES]
@@ -47,6 +58,11 @@ class Tally:
         share = f" ({self.dropped.total() / self.total:.1%})" if self.dropped else ""
         table = [f"{self.kept} of {self.total} rows kept, {self.dropped.total()} dropped{share}"]
         for reason, count in self.dropped.most_common():
+            table.append(f"{count:>7}  {reason}")
+            table += [f"         {example}" for example in self.examples[reason]]
+        if self.noted:
+            table.append(f"{self.noted.total()} parts left out of rows that are kept")
+        for reason, count in self.noted.most_common():
             table.append(f"{count:>7}  {reason}")
             table += [f"         {example}" for example in self.examples[reason]]
         return table

@@ -91,7 +91,7 @@ class Demo(Settings):
 class Judged:
     """What the panel said, and how it looks from outside."""
 
-    comparisons: list[Comparison]
+    comparisons: Sequence[Comparison]
     panel: list[Agreement]
     artifact: Artifact
 

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal
 
 from accord.config import Settings
 from accord.config.limits import Count, UpTo1
 from accord.data import sources
-from accord.data.tally import Tally
+from accord.data.columns import Columns
 from accord.engine.draw import Sampling
 from accord.engine.roles import Critic, Policy
 from accord.engine.sampler import Watch
@@ -18,15 +18,13 @@ from accord.recipes import ppo, reward, sft
 from accord.recipes.common import spell_prompts
 from accord.recipes.pipeline import Pipeline, Records, Way, run
 from accord.recipes.stages import Made, Place, ppo_stage, reward_stage, room_for, sft_stage
-from accord.records import Comparison, Demonstration, Prompt, ask
+from accord.records import Prompt, ask
 from accord.rewards.base import Reward
 from accord.rewards.learned import Learned
 from accord.rewards.rules import Rule
 from accord.store import artifact
 from accord.store.artifact import Artifact
 from accord.store.logs import Sink, sink
-
-R = TypeVar("R")
 
 
 class Job(Settings):
@@ -48,6 +46,10 @@ class Job(Settings):
     """boards that get the numbers too, comma-separated"""
     limit: UpTo1 = 0.05
     """share of rows that may be unusable before the job refuses to begin"""
+    columns: Columns = Columns()
+    """what the files call our columns, where it is something else: columns.prompt=question"""
+    split: str | None = None
+    """which split of a dataset (a folder or a hub id); none: the only one, or train"""
 
 
 class SFTJob(Job):
@@ -56,7 +58,7 @@ class SFTJob(Job):
     out: Path = Path("runs/sft")
     """where the run, and the policy it makes, is kept; the same command again goes on from there"""
     data: Path
-    """demonstrations: JSON lines with prompt and response, or messages"""
+    """demonstrations: a file, folder or hub id; any shape of docs/data.md"""
 
 
 class RewardJob(Job):
@@ -65,7 +67,7 @@ class RewardJob(Job):
     out: Path = Path("runs/reward")
     """where the run, and the reward model it makes, is kept; the same command again goes on"""
     data: Path
-    """comparisons: JSON lines with prompt, chosen and rejected, or responses and ranks"""
+    """comparisons: a file, folder or hub id; any shape of docs/data.md"""
 
 
 class PPOJob(Job):
@@ -74,7 +76,7 @@ class PPOJob(Job):
     out: Path = Path("runs/ppo")
     """where the run, and the policy it makes, is kept; the same command again goes on from there"""
     prompts: Path
-    """JSON lines with prompt, or messages"""
+    """prompts: a file, folder or hub id; any shape of docs/data.md"""
     reward: Path | None = None
     """the folder of a reward model that `accord reward` made"""
     rule: str | None = None
@@ -88,11 +90,11 @@ class PipelineJob(Job):
     out: Path = Path("runs/pipeline")
     """where all stages are kept, each in a folder of its own"""
     prompts: Path
-    """JSON lines with prompt, or messages"""
+    """prompts: a file, folder or hub id; any shape of docs/data.md"""
     comparisons: Path
-    """JSON lines with prompt, chosen and rejected, or responses and ranks"""
+    """comparisons: a file, folder or hub id; any shape of docs/data.md"""
     demonstrations: Path | None = None
-    """JSON lines with prompt and response, imitated first; none: begin with the reward model"""
+    """demonstrations, imitated first; none: begin with the reward model"""
     rule: str | None = None
     """file.py:function(prompt, answer, ended) -> number: what is really wanted, for the report"""
 
@@ -148,14 +150,15 @@ class Desk:
 def run_sft(desk: Desk, job: SFTJob, cfg: sft.SFT) -> Made[Policy]:
     """accord sft"""
     place = desk.place(job)
-    demonstrations = _demonstrations(place, job.data)  # before the model: a typo costs no minute
+    # before the model: a typo costs no minute
+    demonstrations = _read(place, job, job.data, "demonstrations")
     return sft_stage(place, cfg, _open(job), demonstrations, parents=_origins(job.data))
 
 
 def run_reward(desk: Desk, job: RewardJob, cfg: reward.RewardModel) -> Made[Critic]:
     """accord reward"""
     place = desk.place(job)
-    comparisons = _comparisons(place, job.data)
+    comparisons = _read(place, job, job.data, "comparisons")
     return reward_stage(place, cfg, _open(job), comparisons, parents=_origins(job.data))
 
 
@@ -166,7 +169,7 @@ def run_ppo(desk: Desk, job: PPOJob, cfg: ppo.PPO) -> Made[Policy]:
     if job.reward is None and cfg.critic == "reward":
         raise BadSettings("there is no reward model to start the critic from: say critic=zero")
     place = desk.place(job)
-    prompts = _prompts(place, job.prompts)
+    prompts = _read(place, job, job.prompts, "prompts")
     start = _open(job)
     rule = Rule.at(job.rule, start.speller) if job.rule else None
     if job.reward is None:
@@ -183,9 +186,9 @@ def run_pipeline(desk: Desk, job: PipelineJob, cfg: Pipeline) -> Way:
     """accord pipeline"""
     place = desk.place(job)
     records = Records(
-        _prompts(place, job.prompts),
-        _comparisons(place, job.comparisons),
-        _demonstrations(place, job.demonstrations) if job.demonstrations else (),
+        _read(place, job, job.prompts, "prompts"),
+        _read(place, job, job.comparisons, "comparisons"),
+        _read(place, job, job.demonstrations, "demonstrations") if job.demonstrations else (),
         _origins(job.comparisons),
     )
     start = _open(job)
@@ -198,7 +201,7 @@ def run_sample(desk: Desk, job: SampleJob) -> list[tuple[str, list[str]]]:
     if (job.prompt is None) == (job.prompts is None):
         raise BadSettings("give prompt='…', or prompts=FILE")
     policy = Policy.open(job.model, dtype=job.dtype, template=job.template)
-    prompts = [Prompt(ask(job.prompt), "0")] if job.prompt is not None else []
+    prompts: Sequence[Prompt] = [Prompt(ask(job.prompt), "0")] if job.prompt is not None else []
     if job.prompts is not None:
         prompts, tally = sources.read_prompts(job.prompts)
         desk.tell("\n".join(tally.lines())) if tally.dropped else None
@@ -222,21 +225,12 @@ def _open(job: Job) -> Policy:
     return Policy.open(job.model, dtype=job.dtype, template=job.template)
 
 
-def _prompts(place: Place, path: Path) -> Sequence[Prompt]:
-    return _checked(place, path, *sources.read_prompts(path))
-
-
-def _demonstrations(place: Place, path: Path) -> Sequence[Demonstration]:
-    return _checked(place, path, *sources.read_demonstrations(path))
-
-
-def _comparisons(place: Place, path: Path) -> Sequence[Comparison]:
-    return _checked(place, path, *sources.read_comparisons(path))
-
-
-def _checked(place: Place, path: Path, records: list[R], tally: Tally) -> list[R]:
-    place.check(tally, str(path))
-    return records
+def _read(place: Place, job: Job, path: Path, kind: sources.Kind) -> Sequence[Any]:
+    """The records of a file; what they are is told, and what could not be used."""
+    found = sources.read(path, kind, columns=job.columns.mapping(), split=job.split)
+    place.tell(f"{path}: {len(found.records)} {kind} ({found.shape})")
+    place.check(found.tally, str(path))
+    return found.records
 
 
 def _origins(path: Path) -> tuple[Artifact, ...]:

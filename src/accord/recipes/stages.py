@@ -72,7 +72,7 @@ class Place:
             tally.check(self.limit)
         except BadData as error:
             raise BadData(f"{what}: {error}\nMend the rows, or say limit=… to go on") from None
-        if tally.dropped:
+        if tally.dropped or tally.noted:
             self.tell(f"{what}: " + "\n".join(tally.lines()))
 
 

@@ -1,7 +1,7 @@
 """Small frozen records: what people, judges and policies produce.  Standard library only."""
 
 from accord.records.conversation import Conversation, Ids, Image, Message, Prompt, Text, ask
-from accord.records.feedback import Comparison, Demonstration
+from accord.records.feedback import Comparison, Demonstration, Rating
 from accord.records.rollout import Invalid, Rollout
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Invalid",
     "Message",
     "Prompt",
+    "Rating",
     "Rollout",
     "Text",
     "ask",

@@ -62,3 +62,15 @@ class Comparison:
             for j, other in enumerate(self.ranks):
                 if place < other:
                     yield i, j
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """One act of judgement over a single answer: good, or not."""
+
+    prompt: Conversation
+    response: str
+    good: bool
+    judge: str = "human"
+    why: str = ""
+    id: str = ""
