@@ -79,7 +79,9 @@ class Words:
     def ends(self) -> dict[str, Any]:
         """What a generation config says: every id that ends an answer."""
         ends = [self.ids[name] for name in ("eos_token_id", "eot_token_id") if name in self.ids]
-        told = {k: self.ids[k] for k in ("bos_token_id", "pad_token_id") if k in self.ids}
+        told: dict[str, Any] = {
+            key: self.ids[key] for key in ("bos_token_id", "pad_token_id") if key in self.ids
+        }
         return told | {"eos_token_id": list(dict.fromkeys(ends))} if ends else told
 
     def tokenizer(self) -> Any:
