@@ -185,7 +185,7 @@ class File:
         model.config.dtype = self._dtype()
         model.config.save_pretrained(folder)
         words = Words(self.path, self.said, model.config.max_position_embeddings)
-        words.tokenizer().save_pretrained(folder)
+        words.save(folder)
         GenerationConfig(**words.ends()).save_pretrained(folder)
 
     def weight(self, name: str) -> Tensor:

@@ -1,5 +1,6 @@
 """The tokenizer of a GGUF file, from its metadata."""
 
+import json
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -84,6 +85,14 @@ class Words:
         }
         return told | {"eos_token_id": list(dict.fromkeys(ends))} if ends else told
 
+    def save(self, folder: Path) -> None:
+        """The tokenizer as transformers reads it, and whether plain text begins with BOS."""
+        self.tokenizer().save_pretrained(folder)
+        if (bos := self._get("add_bos_token")) is not None:  # not all classes keep the word
+            file = folder / "tokenizer_config.json"
+            told = json.loads(file.read_text(encoding="utf-8")) | {"add_bos_token": bool(bos)}
+            file.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
     def tokenizer(self) -> Any:
         """A transformers tokenizer that spells as the model was taught."""
         kind = self._get("model")
@@ -127,7 +136,6 @@ class Words:
     def _extras(self) -> dict[str, Any]:
         told = {
             "chat_template": self._said.get("tokenizer.chat_template"),
-            "add_bos_token": self._get("add_bos_token"),
             "model_max_length": self._context,
             "clean_up_tokenization_spaces": False,
         }
