@@ -77,7 +77,7 @@ def write(
     said: dict[str, Any] | None = None,
     leave_out: tuple[str, ...] = (),
 ) -> Path:
-    """A GGUF file of a model, matrices stored as `types`; `said`: more metadata (None: leave out)."""
+    """A GGUF file, its matrices stored as `types`; `said`: more metadata, None: leave out."""
     import gguf
 
     config = source.config

@@ -58,8 +58,8 @@ class Demo(Settings):
     scene: Literal["auto", "stories", "answers"] = "auto"
     """stories that go on from an opening, or short answers of a chat model; auto: stories for the
     storyteller, answers for every other model"""
-    dtype: Literal["fp32", "bf16"] = "fp32"
-    """precision of matrix products"""
+    dtype: Literal["fp32", "bf16", "int8", "int4"] = "fp32"
+    """precision of matrix products; int8 and int4: quantised weights, which need ppo.lora=Lora"""
     prompts: Annotated[int, Field(ge=2, le=300)] = 200
     """openings or questions to learn from"""
     tests: Annotated[int, Field(ge=2, le=200)] = 200

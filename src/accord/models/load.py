@@ -15,10 +15,11 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging
 
 from accord.errors import BadModel
+from accord.models import quantised
 from accord.models.attention import NAME
 
-Dtype = Literal["fp32", "bf16"]
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+Dtype = Literal["fp32", "bf16", "int8", "int4"]
+DTYPES = {"fp32": torch.float32} | dict.fromkeys(("bf16", *quantised.KINDS), torch.bfloat16)
 
 
 def load(
@@ -33,6 +34,7 @@ def load(
     if getattr(config, "is_encoder_decoder", False):
         raise BadModel(f"{source}: {config.model_type} is an encoder-decoder; a decoder is needed")
     _no_dropout(config)
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         model, notes = AutoModelForCausalLM.from_pretrained(
             source,
@@ -41,14 +43,16 @@ def load(
             attn_implementation=NAME,
             use_safetensors=True,
             output_loading_info=True,
+            **quantised.options(dtype, device),
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         why = first_line(error)
         raise BadModel(f"{source}: cannot be loaded as a causal language model: {why}") from error
     _all_there(source, notes)
     model.eval().requires_grad_(False)
+    quantised.steady(model)
     finite(model.named_parameters(), source)
-    return model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return model if dtype in quantised.KINDS else model.to(device)  # those lie there already
 
 
 def hush() -> None:
@@ -152,6 +156,7 @@ def save(
 
     `weights` are those to write, where the model's own bear more than its class knows of.
     """
+    quantised.whole(model, "saved")
     given = model.state_dict() if weights is None else weights
     made: dict[tuple[int, torch.Size], Tensor] = {}  # tied weights stay one, and are written once
     state = {

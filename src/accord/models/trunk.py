@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from accord.errors import BadModel
+from accord.models import quantised
 from accord.models.attention import Layout, Packed
 from accord.models.lora import Adapters
 
@@ -107,6 +108,7 @@ class Trunk(nn.Module):
 
         The adapters that live here stay here: the copy is of the bare base.
         """
+        quantised.whole(self.model, "trained")
         twin = copy.deepcopy(self)
         twin.adapters.drop()
         if twin.model.dtype.itemsize < 4:

@@ -38,8 +38,9 @@ class Job(Settings):
     """where the run, and what it makes, is kept; the same command again goes on from there"""
     seed: int = 0
     """of data order, sampling, and what a new reward head starts from"""
-    dtype: Literal["fp32", "bf16"] = "fp32"
-    """precision of matrix products; whole models are trained on fp32 master weights"""
+    dtype: Literal["fp32", "bf16", "int8", "int4"] = "fp32"
+    """precision of matrix products; whole models are trained on fp32 master weights; int8 and int4:
+    frozen quantised weights under an adapter (lora=Lora)"""
     template: Literal["auto", "plain", "turns", "chat"] = "auto"
     """how conversations are spelled; auto: the model's own chat template, or plain without one"""
     save_every: Count = 10
@@ -114,8 +115,8 @@ class SampleJob(Settings):
     """temperature, top_p, top_k"""
     seed: int = 0
     """the same seed, the same answers"""
-    dtype: Literal["fp32", "bf16"] = "fp32"
-    """precision of matrix products"""
+    dtype: Literal["fp32", "bf16", "int8", "int4"] = "fp32"
+    """precision of matrix products; int8 and int4: quantised weights"""
     template: Literal["auto", "plain", "turns", "chat"] = "auto"
     """how conversations are spelled"""
 
