@@ -1,6 +1,9 @@
 """The demo's scenes: what each asks, likes and is set to; and a chat model from a GGUF file."""
 
+import html
 import json
+import re
+import shlex
 from importlib import metadata
 from pathlib import Path
 
@@ -12,8 +15,8 @@ from accord.demo import find, show
 from accord.demo.questions import SYSTEM, WORDS, _all, brief, one_sentence, questions
 from accord.demo.scene import ANSWERS, SCENES, STORIES
 from accord.demo.show import Demo
-from accord.errors import BadModel, MissingExtra
-from accord.recipes.jobs import Desk
+from accord.errors import BadModel, BadSettings, MissingExtra
+from accord.recipes.jobs import Desk, SampleJob, run_sample
 
 LONG = "it is a thing that people like very much"
 
@@ -163,7 +166,15 @@ def test_a_gguf_file_walks_all_the_way(tmp_path, monkeypatch):
     assert "nobody judged" in page
     assert "<q>" in page
     assert "im_start" not in page
-    assert "You answer every question" not in page
+    size = sum(w.numel() for w in source.parameters())
+    assert f"{size / 1e6:.1f} million parameters" in page  # the model's, without adapters
+    ask = next(line for line in html.unescape(page).splitlines() if "accord sample model=" in line)
+    words = shlex.split(re.search(r"accord (sample model=.*n=3)", ask)[1])
+    (job,) = VERBS["sample"].read(None, words[1:])
+    assert job.system == SYSTEM
+    ((prompt, answers),) = run_sample(Desk((), said.append), job)
+    assert SYSTEM in prompt
+    assert len(answers) == 3
     for kind in ("reward/reward", "ppo/policy"):
         card = json.loads((tmp_path / "run" / kind / "adapter_config.json").read_text())
         assert Path(card["base_model_name_or_path"]).parent == tmp_path / "cache/gguf"
@@ -171,6 +182,12 @@ def test_a_gguf_file_walks_all_the_way(tmp_path, monkeypatch):
     show.run(Desk((), said.append), cfg)
     assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if p.is_file()} == before
     assert sum("nothing to do" in line for line in said) == 2
+
+
+def test_a_system_message_goes_with_a_prompt():
+    job = SampleJob(model="m", system="Be brief.", prompts=Path("x.jsonl"))
+    with pytest.raises(BadSettings, match="goes with prompt"):
+        run_sample(Desk((), lambda said: None), job)
 
 
 def test_scenes_say_what_they_need():

@@ -41,7 +41,7 @@ class Scene:
     measured: str = "Both models answered"
     """how the stage of measuring begins"""
     asks: str = ""
-    """a prompt to try the trained model with"""
+    """words of `accord sample` to try the trained model with"""
     tries: str = ""
     """why"""
     mark: Mapping[str, str] = field(default_factory=dict)
@@ -66,7 +66,7 @@ STORIES = Scene(
     rule=rule,
     highlight=ANIMAL,
     measured="Both models went on from",
-    asks="One day, Mia went to the woods.",
+    asks="prompt='One day, Mia went to the woods.'",
     tries="Let the trained model tell you a story.",
 )
 
@@ -87,8 +87,8 @@ ANSWERS = Scene(
         "The rule asks for form alone. Whether an answer is true, nobody judged: a model of this "
         "size often errs, before and after.",
     ),
-    asks="What is a volcano?",
-    tries="Ask the trained model.",
+    asks=f"system='{questions.SYSTEM}' prompt='What is a volcano?'",
+    tries="Ask the trained model.  It learned to be brief where it is told to.",
     mark={"scene": "answers"},
     settings={
         "prompts": 150,

@@ -247,7 +247,7 @@ def _page(
     trained: Made[Policy],
     told: tuple[list[Answer], list[Answer]],
 ) -> report.Report:
-    size = sum(w.numel() for w in trained.handle.model.trunk.model.parameters())
+    size = sum(w.numel() for _, w in trained.handle.model.trunk.adapters.base_weights())
     scene, many = cfg.played, cfg.played.subject.many
     model = NAMES.get(cfg.model, cfg.model)
     ties = sum(c.tie for c in judged.comparisons)
@@ -323,7 +323,7 @@ def _next(cfg: Demo, trained: Made[Policy]) -> tuple[report.Command, ...]:
     model = "" if cfg.model == "storyteller" else f" model={cfg.model}"
     return (
         report.Command(
-            f"accord sample model={policy} prompt='{scene.asks}' n=3",
+            f"accord sample model={policy} {scene.asks} n=3",
             scene.tries,
         ),
         report.Command(

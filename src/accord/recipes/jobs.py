@@ -18,7 +18,7 @@ from accord.recipes import ppo, reward, sft
 from accord.recipes.common import spell_prompts
 from accord.recipes.pipeline import Pipeline, Records, Way, run
 from accord.recipes.stages import Made, Place, ppo_stage, reward_stage, room_for, sft_stage
-from accord.records import Comparison, Demonstration, Prompt, ask
+from accord.records import Comparison, Demonstration, Message, Prompt, ask
 from accord.rewards.base import Reward
 from accord.rewards.learned import Learned
 from accord.rewards.rules import Rule
@@ -105,6 +105,8 @@ class SampleJob(Settings):
     """a folder or a hub id"""
     prompt: str | None = None
     """one question, as text"""
+    system: str | None = None
+    """a system message before it"""
     prompts: Path | None = None
     """or many: JSON lines with prompt, or messages"""
     n: Count = 1
@@ -198,8 +200,11 @@ def run_sample(desk: Desk, job: SampleJob) -> list[tuple[str, list[str]]]:
     """accord sample: (prompt, its answers), in order."""
     if (job.prompt is None) == (job.prompts is None):
         raise BadSettings("give prompt='…', or prompts=FILE")
+    if job.system is not None and job.prompt is None:
+        raise BadSettings("system='…' goes with prompt='…'; rows of prompts=FILE bring their own")
     policy = Policy.open(job.model, dtype=job.dtype, template=job.template)
-    prompts = [Prompt(ask(job.prompt), "0")] if job.prompt is not None else []
+    system = () if job.system is None else (Message.of("system", job.system),)
+    prompts = [Prompt((*system, *ask(job.prompt)), "0")] if job.prompt is not None else []
     if job.prompts is not None:
         prompts, tally = sources.read_prompts(job.prompts)
         desk.tell("\n".join(tally.lines())) if tally.dropped else None
