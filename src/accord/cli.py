@@ -56,6 +56,15 @@ class Verb:
     """tells what came out"""
     help: str
     examples: tuple[str, ...] = ()
+    defaults: str = ""
+    """module:function(*settings) -> mapping: what a first reading of them calls for"""
+
+    def read(self, preset: Path | None, words: Sequence[str]) -> list[Settings]:
+        """Preset and words as settings; words win."""
+        given = read_each(self.classes(), preset, words)
+        if not self.defaults:
+            return given
+        return read_each(self.classes(), preset, words, _load(self.defaults)(*given))
 
     def classes(self) -> list[type[Settings]]:
         """What the words are read into."""
@@ -69,7 +78,12 @@ VERBS = {
         "accord.demo.show:run",
         _show_report,
         "Bring a small model into accord with a preference, and show it, in a few minutes.",
-        ("accord demo", "accord demo out=runs/cheap ppo.kl.beta=0.01"),
+        (
+            "accord demo",
+            "accord demo out=runs/cheap ppo.kl.beta=0.01",
+            "accord demo model=smollm2",
+        ),
+        "accord.demo.show:defaults",
     ),
     "sft": Verb(
         (f"{_JOBS}:SFTJob", f"{_RECIPES}.sft:SFT"),
@@ -165,7 +179,7 @@ def _register(name: str, verb: Verb) -> None:
         show: Annotated[bool, typer.Option("--show", help="Print them and stop.")] = False,
     ) -> None:
         with _clearly():
-            given = read_each(verb.classes(), preset, [_word(word) for word in words or ()])
+            given = verb.read(preset, [_word(word) for word in words or ()])
             if show:
                 print(as_preset(*given), end="")
             else:

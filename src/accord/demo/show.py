@@ -1,14 +1,14 @@
-"""The demo: a storyteller learns what three people like, and the page about it.
+"""The demo: a small model learns what three people like, and the page about it.
 
-stories → judgements → reward model → PPO → measured against the start
+answers → judgements → reward model → PPO → measured against the start
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -16,15 +16,15 @@ from accord.config import Settings, plain
 from accord.config.limits import Count
 from accord.data import sources
 from accord.data.votes import vote
-from accord.demo.openings import openings
+from accord.demo.find import SHIPPED, find
 from accord.demo.panel import Agreement, Pair, agreement, judge
-from accord.demo.rule import ANIMAL, rule
+from accord.demo.scene import SCENES, Scene
 from accord.engine.draw import Sampling
 from accord.engine.learner import Optimizer
 from accord.engine.roles import Critic, Policy
+from accord.errors import BadData, BadModel
 from accord.evaluate import report
 from accord.evaluate.outcome import Answer, compare
-from accord.evaluate.tell import Subject
 from accord.maths.control import FixedKL
 from accord.recipes.common import spell_prompts
 from accord.recipes.jobs import Desk
@@ -39,14 +39,12 @@ from accord.rewards.rules import Rule
 from accord.store import artifact, files
 from accord.store.artifact import Artifact
 
-SHIPPED = Path(__file__).parent / "storyteller"
-STORIES = Subject(
-    one="story",
-    many="stories",
-    prompts="openings",
-    rule="the rule",
-    wants="half a point for an animal, half for an end in time",
-)
+NAMES = {
+    "storyteller": "the storyteller that ships with Accord",
+    "smollm2": "SmolLM2-135M-Instruct",
+}
+"""the demos' own models, as the report calls them"""
+__all__ = ["SHIPPED", "Demo", "defaults", "run"]
 
 
 class Demo(Settings):
@@ -55,15 +53,21 @@ class Demo(Settings):
     out: Path = Path("runs/demo")
     """where everything is kept; the same command again goes on from there"""
     model: str = "storyteller"
-    """the small model that ships with Accord, or the folder of another that writes stories"""
+    """storyteller: ships with Accord; smollm2: SmolLM2-135M-Instruct, a chat model, with settings
+    of its own (--show prints them); or a folder, a GGUF file or a hub id"""
+    scene: Literal["auto", "stories", "answers"] = "auto"
+    """stories that go on from an opening, or short answers of a chat model; auto: stories for the
+    storyteller, answers for every other model"""
+    dtype: Literal["fp32", "bf16", "int8", "int4"] = "fp32"
+    """precision of matrix products; int8 and int4: quantised weights, which need ppo.lora=Lora"""
     prompts: Annotated[int, Field(ge=2, le=300)] = 200
-    """openings to learn from"""
+    """openings or questions to learn from"""
     tests: Annotated[int, Field(ge=2, le=200)] = 200
-    """other openings, to measure on"""
+    """others, to measure on"""
     pairs: Count = 2
-    """pairs of stories to each opening, for the annotators to judge"""
+    """pairs of answers to each, for the annotators to judge"""
     seed: int = 0
-    """of the openings, the stories and the order of the data"""
+    """of the prompts, the answers and the order of the data"""
     reward: RewardModel = RewardModel(
         epochs=1.5,
         batch=32,
@@ -86,6 +90,20 @@ class Demo(Settings):
     )
     """the policy"""
 
+    @property
+    def played(self) -> Scene:
+        """What is shown."""
+        auto = "stories" if self.model == "storyteller" else "answers"
+        return SCENES[auto if self.scene == "auto" else self.scene]
+
+
+def defaults(cfg: Demo) -> Mapping[str, Any]:
+    """What the model and the scene that were chosen call for where nothing else is said."""
+    if cfg.model == "storyteller":
+        return cfg.played.settings
+    name = Path(cfg.model).name.removesuffix(".gguf").lower()
+    return {"out": Path("runs") / f"demo-{name}", **cfg.played.settings}
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -101,13 +119,12 @@ def run(desk: Desk, cfg: Demo) -> Way:
     with files.writing(str(cfg.out)):  # before anything is made that could then not be kept
         cfg.out.mkdir(parents=True, exist_ok=True)
     place = Place(cfg.out, cfg.seed, 5, desk.view, desk.tell)
-    start = Policy.open(SHIPPED if cfg.model == "storyteller" else cfg.model)
-    told = openings(cfg.prompts + cfg.tests, cfg.seed)
+    scene = cfg.played
+    start = Policy.open(find(cfg.model), dtype=cfg.dtype)
+    told = scene.prompts(cfg.prompts + cfg.tests, cfg.seed)
     asked, tests = told[: cfg.prompts], told[cfg.prompts :]
-    desk.tell(
-        f"A storyteller goes on from {cfg.prompts} openings. Three simulated annotators like "
-        "stories that name an animal and end in time."
-    )
+    _understood(cfg, start, asked[0])
+    desk.tell(scene.begins.format(prompts=cfg.prompts))
     judged = _judged(desk, cfg, start, asked)
     made = reward_stage(
         place.below("reward"),
@@ -116,7 +133,7 @@ def run(desk: Desk, cfg: Demo) -> Way:
         vote(judged.comparisons),
         parents=(judged.artifact,),
     )
-    learned, gold = Learned(made.handle, start.speller), Rule(rule, start.speller)
+    learned, gold = Learned(made.handle, start.speller), Rule(scene.rule, start.speller)
     trained = ppo_stage(
         place.below("ppo"),
         cfg.ppo,
@@ -132,8 +149,11 @@ def run(desk: Desk, cfg: Demo) -> Way:
     def page() -> report.Report:
         told = []
         for name, policy in (("before", start), ("after", trained.handle)):
-            with desk.count(name, len(spelled), "stories") as watch:
-                told.append(answers(policy, spelled, cfg.ppo, gold, learned, watch=watch))
+            with desk.count(name, len(spelled), scene.subject.many) as watch:
+                said = answers(policy, spelled, cfg.ppo, gold, learned, watch=watch)
+            # shown with what was asked, without the marks of a chat template
+            texts = (prompt.messages[-1].text for prompt in tests)
+            told.append([replace(one, prompt=text) for one, text in zip(said, texts, strict=True)])
         return _page(cfg, judged, made, trained, (told[0], told[1]))
 
     parents = (judged.artifact, made.artifact, trained.artifact)
@@ -141,8 +161,18 @@ def run(desk: Desk, cfg: Demo) -> Way:
     return Way(made, trained, sealed)
 
 
+def _understood(cfg: Demo, start: Policy, prompt: Prompt) -> None:
+    try:
+        start.speller.prompt_ids(prompt.messages)
+    except BadData as error:
+        raise BadModel(
+            f"{cfg.model}: this demo needs a chat model ({error}); a model that only goes on from "
+            "a text can play scene=stories"
+        ) from error
+
+
 def _judged(desk: Desk, cfg: Demo, start: Policy, asked: Sequence[Prompt]) -> Judged:
-    """Sample stories, have them judged, and keep both as an artifact."""
+    """Sample answers, have them judged, and keep both as an artifact."""
     folder = cfg.out / "judged"
     about: dict[str, Any] = {
         "kind": "comparisons",
@@ -152,6 +182,7 @@ def _judged(desk: Desk, cfg: Demo, start: Policy, asked: Sequence[Prompt]) -> Ju
             "longest": cfg.ppo.longest,
             "temperature": cfg.ppo.temperature,
             "seed": cfg.seed,
+            **cfg.played.mark,
         },
         "parents": [artifact.origin(start.source or "") or start.fingerprint],
         "template": start.speller.fingerprint,
@@ -159,16 +190,17 @@ def _judged(desk: Desk, cfg: Demo, start: Policy, asked: Sequence[Prompt]) -> Ju
     there = artifact.made(folder, **about)
     if there is None:
         pairs = _pairs(desk, cfg, start, asked)
-        said = judge(pairs)
+        said = judge(pairs, cfg.played.panel)
 
         def write(into: Path) -> None:
             sources.write(into / "comparisons.jsonl", said)
-            panel = [asdict(one) for one in agreement(pairs, said)]
+            panel = [asdict(one) for one in agreement(pairs, said, cfg.played.panel)]
             (into / "panel.json").write_text(json.dumps(panel, indent=2) + "\n")
 
         there = artifact.finish(folder, write, **about)
+        many = cfg.played.subject.many
         lost = cfg.pairs * len(asked) - len(pairs)
-        left_out = f" ({lost} of empty or equal stories left out)" if lost else ""
+        left_out = f" ({lost} of empty or equal {many} left out)" if lost else ""
         desk.tell(
             f"{len(said)} judgements of {len(pairs)} pairs{left_out}: {folder}/comparisons.jsonl"
         )
@@ -179,11 +211,12 @@ def _judged(desk: Desk, cfg: Demo, start: Policy, asked: Sequence[Prompt]) -> Ju
 
 
 def _pairs(desk: Desk, cfg: Demo, start: Policy, asked: Sequence[Prompt]) -> list[Pair]:
-    """Stories to each opening, two by two, with what the rule thinks of them."""
+    """Answers to each prompt, two by two, with what the rule thinks of them."""
+    scene = cfg.played
     spelled, tally = spell_prompts(asked, start.speller, room_for(cfg.ppo.longest, start))
     tally.check(0.0)
     n = 2 * cfg.pairs
-    with desk.count("stories", n * len(spelled), "stories") as watch:
+    with desk.count(scene.subject.many, n * len(spelled), scene.subject.many) as watch:
         said = start.sample(
             [a.ids for a in spelled],
             n=n,
@@ -193,7 +226,8 @@ def _pairs(desk: Desk, cfg: Demo, start: Policy, asked: Sequence[Prompt]) -> lis
             names=[a.id for a in spelled],
             watch=watch,
         )
-    scores = [float(score) for score in Rule(rule, start.speller)(said)]  # type: ignore[arg-type]
+    judge = Rule(scene.rule, start.speller)
+    scores = [float(score) for score in judge(said)]  # type: ignore[arg-type]
     texts = [start.speller.text(one) for one in said]
     found = []
     for i in range(0, len(said), 2):
@@ -213,21 +247,26 @@ def _page(
     trained: Made[Policy],
     told: tuple[list[Answer], list[Answer]],
 ) -> report.Report:
-    size = sum(w.numel() for w in trained.handle.model.trunk.model.parameters())
-    model = "the storyteller that ships with Accord" if cfg.model == "storyteller" else cfg.model
+    size = sum(w.numel() for _, w in trained.handle.model.trunk.adapters.base_weights())
+    scene, many = cfg.played, cfg.played.subject.many
+    model = NAMES.get(cfg.model, cfg.model)
     ties = sum(c.tie for c in judged.comparisons)
     return report.Report(
-        title="A storyteller learns what three people like",
-        subtitle=f"Preference: an animal appears, and the story ends within {cfg.ppo.longest} "
-        f"tokens. Model: {model}, {size / 1e6:.1f} million parameters.",
+        title=scene.title,
+        subtitle=f"Preference: {scene.likes.format(longest=cfg.ppo.longest)}. "
+        f"Model: {model}, {size / 1e6:.1f} million parameters.",
         outcome=compare(*told, history=trained.history, kl_target=kl_target(cfg.ppo)),
-        subject=STORIES,
+        subject=scene.subject,
         notes=(
             "The three annotators are simulated: programs that follow the rule most of the time. "
             "No person judged anything here.",
+            *scene.notes,
         ),
         stages=(
-            report.Stage("Sample", f"{2 * cfg.pairs} stories to each of {cfg.prompts} openings."),
+            report.Stage(
+                "Sample",
+                f"{2 * cfg.pairs} {many} to each of {cfg.prompts} {scene.subject.prompts}.",
+            ),
             report.Stage(
                 "Judge",
                 f"{len(judged.comparisons)} judgements by three simulated annotators, "
@@ -240,17 +279,17 @@ def _page(
             ),
             report.Stage(
                 "Train",
-                f"{cfg.ppo.steps} steps of PPO with {cfg.ppo.batch} stories each.",
+                f"{cfg.ppo.steps} steps of PPO with {cfg.ppo.batch} {many} each.",
                 trained.seconds,
             ),
-            report.Stage("Measure", f"Both models went on from {cfg.tests} other openings."),
+            report.Stage("Measure", f"{scene.measured} {cfg.tests} other {scene.subject.prompts}."),
         ),
         history=trained.history,
         stories=report.pick(*told),
-        highlight=ANIMAL,
+        highlight=scene.highlight,
         panel=tuple(report.Judge(**asdict(one)) for one in judged.panel),
         reward_model=made.numbers,
-        files=_files(judged, made, trained),
+        files=_files(cfg, judged, made, trained),
         next=_next(cfg, trained),
         method={
             "Policy optimisation": plain(cfg.ppo),
@@ -261,7 +300,10 @@ def _page(
     )
 
 
-def _files(judged: Judged, made: Made[Critic], trained: Made[Policy]) -> tuple[report.File, ...]:
+def _files(
+    cfg: Demo, judged: Judged, made: Made[Critic], trained: Made[Policy]
+) -> tuple[report.File, ...]:
+    many = cfg.played.subject.many.capitalize()
     policy, home = trained.artifact, trained.artifact.folder.parent
     return (
         report.File(str(policy.folder), "The trained model, a Hugging Face folder", policy.id),
@@ -272,19 +314,20 @@ def _files(judged: Judged, made: Made[Critic], trained: Made[Policy]) -> tuple[r
             judged.artifact.id,
         ),
         report.File(f"{home}/metrics.jsonl", "The numbers behind the curves"),
-        report.File(f"{home}/samples.jsonl", "Stories of every step"),
+        report.File(f"{home}/samples.jsonl", f"{many} of every step"),
     )
 
 
 def _next(cfg: Demo, trained: Made[Policy]) -> tuple[report.Command, ...]:
-    policy = trained.artifact.folder
+    policy, scene = trained.artifact.folder, cfg.played
+    model = "" if cfg.model == "storyteller" else f" model={cfg.model}"
     return (
         report.Command(
-            f"accord sample model={policy} prompt='One day, Mia went to the woods.' n=3",
-            "Let the trained model tell you a story.",
+            f"accord sample model={policy} {scene.asks} n=3",
+            scene.tries,
         ),
         report.Command(
-            "accord demo out=runs/cheap ppo.kl.beta=0.01",
+            f"accord demo{model} out=runs/cheap ppo.kl.beta=0.01",
             "Make distance from the start nearly free, and see what breaks.",
         ),
         report.Command(f"accord runs {cfg.out}", "See what was made from what."),

@@ -20,6 +20,7 @@ from accord.engine.draw import Sampling
 from accord.engine.learner import Learner, Objective, Optimizer, Terms, micro_batches
 from accord.engine.sampler import Sampler, Watch, requests
 from accord.errors import BadModel
+from accord.models import gguf
 from accord.models import load as folders
 from accord.models.heads import Judge, Part, Speaker
 from accord.models.lora import Lora, base_of
@@ -166,7 +167,8 @@ class Policy(Handle[Speaker]):
         slots: int | None = None,
         template: Kind = "auto",
     ) -> "Policy":
-        """A model or PEFT adapter folder, or a hub id."""
+        """A model or PEFT adapter folder, a GGUF file (or a folder with one), or a hub id."""
+        source = gguf.as_folder(source)
         base = base_of(hub.folder(source))
         ground = Path(base or source)
         # what an adapter will name as its base must be found from any folder

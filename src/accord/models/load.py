@@ -14,14 +14,14 @@ from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, PreTr
 from transformers.utils import logging
 
 from accord.errors import BadModel
-from accord.models import forms
+from accord.models import forms, quantised
 from accord.models.attention import NAME
 from accord.models.probe import probe
 from accord.text import hub
 
-Dtype = Literal["fp32", "bf16"]
+Dtype = Literal["fp32", "bf16", "int8", "int4"]
 SEE = "docs/models.md lists what can run"
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+DTYPES = {"fp32": torch.float32} | dict.fromkeys(("bf16", *quantised.KINDS), torch.bfloat16)
 
 
 def load(
@@ -38,6 +38,7 @@ def load(
         raise BadModel(f"{source}: {config.model_type} {why}; {SEE}")
     _no_pickles(source, folder)
     forms.still(config)
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         model, notes = AutoModelForCausalLM.from_pretrained(
             folder,
@@ -47,6 +48,7 @@ def load(
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
+            **quantised.options(dtype, device),
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         if error.args == (NAME,):  # a family that picks its attention from a table of its own
@@ -55,8 +57,10 @@ def load(
         raise BadModel(f"{source}: cannot be loaded as a causal language model: {why}") from error
     _all_there(source, notes)
     model.eval().requires_grad_(False)
+    quantised.steady(model)
     finite(model.named_parameters(), source)
-    model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if dtype not in quantised.KINDS:  # those lie there already
+        model.to(device)
     if config.model_type not in forms.CHECKED:
         try:
             probe(model)
@@ -151,6 +155,7 @@ def save(
 
     `weights` are those to write, where the model's own bear more than its class knows of.
     """
+    quantised.whole(model, "saved")
     given = model.state_dict() if weights is None else weights
     made: dict[tuple[int, torch.Size], Tensor] = {}  # tied weights stay one, and are written once
     state = {

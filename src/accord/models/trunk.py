@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from accord.errors import BadData, BadModel
-from accord.models import forms, masters
+from accord.models import forms, masters, quantised
 from accord.models.attention import Layout, Packed
 from accord.models.lora import Adapters
 
@@ -122,6 +122,7 @@ class Trunk(nn.Module):
 
         The adapters that live here stay here: the copy is of the bare base.
         """
+        quantised.whole(self.model, "trained")
         twin = copy.deepcopy(self)
         twin.adapters.drop()
         if twin.model.dtype.itemsize < 4:

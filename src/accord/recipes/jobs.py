@@ -18,7 +18,7 @@ from accord.recipes import ppo, reward, sft
 from accord.recipes.common import spell_prompts
 from accord.recipes.pipeline import Pipeline, Records, Way, run
 from accord.recipes.stages import Made, Place, ppo_stage, reward_stage, room_for, sft_stage
-from accord.records import Prompt, ask
+from accord.records import Message, Prompt, ask
 from accord.rewards.base import Reward
 from accord.rewards.learned import Learned
 from accord.rewards.rules import Rule
@@ -36,8 +36,9 @@ class Job(Settings):
     """where the run, and what it makes, is kept; the same command again goes on from there"""
     seed: int = 0
     """of data order, sampling, and what a new reward head starts from"""
-    dtype: Literal["fp32", "bf16"] = "fp32"
-    """precision of matrix products; whole models are trained on fp32 master weights"""
+    dtype: Literal["fp32", "bf16", "int8", "int4"] = "fp32"
+    """precision of matrix products; whole models are trained on fp32 master weights; int8 and int4:
+    frozen quantised weights under an adapter (lora=Lora)"""
     template: Literal["auto", "plain", "turns", "chat"] = "auto"
     """how conversations are spelled; auto: the model's own chat template, or plain without one"""
     save_every: Count = 10
@@ -106,6 +107,8 @@ class SampleJob(Settings):
     """a folder or a hub id"""
     prompt: str | None = None
     """one question, as text"""
+    system: str | None = None
+    """a system message before it"""
     prompts: Path | None = None
     """or many: JSON lines with prompt, or messages"""
     n: Count = 1
@@ -116,8 +119,8 @@ class SampleJob(Settings):
     """temperature, top_p, top_k"""
     seed: int = 0
     """the same seed, the same answers"""
-    dtype: Literal["fp32", "bf16"] = "fp32"
-    """precision of matrix products"""
+    dtype: Literal["fp32", "bf16", "int8", "int4"] = "fp32"
+    """precision of matrix products; int8 and int4: quantised weights"""
     template: Literal["auto", "plain", "turns", "chat"] = "auto"
     """how conversations are spelled"""
 
@@ -200,8 +203,13 @@ def run_sample(desk: Desk, job: SampleJob) -> list[tuple[str, list[str]]]:
     """accord sample: (prompt, its answers), in order."""
     if (job.prompt is None) == (job.prompts is None):
         raise BadSettings("give prompt='…', or prompts=FILE")
+    if job.system is not None and job.prompt is None:
+        raise BadSettings("system='…' goes with prompt='…'; rows of prompts=FILE bring their own")
     policy = Policy.open(job.model, dtype=job.dtype, template=job.template)
-    prompts: Sequence[Prompt] = [Prompt(ask(job.prompt), "0")] if job.prompt is not None else []
+    system = () if job.system is None else (Message.of("system", job.system),)
+    prompts: Sequence[Prompt] = (
+        [Prompt((*system, *ask(job.prompt)), "0")] if job.prompt is not None else []
+    )
     if job.prompts is not None:
         prompts, tally = sources.read_prompts(job.prompts)
         desk.tell("\n".join(tally.lines())) if tally.dropped else None

@@ -8,7 +8,7 @@ made.handle, made.artifact, made.numbers
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import torch
 
@@ -24,6 +24,7 @@ from accord.data.rows import Tokens, pad
 from accord.data.tally import Tally
 from accord.engine.roles import Critic, Policy
 from accord.errors import BadData, BadSettings
+from accord.models import quantised
 from accord.models.load import Dtype
 from accord.recipes import ppo, reward, sft
 from accord.recipes.common import spell_prompts
@@ -195,6 +196,8 @@ class _Work:
     def dtype(self) -> Dtype:
         """The precision that the start was opened in."""
         trunk = self.start.model.trunk
+        if found := quantised.kind(trunk.model):
+            return cast(Dtype, found)
         return "bf16" if (trunk.compute or trunk.model.dtype) == torch.bfloat16 else "fp32"
 
     def told(self) -> dict[str, Any]:
