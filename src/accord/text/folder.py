@@ -27,7 +27,7 @@ class Facts:
 
 def tokenizer(source: str | Path) -> Any:
     """A transformers tokenizer backed by the tokenizers library; BadModel where there is none."""
-    places = [source, *_bases(source)]
+    places = [source, *bases(source)]
     if not is_hub_id(source):
         folder = Path(source)
         if not folder.is_dir():
@@ -50,9 +50,9 @@ def tokenizer(source: str | Path) -> Any:
 
 def facts(source: str | Path, card: dict[str, Any]) -> Facts:
     """What config.json, generation_config.json and tokenizer_config.json (or our card) say."""
-    configs = [read(place, "config.json") for place in (source, *_bases(source))]
+    configs = [read(place, "config.json") for place in (source, *bases(source))]
     configs += [config["text_config"] for config in configs if "text_config" in config]
-    configs += [read(place, "generation_config.json") for place in (source, *_bases(source))]
+    configs += [read(place, "generation_config.json") for place in (source, *bases(source))]
     ends = [*_ids(card.get("ends"))]
     begins: list[int] = []
     for config in configs:
@@ -94,7 +94,7 @@ def _has_tokenizer(folder: Path) -> bool:
     return any((folder / name).is_file() for name in names) or any(folder.glob("*.tiktoken"))
 
 
-def _bases(source: str | Path) -> Iterator[str]:
+def bases(source: str | Path) -> Iterator[str]:
     """The model that an adapter folder stands on."""
     base = {} if is_hub_id(source) else read(source, "adapter_config.json")
     if name := base.get("base_model_name_or_path"):
