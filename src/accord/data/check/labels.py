@@ -53,6 +53,8 @@ class Labels:
     """P(the answer shown first wins); None where the file stores the better one first"""
     longer: Estimate | None = None
     """P(the longer answer wins)"""
+    decided: tuple[int, int] = (0, 0)
+    """rows that P(first wins) and P(longer wins) are counted in"""
     agreement: Agreement | None = None
 
 
@@ -71,6 +73,7 @@ def labels(sheet: Sheet, seed: int = 0) -> Labels:
         {key: balance[key] for key in ("first", "second", "tie", "several") if balance[key]},
         None if sheet.sorted else _share(first),
         _share(longer),
+        (sum(map(bool, first)), sum(map(bool, longer))),
         _agreement(sheet, seed),
     )
 
@@ -155,17 +158,16 @@ def biases(sheet: Sheet, told: Labels) -> list[Finding]:
     rows, ties = sum(told.balance.values()), told.balance.get("tie", 0)
     if 2 * ties > rows:
         found += finding("mostly-ties", [], rows, "rows", count=ties)
-    sides = rows - ties
-    for share, above, below in (
-        (told.first, "position-bias", "position-bias"),
-        (told.longer, "length-bias", "shortness-bias"),
+    for share, sides, above, below in (
+        (told.first, told.decided[0], "position-bias", "position-bias"),
+        (told.longer, told.decided[1], "length-bias", "shortness-bias"),
     ):
         if share and not share.low <= 0.5 <= share.high and abs(share.value - 0.5) >= TILT:
             what = "the first wins" if above == below else "the longer wins"
             key = above if share.value > 0.5 else below
-            wins = round(share.value * sides)
+            wins = round(max(share.value, 1 - share.value) * sides)
             detail = f"{what} {share.value:.0%} ({share.low:.0%} to {share.high:.0%})"
-            found += finding(key, [], sides, "judgements", count=max(1, wins), detail=detail)
+            found += finding(key, [], sides, "judgements", count=wins, detail=detail)
     return found
 
 
