@@ -21,7 +21,23 @@ from accord.evaluate.checking import Check, run
 from accord.evaluate.checkpage import lines as terminal
 from accord.evaluate.checkpage import render
 
-WORDS = "red blue green old new small large quick slow warm cold dry wet bright dark".split()
+WORDS = [
+    "red",
+    "blue",
+    "green",
+    "old",
+    "new",
+    "small",
+    "large",
+    "quick",
+    "slow",
+    "warm",
+    "cold",
+    "dry",
+    "wet",
+    "bright",
+    "dark",
+]
 
 
 def clean(n=40):
@@ -98,7 +114,8 @@ PLANTED = {
 def test_a_planted_defect_is_found_and_placed(key, tmp_path):
     one = found(sheet(tmp_path, PLANTED[key]))[key]
     assert 1 <= one.count <= max(one.of, 1)
-    assert one.todo and one.title
+    assert one.todo
+    assert one.title
     assert all("d" in e.id or key == "odd-judges" for e in one.examples)
 
 
@@ -119,7 +136,8 @@ def test_near_twins_are_those_of_all_pairs():
         assert (hit is None) == (not far)
         if hit:
             both, either = sets[hit[0]] & sets[j], sets[hit[0]] | sets[j]
-            assert hit[0] in far and hit[1] == pytest.approx(len(both) / len(either))
+            assert hit[0] in far
+            assert hit[1] == pytest.approx(len(both) / len(either))
         index.add(j)
 
 
@@ -176,9 +194,11 @@ def test_the_page_and_the_terminal_escape(tmp_path):
     path.write_text(json.dumps(demo(hostile, hostile + " ")) + "\n")
     done = run(Check(data=path))
     page = render(done)
-    assert "<script" not in page and "&lt;script&gt;" in page
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
     said = "\n".join(terminal(done))
-    assert "\x1b" not in said and r"\[red]" in said
+    assert "\x1b" not in said
+    assert r"\[red]" in said
 
 
 def test_the_command(tmp_path):
@@ -187,7 +207,8 @@ def test_the_command(tmp_path):
     page = tmp_path / "sub" / "page.html"
     done = CliRunner().invoke(cli.app, ["data", "check", str(path), f"html={page}"])
     assert done.exit_code == 0, done.output
-    assert "nothing found" in done.stdout and page.is_file()
+    assert "nothing found" in done.stdout
+    assert page.is_file()
     path.write_text(path.read_text() + '{"prompt": 3}\n' * 5)
     assert CliRunner().invoke(cli.app, ["data", "check", str(path)]).exit_code == 3
     assert CliRunner().invoke(cli.app, ["data", "check", str(path), "limit=0.2"]).exit_code == 0
@@ -227,7 +248,8 @@ def test_hh_rlhf(shared):
     assert done.sheet.tally.dropped["prompts differ"] == 4
     assert done.sheet.tally.dropped["empty answer"] == 4
     assert done.kept + done.sheet.tally.dropped.total() == 2312
-    assert done.labels.first is None and done.sheet.sorted
+    assert done.labels.first is None
+    assert done.sheet.sorted
 
 
 def test_llmfao(shared, tmp_path):
@@ -256,3 +278,26 @@ def test_llmfao(shared, tmp_path):
     pairs = [a == b for votes in said.values() for a, b in combinations(votes.values(), 2)]
     assert told.agreement.judges == len({vote["worker"] for vote in votes})
     assert told.agreement.same == pytest.approx(sum(pairs) / len(pairs))
+
+
+def test_alpha_is_told_with_its_interval(tmp_path):
+    rows = [
+        pair(f"q {i}", "a", f"b {i}", first=(i % 3 > 0) != (judge == i % 7), judge=f"j{judge}")
+        for i in range(30)
+        for judge in range(3)
+    ]
+    path = tmp_path / "d.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = run(Check(data=path))
+    alpha = done.labels.agreement.alpha
+    assert alpha.low < alpha.value < alpha.high
+    assert "Krippendorff" in "\n".join(terminal(done))
+
+
+def test_bars_beyond_the_limit_are_marked(tmp_path):
+    path = tmp_path / "d.jsonl"
+    path.write_text(json.dumps(demo("a b", "c " * 40)) + "\n" + json.dumps(demo("a", "b")) + "\n")
+    done = run(Check(data=path, longest=20, limit=1))
+    assert "too long" in "\n".join(terminal(done))
+    assert 'class="over"' in render(done)
+    assert 'class="over"' not in render(run(Check(data=path)))

@@ -86,8 +86,10 @@ def lines(done: Checked) -> Iterator[str]:
         yield f"\n  {escape(visible(name)):<24} {escape(value)}".removeprefix("\n")
     for some in done.lengths:
         yield f"\n[bold]{some.what}[/] ({done.sheet.unit}): " + quantiles(some)
-        for low_high, n, width in bars(some):
-            yield f"  {low_high:>13} {'█' * round(BAR * width) or '▏'[: bool(n)]:<{BAR}} {n:,}"
+        for low_high, n, width, over in bars(done, some):
+            bar = f"{'█' * round(BAR * width) or '▏'[: bool(n)]:<{BAR}}"
+            told = " [red]too long[/]" if over else ""
+            yield f"  {low_high:>13} {bar} {n:,}{told}"
     for id, texts in done.shown:
         for pieces in texts:
             yield f"\n[bold]{escape(id)}[/] as it is read:"
@@ -105,12 +107,12 @@ def quantiles(some: Lengths) -> str:
     return ", ".join(f"{name} {value:,.0f}" for name, value in some.quantiles.items())
 
 
-def bars(some: Lengths) -> Iterator[tuple[str, int, float]]:
-    """(range, how many, width from 0 to 1) of each bar."""
-    most = max(bar.count for bar in some.bars)
+def bars(done: Checked, some: Lengths) -> Iterator[tuple[str, int, float, bool]]:
+    """(range, how many, width from 0 to 1, whether all of it is beyond the limit) of each bar."""
+    most, limit = max(bar.count for bar in some.bars), done.sheet.limit
     for bar in some.bars:
         low_high = f"{bar.low:,}" if bar.low == bar.high else f"{bar.low:,}–{bar.high:,}"
-        yield low_high, bar.count, bar.count / most
+        yield low_high, bar.count, bar.count / most, limit is not None and bar.low > limit
 
 
 def _painted(piece: Piece) -> str:

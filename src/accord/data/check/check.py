@@ -11,6 +11,8 @@ from accord.data.check.sheet import Line, Sheet
 from accord.errors import BadData
 
 ORDER = ("error", "warning", "note")
+MANY = 0.05
+"""share of rows dropped for one reason that is grave"""
 DROPPED = {
     "empty answer": "Drop these rows, or write the answers that are missing.",
     "answers are equal": "Drop these pairs: there is nothing to prefer.",
@@ -91,7 +93,7 @@ def dropped(sheet: Sheet) -> list[Finding]:
                 one.of,
                 "rows",
                 tuple(Example(where, why) for where, _, why in seen)[: sheet.examples],
-                severity=one.severity,
+                severity="error" if count > MANY * one.of else one.severity,
                 title=f"Dropped: {reason}",
                 todo=DROPPED.get(reason, one.todo),
             )
