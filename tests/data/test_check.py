@@ -194,6 +194,7 @@ def test_the_page_and_the_terminal_escape(tmp_path):
     path.write_text(json.dumps(demo(hostile, hostile + " ")) + "\n")
     done = run(Check(data=path))
     page = render(done)
+    assert "\x1b" not in page
     assert "<script" not in page
     assert "&lt;script&gt;" in page
     said = "\n".join(terminal(done))

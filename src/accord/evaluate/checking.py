@@ -73,7 +73,8 @@ def _in_tokens(
         more: list[Finding] = finding("context-unknown", [], 1, "models", count=1)
         done = replace(done, findings=(*done.findings, *more))
     shown = []
-    for line in sheet.lines[: cfg.examples]:
+    fitting = [line for line in sheet.lines if sheet.fits(line)]
+    for line in (fitting or sheet.lines)[: cfg.examples]:
         if line.ids is not None:
             prompt, answers = line.ids
             shown.append((line.id, [pieces(speller, prompt, ids) for ids in answers or ((),)]))

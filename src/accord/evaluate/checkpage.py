@@ -115,11 +115,16 @@ def bars(done: Checked, some: Lengths) -> Iterator[tuple[str, int, float, bool]]
         yield low_high, bar.count, bar.count / most, limit is not None and bar.low > limit
 
 
+def shown(text: str) -> str:
+    """Every character visible, lines kept."""
+    return "\n".join(visible(row) for row in text.split("\n"))
+
+
 def _painted(piece: Piece) -> str:
     text = piece.text
     if len(text) > LONG:
         text = f"{text[: LONG // 2]} … {text[-LONG // 2 :]}"
-    seen = escape("\n".join(visible(row) for row in text.split("\n")))
+    seen = escape(shown(text))
     if piece.control:
         return f"[magenta]{seen}[/]"
     return f"[green]{seen}[/]" if piece.trained else seen
@@ -152,5 +157,5 @@ def _template() -> Template:
         lstrip_blocks=True,
     )
     env.globals.update(quantiles=quantiles)
-    env.filters.update(visible=visible)
+    env.filters.update(visible=visible, shown=shown)
     return env.get_template("check.html.jinja")

@@ -64,8 +64,8 @@ def excerpt(text: str, most: int = SHORT) -> str:
     body = text.strip(" ")
     lead = len(text) - len(text.lstrip(" "))
     if not body:
-        return "␠" * len(text)
-    return "␠" * lead + visible(body) + "␠" * (len(text) - lead - len(body))
+        return "␣" * len(text)
+    return "␣" * lead + visible(body) + "␣" * (len(text) - lead - len(body))
 
 
 def around(text: str, found: re.Match[str], room: int = 50) -> str:
