@@ -82,8 +82,10 @@ def lines(done: Checked) -> Iterator[str]:
         yield f"  → {escape(one.todo)}"
     if not done.findings:
         yield "\n[green]nothing found[/]"
+    if done.labels is not None:
+        yield "\n[bold]labels[/] (95% intervals)"
     for name, value in numbers(done):
-        yield f"\n  {escape(visible(name)):<24} {escape(value)}".removeprefix("\n")
+        yield f"  {escape(visible(name)):<24} {escape(value)}"
     for some in done.lengths:
         yield f"\n[bold]{some.what}[/] ({done.sheet.unit}): " + quantiles(some)
         for low_high, n, width, over in bars(done, some):
