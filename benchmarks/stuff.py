@@ -2,7 +2,7 @@
 
     python benchmarks/stuff.py FOLDER
 
-`even/` is a Qwen2 model with random weights (6 layers of width 256, 4,096 pieces, tied) that hardly
+`even/` is a Llama with random weights (6 layers of width 256, 4,096 pieces, tied) that hardly
 ever ends an answer; `uneven/` is the same after a minute of imitation, so that its answers end like
 the texts do.  The texts are the shipped storyteller's, cut at log-normal lengths (mean about 50
 tokens, at most 128) and ended.  Both models carry the storyteller's tokenizer.  Ids are written to
@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 import torch
-from transformers import Qwen2Config, Qwen2ForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM
 
 import accord
 from accord.data.comparisons import Spelled
@@ -29,10 +29,10 @@ LONGEST = 128
 PROMPTS = 480
 
 
-def model() -> Qwen2ForCausalLM:
+def model() -> LlamaForCausalLM:
     """Six million random parameters."""
     torch.manual_seed(0)
-    config = Qwen2Config(
+    config = LlamaConfig(
         vocab_size=4096,
         hidden_size=256,
         intermediate_size=768,
@@ -44,7 +44,7 @@ def model() -> Qwen2ForCausalLM:
         bos_token_id=0,
         eos_token_id=1,
     )
-    return Qwen2ForCausalLM(config)
+    return LlamaForCausalLM(config)
 
 
 def lengths(count: int, seed: int) -> list[int]:

@@ -46,7 +46,7 @@ MAY_IMPORT = {  # beside the standard library
     "worlds": {"torch", "gymnasium"},
     "rewards": {"torch"},
     "recipes": {"torch", "pydantic"},
-    "evaluate": {"torch", "matplotlib", "jinja2"},
+    "evaluate": {"torch", "matplotlib", "jinja2", "rich"},
     "web": {"fastapi", "starlette", "uvicorn", "jinja2", "pydantic"},
     "serve": {"fastapi", "starlette", "uvicorn", "pydantic", "torch"},
     "demo": {"torch", "rich", "pydantic"},

@@ -44,6 +44,11 @@ def _show_answers(answers: Sequence[tuple[str, list[str]]]) -> None:
             out.print(f"[bold]{escape(prompt)}[/]{escape(text)}\n", soft_wrap=True)
 
 
+def _show_check(done: Any) -> None:
+    for line in _load("accord.evaluate.checkpage:lines")(done):
+        out.print(line, soft_wrap=not out.is_terminal)
+
+
 @dataclass(frozen=True)
 class Verb:
     """A command: its settings, and the function that carries it out, loaded when it is called."""
@@ -56,6 +61,8 @@ class Verb:
     """tells what came out"""
     help: str
     examples: tuple[str, ...] = ()
+    leading: str = ""
+    """the key that the first word may leave out"""
     defaults: str = ""
     """module:function(*settings) -> mapping: what a first reading of them calls for"""
 
@@ -124,6 +131,17 @@ VERBS = {
         ("accord sample model=runs/demo/ppo/policy prompt='One day, Mia saw a' n=3",),
     ),
 }
+CHECK = Verb(
+    ("accord.evaluate.checking:Check",),
+    "accord.evaluate.checking:run",
+    _show_check,
+    "Say what is wrong with a file of data, before anything is trained on it.",
+    (
+        "accord data check judged.jsonl",
+        "accord data check judged.jsonl model=path/to/model against=test.jsonl html=check.html",
+    ),
+    leading="data",
+)
 
 
 class Teaching(TyperCommand):
@@ -131,8 +149,9 @@ class Teaching(TyperCommand):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Usage, what it does, examples, options, settings."""
-        verb = VERBS[self.name or ""]
-        print(f"Usage: accord {self.name} [key=value ...] [--preset FILE] [--show]\n")
+        verb = VERBS.get(self.name or "", CHECK)
+        called = "data check FILE" if verb is CHECK else self.name
+        print(f"Usage: accord {called} [key=value ...] [--preset FILE] [--show]\n")
         print(verb.help + "\n")
         for example in verb.examples:
             print(f"    {example}")
@@ -188,6 +207,33 @@ def _register(name: str, verb: Verb) -> None:
 
 for _name, _verb in VERBS.items():
     _register(_name, _verb)
+
+
+data = typer.Typer(cls=Listing, no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(data, name="data", help="Look at data before a model learns from it.")
+
+
+@data.command(
+    "check", cls=Teaching, help=CHECK.help, context_settings={"ignore_unknown_options": True}
+)
+def _check(
+    words: Annotated[list[str] | None, typer.Argument(metavar="FILE key=value ...")] = None,
+    preset: Annotated[Path | None, typer.Option(help="Settings as YAML.")] = None,
+    show: Annotated[bool, typer.Option("--show", help="Print them and stop.")] = False,
+) -> None:
+    given = [_word(word) for word in words or ()]
+    if given and "=" not in given[0]:
+        given[0] = f"{CHECK.leading}={given[0]}"
+    with _clearly():
+        cfg: Any = read_each(CHECK.classes(), preset, given)[0]
+        if show:
+            print(as_preset(cfg), end="")
+            return
+        done = _load(CHECK.work)(cfg)
+        CHECK.shows(done)
+        if cfg.html:
+            out.print(f"\nthe page: [bold]{escape(str(cfg.html))}[/]", soft_wrap=True)
+        done.within(cfg.limit)
 
 
 @app.command("runs", help="What was run and made below a folder, and what from.")

@@ -11,7 +11,8 @@ import pytest
 from accord.evaluate.outcome import Answer, Outcome, compare
 from accord.evaluate.tell import Told, keys, tell
 from accord.evaluate.trend import Parting
-from accord.evaluate.winrate import Estimate, WinRate
+from accord.evaluate.winrate import WinRate
+from accord.maths.intervals import Estimate
 from accord.records import Invalid
 from report_fakes import STORIES, outcome
 

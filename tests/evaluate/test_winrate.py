@@ -7,7 +7,8 @@ from statistics import NormalDist, fmean
 import pytest
 
 from accord.errors import BadData
-from accord.evaluate.winrate import bootstrap, difference, number, wilson, winrate
+from accord.evaluate.winrate import difference, number, winrate
+from accord.maths.intervals import bootstrap, wilson
 from accord.records import Invalid
 
 BAD = Invalid("no animal could be looked for")

@@ -9,7 +9,8 @@ from typing import Literal
 
 from accord.errors import BadData
 from accord.evaluate.trend import History, Parting, parting, pearson, recent, spearman
-from accord.evaluate.winrate import Estimate, WinRate, difference, number, winrate
+from accord.evaluate.winrate import WinRate, difference, number, winrate
+from accord.maths.intervals import Estimate
 from accord.rewards.base import Score
 
 KL_LIMIT = 60.0

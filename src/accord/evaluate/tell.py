@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from accord.evaluate.outcome import FEWEST_PAIRS, Outcome, Summary
-from accord.evaluate.winrate import Estimate, WinRate
+from accord.evaluate.winrate import WinRate
 from accord.evaluate.words import count, digits, duration, percent, signed
+from accord.maths.intervals import Estimate
 
 Tone = Literal["better", "unclear", "mixed", "worse", "over-optimised", "strayed"]
 LESS_VARIED = 0.75

@@ -1,28 +1,17 @@
 """Who wins, and how sure that is: paired scores of two policies on the same prompts."""
 
 import math
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist, fmean
+from statistics import fmean
 
 from accord.errors import BadData
+from accord.maths.intervals import Estimate, bootstrap, wilson
 from accord.records import Invalid
 from accord.rewards.base import Score
 
-CONFIDENCE = 0.95
-DRAWS = 2000
 FEW = 30
 """values below which a bootstrap interval is noticeably too narrow"""
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A number and the interval it lies in."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,38 +63,6 @@ def difference(before: Sequence[Score], after: Sequence[Score], *, seed: int = 0
 def number(score: Score) -> float | None:
     """The score, or None where there is none: invalid, NaN or infinite."""
     return None if isinstance(score, Invalid) or not math.isfinite(score) else float(score)
-
-
-def wilson(rate: float, count: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """The score interval of a proportion (Wilson 1927, JASA 22:209).
-
-    For a mean of wins, ties (½) and losses it is too wide rather than too narrow.
-    """
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    shrink = 1 + z * z / count
-    centre = (rate + z * z / (2 * count)) / shrink
-    half = z / shrink * math.sqrt(rate * (1 - rate) / count + z * z / (4 * count * count))
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
-def bootstrap(
-    values: Sequence[float], *, seed: int = 0, draws: int = DRAWS, confidence: float = CONFIDENCE
-) -> tuple[float, float]:
-    """The percentile interval of the mean (Efron 1979), the same for the same seed.
-
-    Each value is one prompt: a difference of two scores stays a pair when it is drawn again.
-    """
-    rng = random.Random(f"bootstrap/{seed}")
-    means = sorted(fmean(rng.choices(values, k=len(values))) for _ in range(draws))
-    tail = (1 - confidence) / 2
-    return _quantile(means, tail), _quantile(means, 1 - tail)
-
-
-def _quantile(ordered: Sequence[float], share: float) -> float:
-    at = share * (len(ordered) - 1)
-    floor, rest = int(at), at - int(at)
-    ceiling = min(floor + 1, len(ordered) - 1)
-    return ordered[floor] + rest * (ordered[ceiling] - ordered[floor])
 
 
 def _gaps(before: Sequence[Score], after: Sequence[Score]) -> list[float]:

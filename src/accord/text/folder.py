@@ -29,7 +29,7 @@ def tokenizer(source: str | Path) -> Any:
     folder = hub.folder(source)
     if not folder.is_dir():
         raise BadModel(f"{source}: no such model folder")
-    places = [place for place in (folder, *_bases(source)) if _has_tokenizer(place)]
+    places = [place for place in (folder, *bases(source)) if _has_tokenizer(place)]
     if not places:
         raise BadModel(f"{source}: no tokenizer in this folder (tokenizer.json or the like)")
     try:
@@ -47,9 +47,9 @@ def tokenizer(source: str | Path) -> Any:
 
 def facts(source: str | Path, card: dict[str, Any]) -> Facts:
     """What config.json, generation_config.json and tokenizer_config.json (or our card) say."""
-    configs = [read(place, "config.json") for place in (source, *_bases(source))]
+    configs = [read(place, "config.json") for place in (source, *bases(source))]
     configs += [config["text_config"] for config in configs if "text_config" in config]
-    configs += [read(place, "generation_config.json") for place in (source, *_bases(source))]
+    configs += [read(place, "generation_config.json") for place in (source, *bases(source))]
     ends = [*_ids(card.get("ends"))]
     begins: list[int] = []
     for config in configs:
@@ -78,7 +78,7 @@ def _has_tokenizer(folder: Path) -> bool:
     return any((folder / name).is_file() for name in names) or any(folder.glob("*.tiktoken"))
 
 
-def _bases(source: str | Path) -> Iterator[Path]:
+def bases(source: str | Path) -> Iterator[Path]:
     """The model that an adapter folder stands on."""
     if name := read(source, "adapter_config.json").get("base_model_name_or_path"):
         yield hub.folder(name)

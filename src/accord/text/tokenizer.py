@@ -155,6 +155,17 @@ class Speller:
         return prompt + self._template.answer(response, conversation) + self._name(self.end)
 
     @cached_property
+    def controls(self) -> dict[int, str]:
+        """Its control tokens, and every end, by id."""
+        special = [token["id"] for token in self._core["added_tokens"] if token["special"]]
+        return {i: self._name(i) for i in sorted({*special, *self.ends, *self.head})}
+
+    @property
+    def chat(self) -> bool:
+        """Whether a template writes turns around what is said."""
+        return isinstance(self._template, Chat)
+
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of all that decides ids: vocabulary, merges, template, BOS, end and day."""
         core = {k: v for k, v in self._core.items() if k not in ("post_processor", "version")}

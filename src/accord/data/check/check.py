@@ -1,0 +1,101 @@
+"""All checks of one file."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from accord.data.check import alike, labels, spelling, wording
+from accord.data.check.finding import Example, Finding, finding
+from accord.data.check.labels import Labels
+from accord.data.check.lengths import Lengths, lengths
+from accord.data.check.sheet import Line, Sheet
+from accord.errors import BadData
+
+ORDER = ("error", "warning", "note")
+MANY = 0.05
+"""share of rows dropped for one reason that is grave"""
+DROPPED = {
+    "empty answer": "Drop these rows, or write the answers that are missing.",
+    "answers are equal": "Drop these pairs: there is nothing to prefer.",
+    "id used twice": "Give every row an id of its own, or none.",
+    "not JSON": "Write one JSON object on each line.",
+    "not UTF-8": "Write the file as UTF-8.",
+}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was found in a file."""
+
+    name: str
+    sheet: Sheet
+    findings: tuple[Finding, ...]
+    """the gravest first"""
+    lengths: tuple[Lengths, ...]
+    labels: Labels | None = None
+    """of comparisons"""
+    shown: tuple[tuple[str, list[list[spelling.Piece]]], ...] = ()
+    """rows as the model reads them: (row, a text for each answer)"""
+
+    @property
+    def total(self) -> int:
+        """Rows in the file."""
+        return self.sheet.tally.total
+
+    @property
+    def kept(self) -> int:
+        """Rows that can be trained on."""
+        return len(self.sheet.lines) - len(self.sheet.useless)
+
+    def within(self, limit: float) -> "Checked":
+        """Itself; BadData where nothing, or less than all but a share `limit`, can be used."""
+        lost = self.total - self.kept
+        if not self.kept or lost > limit * self.total:
+            share = f" ({lost / self.total:.1%})" if self.total else ""
+            raise BadData(
+                f"{self.name}: {lost:,} of {self.total:,} rows{share} cannot be used, limit="
+                f"{limit:g} is the limit; mend or remove them, or raise it"
+            )
+        return self
+
+
+def check(name: str, sheet: Sheet, test: list[Line] | None = None, *, seed: int = 0) -> Checked:
+    """Every check that this kind of file allows; `test`: rows that must not be trained on."""
+    checks: list[Callable[[Sheet], list[Finding]]] = [
+        dropped,
+        spelling.never_ends,
+        spelling.too_long,
+        alike.repeated_rows,
+        alike.prompt_variants,
+        alike.near_prompts,
+        wording.wording,
+    ]
+    found = [one for look in checks for one in look(sheet)]
+    told = None
+    if sheet.kind == "comparisons":
+        told = labels.labels(sheet, seed)
+        found += labels.biases(sheet, told) + labels.disagreements(sheet, told)
+    if test is not None:
+        found += alike.leaking(sheet, alike.leaks(sheet.lines, test))
+    found.sort(key=lambda one: ORDER.index(one.severity))
+    return Checked(name, sheet, tuple(found), tuple(lengths(sheet)), told)
+
+
+def dropped(sheet: Sheet) -> list[Finding]:
+    """One finding for each reason why rows cannot be used."""
+    found = []
+    for reason, count in sheet.tally.dropped.most_common():
+        seen = [line.partition(": ") for line in sheet.tally.examples[reason]]
+        one = finding("dropped", [], sheet.tally.total, "rows", count=count)[0]
+        found.append(
+            Finding(
+                "dropped",
+                count,
+                one.of,
+                "rows",
+                tuple(Example(where, why) for where, _, why in seen)[: sheet.examples],
+                severity="error" if count > MANY * one.of else one.severity,
+                title=f"Dropped: {reason}",
+                todo=DROPPED.get(reason, one.todo),
+            )
+        )
+    return found

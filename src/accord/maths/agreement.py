@@ -1,0 +1,63 @@
+"""How far judges agree beyond chance: Krippendorff's alpha, and plain agreement."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Literal
+
+Values = tuple[int, ...]
+"""what the judges of one unit said, each once; their order says nothing"""
+Level = Literal["nominal", "ordinal"]
+
+
+def alpha(units: Mapping[Values, int], level: Level = "nominal") -> float | None:
+    """Krippendorff's alpha of units, alike ones counted under one key: 1 - D_o / D_e.
+
+    Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability", parts C and E: coincidences
+    o_ck of values that different judges gave one unit, with their metric differences.  A unit with
+    one value has nothing to agree with and is left out.  None where it is undefined: nothing was
+    judged twice, or all values are equal and there was no chance to disagree.
+    """
+    o = _coincidences(units)
+    n_c: dict[int, float] = defaultdict(float)
+    for (c, _), count in o.items():
+        n_c[c] += count
+    n = sum(n_c.values())
+    apart = _differences(n_c, level)
+    expected = sum(n_c[c] * n_c[k] * far for (c, k), far in apart.items())
+    if not expected:
+        return None
+    observed = sum(o.get(pair, 0.0) * far for pair, far in apart.items())
+    return 1 - (n - 1) * observed / expected
+
+
+def alike(units: Mapping[Values, int]) -> float | None:
+    """The share of equal values among all pairs of judges who judged the same unit."""
+    equal = pairs = 0
+    for values, count in units.items():
+        m = len(values)
+        pairs += count * m * (m - 1)
+        equal += count * sum(values.count(c) - 1 for c in values)
+    return equal / pairs if pairs else None
+
+
+def _coincidences(units: Mapping[Values, int]) -> dict[tuple[int, int], float]:
+    """o_ck: ordered pairs of values within units, each unit weighing as many values as it has."""
+    o: dict[tuple[int, int], float] = defaultdict(float)
+    for values, count in units.items():
+        for i, c in enumerate(values):
+            for j, k in enumerate(values):
+                if i != j:
+                    o[c, k] += count / (len(values) - 1)
+    return o
+
+
+def _differences(n_c: Mapping[int, float], level: Level) -> dict[tuple[int, int], float]:
+    """The squared difference of every two values: 1, or by the ranks that lie between them."""
+    apart: dict[tuple[int, int], float] = {}
+    for c in n_c:
+        for k in n_c:
+            if c == k:
+                continue
+            between = sum(n for g, n in n_c.items() if min(c, k) <= g <= max(c, k))
+            apart[c, k] = 1.0 if level == "nominal" else (between - (n_c[c] + n_c[k]) / 2) ** 2
+    return apart
