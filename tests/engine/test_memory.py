@@ -23,7 +23,14 @@ ROWS = 24
 KINDS = {
     "llama": {"num_key_value_heads": 2},
     "qwen2": {"num_key_value_heads": 2, "tie_word_embeddings": True},
-    "gpt2": {"n_embd": 128, "n_layer": 3, "n_head": 4, "n_positions": 128},
+    "gpt2": {
+        "n_embd": 128,
+        "n_layer": 3,
+        "n_head": 4,
+        "n_positions": 128,
+        "bos_token_id": 0,
+        "eos_token_id": 1,
+    },
 }
 WIDE = {
     "vocab_size": 1000,
