@@ -49,6 +49,18 @@ def _show_check(done: Any) -> None:
         out.print(line, soft_wrap=not out.is_terminal)
 
 
+def _show_plan(planned: Any) -> None:
+    found = planned.estimate
+    table = Table("GB", *found.phases, box=None, header_style="dim")
+    for part in next(iter(found.phases.values())):
+        table.add_row(part, *(f"{told[part] / 1e9:.3f}" for told in found.phases.values()))
+    marks = {phase: " < peak" if phase == found.peak else "" for phase in found.phases}
+    table.add_row("together", *(f"{found.total(p) / 1e9:.3f}{mark}" for p, mark in marks.items()))
+    out.print(table)
+    for line in _load("accord.recipes.plan:lines")(planned):
+        out.print(line)
+
+
 @dataclass(frozen=True)
 class Verb:
     """A command: its settings, and the function that carries it out, loaded when it is called."""
@@ -122,6 +134,13 @@ VERBS = {
         _show_report,
         "All of it: imitate, learn the reward, train the policy, report.",
         ("accord pipeline model=path/to/model prompts=ask.jsonl comparisons=judged.jsonl",),
+    ),
+    "plan": Verb(
+        (f"{_RECIPES}.plan:Plan",),
+        f"{_RECIPES}.plan:run_plan",
+        _show_plan,
+        "Tell what memory a job will take, before it begins.",
+        ("accord plan model=path/to/model work=ppo lora=Lora dtype=bf16 memory=24GB",),
     ),
     "sample": Verb(
         (f"{_JOBS}:SampleJob",),

@@ -33,7 +33,7 @@ def load(
     a family that cannot run here.
     """
     folder = hub.folder(source)
-    config = _config(source, folder)
+    config = configured(source, folder)
     if why := forms.unfit(config):
         raise BadModel(f"{source}: {config.model_type} {why}; {SEE}")
     _no_pickles(source, folder)
@@ -75,7 +75,8 @@ def hush() -> None:
     logging.set_verbosity_error()
 
 
-def _config(source: str | Path, folder: Path) -> Any:
+def configured(source: str | Path, folder: Path) -> Any:
+    """The config in a folder; BadModel where there is none, or it cannot be read."""
     file = folder / "config.json"
     if not file.is_file():
         what = "the folder has no config.json" if folder.is_dir() else "there is no such folder"

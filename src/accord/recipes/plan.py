@@ -1,0 +1,117 @@
+"""What a job will take of the machine, told before it begins."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from accord.config import Settings
+from accord.config.limits import Count
+from accord.engine.learner import Optimizer
+from accord.engine.memory import Estimate, Work, estimate
+from accord.errors import BadSettings
+from accord.models.lora import Lora
+from accord.models.sketch import config_of
+
+UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+CGROUP = Path("/sys/fs/cgroup/memory.max")
+
+
+class Plan(Settings):
+    """A job, as far as its memory goes."""
+
+    model: str
+    """a folder, of which config.json is enough, or a hub id"""
+    work: Literal["sft", "reward", "ppo"] = "sft"
+    """the command it is for"""
+    dtype: Literal["fp32", "bf16"] = "fp32"
+    """precision of matrix products"""
+    lora: Lora | None = None
+    """train adapters instead of whole models"""
+    optimizer: Optimizer = Optimizer()
+    """micro_tokens and recompute count here"""
+    prompt: Count = 128
+    """tokens of a prompt"""
+    longest: Count = 128
+    """tokens of an answer"""
+    batch: Count = 32
+    """rows per step"""
+    judge: bool = True
+    """ppo: against a reward model; false: against a rule"""
+    memory: str | None = None
+    """what there is, as 24GB; none: what this machine has"""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What was foreseen, what there is, and what to add where it is not enough."""
+
+    estimate: Estimate
+    room: int
+    words: tuple[str, ...]
+
+    @property
+    def need(self) -> int:
+        """Bytes at the peak."""
+        return self.estimate.total(self.estimate.peak)
+
+
+def run_plan(desk: Any, plan: Plan) -> Planned:
+    """Foresee the job; where it does not fit, also what each remedy would bring it to."""
+    config = config_of(plan.model)
+    room = _bytes(plan.memory) if plan.memory else machine()
+    work = _work(plan)
+    found = estimate(config, work)
+    words: list[str] = []
+    if found.total(found.peak) > room:
+        for word, change in _remedies(plan):
+            changed = estimate(config, Work(**vars(work) | change))
+            words.append(f"{word}: {changed.total(changed.peak) / 1e9:.2f} GB")
+    return Planned(found, room, tuple(words))
+
+
+def _work(plan: Plan) -> Work:
+    how = plan.optimizer
+    return Work(
+        plan.work, plan.dtype, plan.lora, plan.prompt, plan.longest, plan.batch,
+        how.micro_tokens, how.recompute, judge=plan.judge,
+    )  # fmt: skip
+
+
+def _remedies(plan: Plan) -> list[tuple[str, dict[str, Any]]]:
+    """Words to add, and what each changes, for what is not said yet."""
+    fewer = max(plan.prompt + plan.longest, (plan.optimizer.micro_tokens or 1024) // 4)
+    every: list[tuple[str, dict[str, Any], bool]] = [
+        ("lora=Lora", {"lora": Lora()}, plan.lora is None),
+        ("optimizer.recompute=true", {"recompute": True}, not plan.optimizer.recompute),
+        (f"optimizer.micro_tokens={fewer}", {"micro_tokens": fewer}, True),
+        ("dtype=bf16", {"dtype": "bf16"}, plan.dtype == "fp32"),
+    ]
+    return [(word, change) for word, change, open_ in every if open_]
+
+
+def _bytes(said: str) -> int:
+    for unit, size in UNITS.items():
+        number = said.upper().removesuffix(unit)
+        if number != said.upper() and number.replace(".", "", 1).strip().isdigit():
+            return int(float(number) * size)
+    raise BadSettings(f"memory={said}: say a number with a unit, as 24GB or 16GiB")
+
+
+def machine() -> int:
+    """Bytes this machine gives: its GPU's free memory, or the limit on its main memory."""
+    if torch.cuda.is_available():
+        return int(torch.cuda.mem_get_info()[0])
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    free = next(int(x.split()[1]) * 1024 for x in lines if x.startswith("MemAvailable"))
+    limit = CGROUP.read_text().strip() if CGROUP.is_file() else "max"
+    return free if limit == "max" else min(free, int(limit))
+
+
+def lines(planned: Planned) -> list[str]:
+    """The verdict in words."""
+    need, room = planned.need / 1e9, planned.room / 1e9
+    fits = planned.need <= planned.room
+    said = f"{'fits' if fits else 'does not fit'}: {need:.2f} GB at the peak, {room:.2f} GB there"
+    return [said, *(f"  with {word}" for word in planned.words)]
