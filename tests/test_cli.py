@@ -21,6 +21,7 @@ NEEDED = {
     "ppo": ("model=m", "prompts=p.jsonl", "reward=r"),
     "pipeline": ("model=m", "prompts=p.jsonl", "comparisons=c.jsonl"),
     "sample": ("model=m", "prompt=hello there"),
+    "plan": ("model=m",),
 }
 
 

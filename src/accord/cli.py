@@ -73,10 +73,10 @@ class Verb:
     """tells what came out"""
     help: str
     examples: tuple[str, ...] = ()
-    leading: str = ""
-    """the key that the first word may leave out"""
     defaults: str = ""
     """module:function(*settings) -> mapping: what a first reading of them calls for"""
+    leading: str = ""
+    """the key that the first word may leave out"""
 
     def read(self, preset: Path | None, words: Sequence[str]) -> list[Settings]:
         """Preset and words as settings; words win."""

@@ -1,45 +1,44 @@
-"""Intervals: their coverage, and that they are drawn by unit."""
+"""Intervals: published ends, and numbers redrawn from units."""
 
 import random
 from collections import Counter
-from statistics import quantiles
+from statistics import fmean
 
 import pytest
 
-from accord.maths.intervals import proportion, quantile, redrawn
+from accord.maths.intervals import bootstrap, proportion, quantile, redrawn, wilson
 
 
-def share(units):
-    return sum(units.get(u, 0) * u for u in (0, 1)) / sum(units.values())
+def test_wilson_against_published_values() -> None:
+    """Newcombe 1998, Statistics in Medicine 17:857, table I, method 3."""
+    assert wilson(81 / 263, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert wilson(0.0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
+    found = proportion(15, 148)
+    assert (found.value, found.low, found.high) == pytest.approx(
+        (15 / 148, 0.0624, 0.1605), abs=5e-5
+    )
 
 
-def test_quantile_is_that_of_the_standard_library():
-    values = sorted(random.Random(2).random() for _ in range(37))
-    quarters = [quantile(values, q / 4) for q in (1, 2, 3)]
-    assert quarters == pytest.approx(quantiles(values, n=4, method="inclusive"))
+def test_quantiles_lie_between_neighbours() -> None:
+    assert quantile([1.0, 2.0, 4.0], 0.75) == 3.0
+    assert (quantile([1.0, 2.0, 4.0], 0), quantile([1.0, 2.0, 4.0], 1)) == (1.0, 4.0)
 
 
-def test_a_proportion_with_its_interval():
-    found = proportion(8, 10)
-    assert (found.value, found.low, found.high) == pytest.approx((0.8, 0.4902, 0.9433), abs=1e-4)
+def test_bootstrap_leaves_a_tail_on_both_sides() -> None:
+    values = [float(i % 10) for i in range(100)]
+    low, high = bootstrap(values)
+    assert 3.8 < low < fmean(values) < high < 5.2
+    assert bootstrap(values) == (low, high) != bootstrap(values, seed=1)
 
 
-def test_redrawn_is_close_to_wilson_for_a_share_and_the_same_for_the_same_seed():
-    units = {1: 120, 0: 80}
-    found = redrawn(units, share, seed=4)
-    assert found == redrawn(units, share, seed=4)
-    wilson = proportion(120, 200)
-    assert found == pytest.approx((wilson.low, wilson.high), abs=0.02)
+def test_redrawn_is_the_bootstrap_of_the_mean() -> None:
+    """Counting alike units under one key changes nothing but the random stream."""
+    rng = random.Random(0)
+    values = [rng.choice((0, 1, 5)) for _ in range(200)]
+    found = redrawn(Counter(values), lambda c: sum(v * n for v, n in c.items()) / c.total())
+    assert found == pytest.approx(bootstrap([float(v) for v in values]), abs=0.08)
 
 
-def test_redrawn_gives_no_interval_where_the_number_is_often_undefined():
-    assert redrawn({0: 1, 1: 1}, lambda u: None if len(u) < 2 else 1.0) is None
-
-
-def test_redrawn_covers_the_truth_about_as_often_as_it_says():
-    rng, hits = random.Random(3), 0
-    for seed in range(60):
-        units = Counter(int(rng.random() < 0.4) for _ in range(80))
-        low, high = redrawn(units, share, seed=seed, draws=200)
-        hits += low <= 0.4 <= high
-    assert hits >= 51
+def test_a_number_mostly_undefined_has_no_interval() -> None:
+    assert redrawn({1: 5, 2: 5}, lambda c: None if c.get(1, 0) > 4 else 1.0) is None
+    assert redrawn({1: 99, 2: 1}, lambda c: 1.0) == (1.0, 1.0)
