@@ -189,6 +189,11 @@ def _dialogue(row: Row, name: str) -> Demonstration:
     return Demonstration(prompt, response, _author(row), name)
 
 
+def _text(row: Row, name: str) -> Demonstration:
+    """Plain text: an answer to nobody."""
+    return Demonstration((), _filled(words(row["text"], "text"), "text"), _author(row), name)
+
+
 def _author(row: Row) -> str:
     return words(row.get("author", "human"), "author")
 
@@ -292,6 +297,7 @@ DEMONSTRATIONS = (
     Shape(("prompt", "completion"), _demonstration),
     Shape(("messages",), _dialogue),
 )
+TEXTS = (Shape(("text",), _text), *DEMONSTRATIONS)
 COMPARISONS = (
     Shape(("prompt", "responses", "ranks"), _ranked),
     Shape(("prompt", "responses", "p_first"), _ranked),

@@ -2,6 +2,7 @@
 
     {"prompt": "Once upon"}                                  or {"messages": [{"role", "content"}]}
     {"prompt": …, "response": " a time"}                     or "completion", or {"messages": [… ]}
+    {"text": "Once upon a time"}                             plain text, to be remembered
     {"prompt": …, "chosen": …, "rejected": …}                or without prompt: whole conversations
     {"prompt": …, "responses": [a, b, c], "ranks": [0, 1, 1]}    or "p_first" for two
 
@@ -17,7 +18,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from accord.data.shapes import COMPARISONS, DEMONSTRATIONS, PROMPTS, Flaw, Shape, record
+from accord.data.shapes import (
+    COMPARISONS,
+    DEMONSTRATIONS,
+    PROMPTS,
+    TEXTS,
+    Flaw,
+    Shape,
+    record,
+)
 from accord.data.tally import Tally
 from accord.errors import BadData, CannotWrite
 from accord.records import Comparison, Conversation, Demonstration, Message, Prompt, Text
@@ -34,6 +43,11 @@ def read_prompts(path: str | Path) -> tuple[list[Prompt], Tally]:
 def read_demonstrations(path: str | Path) -> tuple[list[Demonstration], Tally]:
     """The demonstrations of a file, and what became of each line."""
     return _read(Path(path), DEMONSTRATIONS)
+
+
+def read_texts(path: str | Path) -> tuple[list[Demonstration], Tally]:
+    """Plain texts, as answers to nobody, or demonstrations; and what became of each line."""
+    return _read(Path(path), TEXTS)
 
 
 def read_comparisons(path: str | Path) -> tuple[list[Comparison], Tally]:

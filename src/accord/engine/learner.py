@@ -1,11 +1,12 @@
 """The one optimizer loop of the house.  It adds, never averages, so it cannot average wrongly."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import torch
 from safetensors.torch import save_file
@@ -24,6 +25,15 @@ Objective = Callable[[M, Any], Loss]
 critic or a sampler has to say is already a column of the rows.  Picklable, so it can travel."""
 
 
+class Terms(NamedTuple):
+    """Some of what one optimizer step adds up: Σ weight · loss over these rows."""
+
+    rows: Rows
+    weight: Tensor
+    objective: Objective[Any]
+    names: Sequence[str] | None = None
+
+
 @dataclass(frozen=True)
 class Optimizer:
     """How gradients become steps."""
@@ -36,8 +46,8 @@ class Optimizer:
     """added to the root of the mean square"""
     weight_decay: float = 0.0
     """decoupled: every step, weights shrink by lr times this"""
-    max_norm: float = 1.0
-    """gradients longer than this are scaled down to it"""
+    max_norm: float | None = 1.0
+    """gradients longer than this are scaled down to it; none: never"""
     micro_tokens: int = 8192
     """real tokens in one forward and backward pass; changes memory and speed, never a gradient"""
     recompute: bool = False
@@ -82,21 +92,20 @@ class Learner(Generic[M]):
         *,
         lr: float | None = None,
         names: Sequence[str] | None = None,
+        beside: Sequence[Terms] = (),
     ) -> dict[str, float]:
         """One optimizer step on Σ weight · loss over all the rows, a micro-batch at a time.
+
+        `beside` are other rows with objectives of their own, added up in the same step.
 
         `weight` has the shape of the objective's `each`; `names` says who the rows are, should a
         number not be finite.  Returns the weighted sums of what was watched, and the gradient norm.
         """
         seen: Counter[str] = Counter()
-        for index in micro_batches(rows.cost_B, self.how.micro_tokens):
-            few, w = rows.take(index), weight[index]
-            loss = objective(self.model, few)
-            self._guard(loss, w, few, names)
-            _add(loss.each, w).backward()
-            watch = {"loss": loss.each, **loss.watch}
-            seen.update({name: float(_add(x.detach(), w)) for name, x in watch.items()})
-        norm = nn.utils.clip_grad_norm_(self.weights.values(), self.how.max_norm)
+        for terms in (Terms(rows, weight, objective, names), *beside):
+            self._add_up(terms, seen)
+        longest = math.inf if self.how.max_norm is None else self.how.max_norm
+        norm = nn.utils.clip_grad_norm_(self.weights.values(), longest)
         if not torch.isfinite(norm):
             self._stop("the gradient", rows, names)
         for group in self.optimizer.param_groups:
@@ -105,6 +114,16 @@ class Learner(Generic[M]):
         self.optimizer.zero_grad(set_to_none=True)
         self.version += 1
         return {**seen, "grad_norm": float(norm)}
+
+    def _add_up(self, terms: Terms, seen: Counter[str]) -> None:
+        """Add their gradient to what is there, and what was watched to `seen`."""
+        for index in micro_batches(terms.rows.cost_B, self.how.micro_tokens):
+            few, w = terms.rows.take(index), terms.weight[index]
+            loss = terms.objective(self.model, few)
+            self._guard(loss, w, few, terms.names)
+            _add(loss.each, w).backward()
+            watch = {"loss": loss.each, **loss.watch}
+            seen.update({name: float(_add(x.detach(), w)) for name, x in watch.items()})
 
     def _guard(self, loss: Loss, w: Tensor, few: Rows, names: Sequence[str] | None) -> None:
         bad = ~torch.isfinite(loss.each.detach()) & (w != 0)

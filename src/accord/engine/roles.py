@@ -16,7 +16,7 @@ from torch import Tensor
 
 from accord.data.rows import Rows, Tokens
 from accord.engine.draw import Sampling
-from accord.engine.learner import Learner, Objective, Optimizer, micro_batches
+from accord.engine.learner import Learner, Objective, Optimizer, Terms, micro_batches
 from accord.engine.sampler import Sampler, Watch, requests
 from accord.errors import BadModel
 from accord.models import load as folders
@@ -63,13 +63,14 @@ class Handle(Generic[M]):
         lr: float,
         lora: Lora | None = None,
         optimizer: Optimizer = Optimizer(),
+        seed: int = 0,
     ) -> Self:
         """A copy that may change, with an optimizer of its own; this one stays: your reference.
 
-        With `lora`, or from an adapter, the copy is an adapter on the same trunk and the base is
-        shared; else the whole model is copied.
+        With `lora`, or from an adapter, the copy is an adapter on the same trunk, begun from
+        `seed`, and the base is shared; else the whole model is copied.
         """
-        model = self._adapter(lora) if lora or self.model.using else self._whole()
+        model = self._adapter(lora, seed) if lora or self.model.using else self._whole()
         if optimizer.recompute:
             model.trunk.checkpoint()
         return self._with(model, Learner(model, optimizer, lr))
@@ -78,7 +79,7 @@ class Handle(Generic[M]):
         """The same handle on another model."""
         return type(self)(model, self.speller, learner)
 
-    def _adapter(self, lora: Lora | None) -> M:
+    def _adapter(self, lora: Lora | None, seed: int) -> M:
         trunk, mine = self.model.trunk, self.model.using
         name = f"a{next(_count)}"
         if mine is not None and lora is not None:
@@ -92,7 +93,7 @@ class Handle(Generic[M]):
                     f"alpha={there.lora_alpha}; its copy keeps that shape: say the same, or no lora"
                 )
         config = trunk.adapters.configs[mine] if mine else (lora or Lora()).config(trunk.source)
-        trunk.adapters.add(name, config, like=mine)
+        trunk.adapters.add(name, config, like=mine, seed=seed)
         return self._on(trunk, name)
 
     def _whole(self) -> M:
@@ -111,15 +112,20 @@ class Handle(Generic[M]):
         *,
         lr: float | None = None,
         names: Sequence[str] | None = None,
+        beside: Sequence[Terms] = (),
     ) -> dict[str, float]:
-        """One optimizer step on Σ weight · loss.  A frozen handle, or one no run keeps, refuses."""
+        """One optimizer step on Σ weight · loss, with what is `beside` in the same sum.
+
+        A frozen handle, or one no run keeps, refuses.
+        """
         if self.learner is None:
             raise TypeError("this model is frozen; train a copy of it: .trainable(lr=...)")
         if not self.kept:
             raise TypeError("this model changes but no run keeps it; say run.keep('name', model)")
         device = self.model.trunk.device
+        there = [t._replace(rows=t.rows.to(device), weight=t.weight.to(device)) for t in beside]
         return self.learner.update(
-            rows.to(device), weight.to(device), objective, lr=lr, names=names
+            rows.to(device), weight.to(device), objective, lr=lr, names=names, beside=there
         )
 
     def save(self, folder: Path) -> None:
@@ -253,7 +259,9 @@ class Critic(Handle[Judge]):
         model = self._on(self.model.trunk, self.model.using)
         torch.nn.init.zeros_(model.head.weight)
         torch.nn.init.zeros_(model.head.bias)
-        return Critic(model, self.speller)
+        made = Critic(model, self.speller)
+        made.normalise(1.0, 0.0)
+        return made
 
     def normalise(self, gain: float, bias: float) -> None:
         """Set score = gain · raw + bias."""

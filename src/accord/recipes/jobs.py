@@ -16,6 +16,7 @@ from accord.engine.sampler import Watch
 from accord.errors import BadSettings
 from accord.recipes import ppo, reward, sft
 from accord.recipes.common import spell_prompts
+from accord.recipes.mixing import Mixed
 from accord.recipes.pipeline import Pipeline, Records, Way, run
 from accord.recipes.stages import Made, Place, ppo_stage, reward_stage, room_for, sft_stage
 from accord.records import Comparison, Demonstration, Prompt, ask
@@ -80,6 +81,8 @@ class PPOJob(Job):
     rule: str | None = None
     """file.py:function(prompt, answer, ended) -> number: the reward, or what is only watched where
     there is a reward model too"""
+    ptx_data: Path | None = None
+    """JSON lines with text, or prompt and response: what ptx is to remember"""
 
 
 class PipelineJob(Job):
@@ -163,17 +166,20 @@ def run_ppo(desk: Desk, job: PPOJob, cfg: ppo.PPO) -> Made[Policy]:
     """accord ppo"""
     if job.reward is None and job.rule is None:
         raise BadSettings("PPO needs a reward: reward=FOLDER, or rule=file.py:function")
-    if job.reward is None and cfg.critic == "reward":
+    if job.reward is None and cfg.critic != "zero":
         raise BadSettings("there is no reward model to start the critic from: say critic=zero")
+    if (job.ptx_data is None) != (cfg.ptx is None):
+        raise BadSettings("ptx and ptx_data go together: ptx=Ptx ptx_data=FILE, or neither")
     place = desk.place(job)
-    prompts = _prompts(place, job.prompts)
+    texts = _texts(place, job.ptx_data) if job.ptx_data else ()
+    prompts = Mixed(_prompts(place, job.prompts), texts)
     start = _open(job)
     rule = Rule.at(job.rule, start.speller) if job.rule else None
     if job.reward is None:
         assert rule is not None
         return ppo_stage(place, cfg, start, rule, None, prompts, parents=_origins(job.prompts))
     judge = Critic.open(job.reward, dtype=job.dtype)
-    critic = judge if cfg.critic == "reward" else None
+    critic = judge if cfg.critic != "zero" else None
     learned: Reward = Learned(judge, start.speller)
     parents = [artifact.origin(job.reward) or judge.fingerprint, *_origins(job.prompts)]
     return ppo_stage(place, cfg, start, learned, critic, prompts, parents=parents, gold=rule)
@@ -228,6 +234,10 @@ def _prompts(place: Place, path: Path) -> Sequence[Prompt]:
 
 def _demonstrations(place: Place, path: Path) -> Sequence[Demonstration]:
     return _checked(place, path, *sources.read_demonstrations(path))
+
+
+def _texts(place: Place, path: Path) -> Sequence[Demonstration]:
+    return _checked(place, path, *sources.read_texts(path))
 
 
 def _comparisons(place: Place, path: Path) -> Sequence[Comparison]:
