@@ -35,7 +35,7 @@ class Relative:
 class Sentence:
     """Only the words up to a mark are judged; an answer without the mark scores `value`.
 
-    The mark is looked for from token `after` on (Ziegler et al. 2019, section 3.1, and their code).
+    The mark is looked for from token `after` on, as in the code of Ziegler et al. 2019.
     What was said beyond it is not judged, but was said: its tokens still pay their KL.
     """
 
