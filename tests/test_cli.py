@@ -66,7 +66,13 @@ def test_words_win_over_a_preset(tmp_path):
     told = yaml.safe_load(shown)
     assert code == 0
     assert (told["lr"], told["steps"]) == (0.25, 7)
-    assert told["kl"] == {"kind": "AdaptiveKL", "beta": 0.15, "target": 3.0, "horizon": 10000.0}
+    assert told["kl"] == {
+        "kind": "AdaptiveKL",
+        "beta": 0.15,
+        "target": 3.0,
+        "horizon": 10000.0,
+        "by": "k1",
+    }
 
 
 @pytest.mark.parametrize(
@@ -126,7 +132,7 @@ def test_the_readme_says_what_is_true():
                 assert code == 0, f"{page.name}: {line}: {said}"
                 continue
             if words[1] not in cli.VERBS:
-                assert words[1] == "runs", line
+                assert words[1] in ("runs", "presets"), line
                 continue
             words = [re.sub(r"=['\"](.*)['\"]$", r"=\1", word) for word in words[1:]]
             code, _, said = call(words[0], "--show", *(w for w in words[1:] if w != "--show"))

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperCommand, TyperGroup
 
-from accord.config import Settings, as_preset, describe, read_each
+from accord.config import Settings, as_preset, describe, find, presets, read_each
 from accord.errors import AccordError, BadSettings
 
 out = Console(highlight=False)
@@ -175,11 +175,13 @@ class Teaching(TyperCommand):
         for example in verb.examples:
             print(f"    {example}")
         print("\nOptions:")
-        print("  --preset FILE  settings as YAML; words win over it")
+        print("  --preset FILE  settings as YAML, or the name of one that ships; words win over it")
         print("  --show         print the resolved settings, as a preset, and stop")
         for kind in verb.classes():
             print(f"\n{(kind.__doc__ or '').splitlines()[0]}\n")
             print(describe(kind))
+        for row in presets(self.name or ""):
+            print(f"  --preset {row.name:12} {row.about}")
         print("\nA field without a default must be given; text with spaces wants quotes.")
 
 
@@ -213,11 +215,11 @@ def _register(name: str, verb: Verb) -> None:
     @app.command(name, cls=Teaching, help=verb.help, context_settings=loose)
     def command(
         words: Annotated[list[str] | None, typer.Argument(metavar="key=value ...")] = None,
-        preset: Annotated[Path | None, typer.Option(help="Settings as YAML.")] = None,
+        preset: Annotated[Path | None, typer.Option(help="YAML, or a preset's name.")] = None,
         show: Annotated[bool, typer.Option("--show", help="Print them and stop.")] = False,
     ) -> None:
         with _clearly():
-            given = verb.read(preset, [_word(word) for word in words or ()])
+            given = verb.read(find(name, preset), [_word(word) for word in words or ()])
             if show:
                 print(as_preset(*given), end="")
             else:
@@ -253,6 +255,15 @@ def _check(
         if cfg.html:
             out.print(f"\nthe page: [bold]{escape(str(cfg.html))}[/]", soft_wrap=True)
         done.within(cfg.limit)
+
+
+@app.command("presets", help="The presets that ship, by command.")
+def _presets() -> None:
+    table = Table("command", "preset", "what it is", box=None, header_style="dim")
+    for name in VERBS:
+        for row in presets(name):
+            table.add_row(name, row.name, row.about)
+    out.print(table)
 
 
 @app.command("runs", help="What was run and made below a folder, and what from.")

@@ -58,6 +58,24 @@ def davidson(scores, ranks, nu):
     return fmean(losses)
 
 
+def rao_kupper(scores, ranks, theta):
+    losses = []
+    for s, t, q in pairs(scores, ranks):
+        a, b = math.exp(s), math.exp(t)
+        tie = (theta**2 - 1) * a * b / ((a + theta * b) * (b + theta * a))
+        losses.append(-math.log({1.0: a / (a + theta * b), 0.0: b / (b + theta * a), 0.5: tie}[q]))
+    return fmean(losses)
+
+
+def smoothed(scores, ranks, share, p_first=X):
+    losses = []
+    for s, t, q in pairs(scores, ranks):
+        q = q if p_first is X else p_first
+        right, wrong = log_loss(s - t, q), log_loss(s - t, 1 - q)
+        losses.append((1 - share) * right + share * wrong)
+    return fmean(losses)
+
+
 def compared():
     rows = {  # scores, ranks, strength, soft label
         "pair": ([0.7, -0.4], [0, 1], X, X),
@@ -74,10 +92,12 @@ def compared():
             "BradleyTerry": bradley_terry(scores, ranks, X, soft),
             "BradleyTerry margin": bradley_terry(scores, ranks, strength, soft),
             "BradleyTerry centre": bradley_terry(scores, ranks, X, soft, centre=0.01),
+            "BradleyTerry smooth": smoothed(scores, ranks, 0.1, soft),
             "BestOfK": best_of_k(scores, ranks, soft),
         }
         if soft is X:
             out["Davidson"] = davidson(scores, ranks, nu=0.8)
+            out["RaoKupper"] = rao_kupper(scores, ranks, theta=1.6)
         yield {"name": name, "score": scores, "rank": ranks, "strength": strength, "p": soft} | out
 
 

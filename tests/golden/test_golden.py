@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from accord.maths import advantages, control, divergence, losses, optim
-from accord.maths.preference import BestOfK, BradleyTerry, Compared, Davidson
+from accord.maths.preference import BestOfK, BradleyTerry, Compared, Davidson, RaoKupper
 from golden.make_golden import make
 
 OWN = json.loads(Path(__file__).with_name("golden.json").read_text())
@@ -38,8 +38,10 @@ PREFERENCES = {
     "BradleyTerry": BradleyTerry(),
     "BradleyTerry margin": BradleyTerry(margin=True),
     "BradleyTerry centre": BradleyTerry(centre=0.01),
+    "BradleyTerry smooth": BradleyTerry(smooth=0.1),
     "BestOfK": BestOfK(),
     "Davidson": Davidson(nu=0.8),
+    "RaoKupper": RaoKupper(theta=1.6),
 }
 
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accord.maths.advantages import BatchNorm, GroupMean, LeaveOneOut, gae, whiten
+from accord.maths.advantages import GAE, BatchNorm, GroupMean, LeaveOneOut, gae, whiten
 
 quick = settings(max_examples=50, deadline=None, derandomize=True, database=None)
 share = st.floats(0, 1)
@@ -247,3 +247,14 @@ def test_no_gradient_flows_and_dtypes_are_kept(dtype):
     for adv in made:
         assert not adv.requires_grad
         assert (adv.dtype, adv.shape) == (dtype, x.shape)
+
+
+def test_gae_as_an_option_is_the_function():
+    torch.manual_seed(0)
+    reward, value = torch.randn(3, 5), torch.randn(3, 5)
+    mask = torch.arange(5) < torch.tensor([[5], [3], [1]])
+    want = gae(reward, value, mask, gamma=0.9, lam=0.3)
+    assert torch.equal(GAE(gamma=0.9, lam=0.3)(reward, value, mask), want)
+    for bad in ({"gamma": 1.1}, {"lam": -0.1}):
+        with pytest.raises(ValueError, match="from 0 to 1"):
+            GAE(**bad)

@@ -87,6 +87,16 @@ def test_up_then_down_never_zero_never_above_one(kind, warmup, total):
         assert all_[warmup] == 1
 
 
+def test_a_warm_up_may_be_a_share_of_all_steps():
+    """Rounded up, so that a share above none is never no step at all."""
+    for kind in (Constant, Linear, Cosine):
+        assert factors(kind(warmup=0.25), 8) == factors(kind(warmup=2), 8)
+        assert factors(kind(warmup=0.03), 10) == factors(kind(warmup=1), 10)
+        assert factors(kind(warmup=0.0), 10) == factors(kind(), 10)
+        with pytest.raises(ValueError, match="whole number"):
+            kind(warmup=1.5)
+
+
 def test_a_cosine_does_not_go_below_its_floor():
     assert factors(Cosine(floor=0.1), 1000)[-1] == pytest.approx(0.1, abs=1e-4)
     assert math.isclose(min(factors(Cosine(floor=1.0), 10)), 1)

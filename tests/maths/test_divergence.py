@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accord.maths.divergence import exact, k1, k2, k3
+from accord.maths.divergence import exact, k1, k2, k3, positive
 
 quick = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 logits = st.lists(st.floats(-3, 3), min_size=2, max_size=6)
@@ -87,3 +87,10 @@ def test_what_is_never_said_costs_nothing_and_hurts_no_gradient():
 def test_saying_what_the_reference_never_says_is_infinitely_far():
     half = torch.tensor([0.5, 0.5]).log()
     assert exact(half, torch.tensor([1.0, 0.0]).log()) == INF
+
+
+def test_positive_charges_one_side_only():
+    logp = torch.tensor([-1.0, -2.0, -0.5], dtype=torch.float64)
+    ref = torch.tensor([-1.5, -1.0, -0.5], dtype=torch.float64)
+    assert positive(logp, ref).tolist() == [0.5, 0.0, 0.0]
+    assert positive(logp, ref).sum() > k1(logp, ref).sum(), "biased upwards"

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accord.maths.losses import Loss, clip, nll, value
+from accord.maths.losses import Clip, Loss, clip, nll, value
 
 quick = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 small = st.floats(-2, 2)
@@ -151,3 +151,10 @@ def test_each_token_is_its_own():
     for loss in (lambda *a: clip(*a, eps=0.2), lambda *a: value(*a, eps=0.2)):
         whole = loss(x, y, z).each
         assert torch.equal(loss(x[1:3, 2:], y[1:3, 2:], z[1:3, 2:]).each, whole[1:3, 2:])
+
+
+@pytest.mark.parametrize("bad", [{"eps": 0.0}, {"eps_value": -0.1}, {"stop_kl": 0.0}])
+def test_a_clip_that_lets_nothing_move_is_refused(bad):
+    assert (Clip(eps_value=None).eps_value, Clip().stop_kl) == (None, None)
+    with pytest.raises(ValueError, match="above 0"):
+        Clip(**bad)

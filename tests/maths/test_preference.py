@@ -8,13 +8,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accord.maths.preference import BestOfK, BradleyTerry, Compared, Davidson
+from accord.maths.preference import BestOfK, BradleyTerry, Compared, Davidson, RaoKupper
 
 NAN = float("nan")
 quick = settings(max_examples=50, deadline=None, derandomize=True, database=None)
 scores = st.floats(-4, 4)
 rankings = st.lists(st.tuples(scores, st.integers(0, 3)), min_size=2, max_size=5)
 LOSSES = [BradleyTerry(), BradleyTerry(margin=True, centre=0.1), BestOfK(), Davidson(nu=0.7)]
+LOSSES += [BradleyTerry(smooth=0.2), RaoKupper(theta=1.7)]
 
 
 def row(score, rank, strength=NAN, p=NAN, grad=False):
@@ -118,7 +119,7 @@ def test_centring_prices_the_sum():
 
 
 def test_without_centring_only_differences_count():
-    for loss in (BradleyTerry(), BestOfK(), Davidson()):
+    for loss in (BradleyTerry(), BestOfK(), Davidson(), RaoKupper()):
         score, rank = [0.3, -1.0, 2.0], [1, 0, 1]
         moved = each(loss, [s + 5 for s in score], rank)
         assert moved == pytest.approx(each(loss, score, rank))
@@ -187,6 +188,42 @@ def test_davidson_with_a_soft_label_takes_both_sides():
         for rank in ([0, 1], [0, 0]):
             got = each(Davidson(), [0.4, 1.0], rank, p=p)
             assert got == pytest.approx(p * first + (1 - p) * second)
+
+
+@quick
+@given(scores, scores, st.floats(1.01, 5))
+def test_rao_kupper_by_definition(s, t, theta):
+    a, b = math.exp(s), math.exp(t)
+    first, second = a / (a + theta * b), b / (b + theta * a)
+    tie = (theta**2 - 1) * a * b / ((a + theta * b) * (theta * a + b))
+    assert first + second + tie == pytest.approx(1)
+    for rank, part in (([0, 1], first), ([1, 0], second), ([2, 2], tie)):
+        assert each(RaoKupper(theta), [s, t], rank) == pytest.approx(-math.log(part), abs=1e-9)
+
+
+def test_rao_kupper_pulls_ties_together_and_winners_apart():
+    down, up = slope(RaoKupper(), [1.0, 0.0], [0, 0])
+    assert down == pytest.approx(-up)
+    assert down > 0, "the higher of two equals comes down"
+    better, worse = slope(RaoKupper(), [0.0, 1.0], [0, 1])
+    assert better == pytest.approx(-worse)
+    assert better < 0
+    near = each(RaoKupper(1 + 1e-9), [0.4, 1.0], [0, 1])
+    assert near == pytest.approx(each(BradleyTerry(), [0.4, 1.0], [0, 1]))
+    for loss in (1.0, 0.5):
+        with pytest.raises(ValueError, match="theta"):
+            RaoKupper(loss)
+
+
+@pytest.mark.parametrize("eps", [0.0, 0.1, 0.3])
+def test_smoothed_labels_are_soft_labels(eps):
+    for rank, q in (([0, 1], 1 - eps), ([1, 0], eps), ([0, 0], 0.5)):
+        got = each(BradleyTerry(smooth=eps), [1.3, 0.2], rank)
+        assert got == pytest.approx(each(BradleyTerry(), [1.3, 0.2], rank, p=q))
+    sure = math.log((1 - eps) / eps) if eps else 40.0
+    assert slope(BradleyTerry(smooth=eps), [sure, 0.0], [0, 1]) == pytest.approx([0, 0], abs=1e-9)
+    with pytest.raises(ValueError, match="smooth"):
+        BradleyTerry(smooth=0.5)
 
 
 def test_davidson_needs_some_room_for_ties():

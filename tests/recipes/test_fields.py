@@ -7,15 +7,19 @@ import pytest
 
 from accord.engine.learner import Optimizer
 from accord.engine.roles import Critic
+from accord.maths.advantages import GAE
 from accord.maths.control import Constant, FixedKL, Linear
+from accord.maths.losses import Clip
 from accord.maths.preference import Davidson
 from accord.models.lora import Lora
+from accord.recipes.mixing import Mixed, Ptx
 from accord.recipes.ppo import PPO
 from accord.recipes.reward import RewardModel
 from accord.recipes.sft import SFT
 from accord.recipes.stages import Place, ppo_stage, reward_stage, sft_stage
 from accord.records import Comparison, Demonstration, Prompt, ask
 from accord.rewards.ending import Absolute
+from accord.rewards.shape import Shape
 from toys import toy_critic, toy_policy
 
 SLOW = Optimizer(betas=(0.5, 0.6))
@@ -53,7 +57,14 @@ REWARD_OTHER = {
     "lora": Lora(r=2),
 }
 PPO_BASE = PPO(
-    steps=2, batch=8, longest=3, epochs=3, lr=1e-2, lr_critic=1e-2, eps_value=0.1, minibatches=2
+    steps=2,
+    batch=8,
+    longest=3,
+    epochs=3,
+    lr=1e-2,
+    lr_critic=1e-2,
+    clip=Clip(eps_value=0.1),
+    minibatches=2,
 )
 PPO_OTHER = {
     "steps": 3,
@@ -63,13 +74,13 @@ PPO_OTHER = {
     "kl": FixedKL(1.0),
     "missing_eos": Absolute(-3.0),
     "whiten": "both",
-    "gamma": 0.5,
-    "lam": 0.1,
-    "eps": 0.02,
-    "eps_value": None,
+    "shape": Shape(per_token=0.5),
+    "gae": GAE(lam=0.1),
+    "clip": Clip(eps=0.02, eps_value=0.1),
     "epochs": 2,
     "minibatches": 1,
-    "stop_kl": 1e-4,
+    "ptx": Ptx(coef=0.5, share=0.5),
+    "average": 0.5,
     "critic": "zero",
     "lr": 2e-2,
     "lr_critic": 2e-2,
@@ -93,6 +104,8 @@ def outcome(out: Path, cfg: Any) -> tuple:
     else:
         prompts, critic = [Prompt(ask(p), p) for p in ASKED], toy_critic(1)
         judge = Critic.on(start).zeroed() if cfg.critic == "zero" else critic
+        if cfg.ptx:
+            prompts = Mixed(prompts, SHOWN)
         made = ppo_stage(place, cfg, start, sweet, judge, prompts)
     own = ("lr", "epoch", "episode")
     lines = [{k: v for k, v in row.items() if k not in own} for row in made.history]

@@ -7,8 +7,11 @@ import pytest
 import torch
 
 from accord.data.rows import pad
+from accord.engine.draw import key
 from accord.engine.roles import Critic
+from accord.maths.advantages import GAE
 from accord.maths.control import AdaptiveKL, FixedKL, Linear
+from accord.maths.losses import Clip
 from accord.maths.weights import weigh
 from accord.models.lora import Lora
 from accord.recipes import ppo
@@ -47,10 +50,10 @@ FAST = ppo.PPO(
     batch=256,
     longest=LONGEST,
     kl=FixedKL(BETA),
-    lam=1.0,
+    gae=GAE(lam=1.0),
     epochs=2,
     minibatches=2,
-    eps_value=None,
+    clip=Clip(eps_value=None),
     critic="zero",
     lr=2e-3,
     lr_critic=5e-3,
@@ -136,7 +139,7 @@ def test_an_answer_without_a_verdict_is_not_learned_from():
     by_hand = start.trainable(lr=cfg.lr, optimizer=cfg.optimizer)
     critic = Critic.on(start).zeroed().trainable(lr=cfg.lr_critic, optimizer=cfg.optimizer)
     by_hand.kept = critic.kept = True
-    ppo.optimise(cfg, by_hand, critic, rows, [r.id for r in said[1:]], 1.0, 0)
+    ppo.optimise(cfg, by_hand, critic, rows, [r.id for r in said[1:]], 1.0, key(0, "minibatches 0"))
     assert trained(shy, steps=1)[0].fingerprint == by_hand.fingerprint
 
 
@@ -176,7 +179,7 @@ def test_missing_eos(rule, want):
 
 
 def test_stop_kl_ends_a_steps_passes_early():
-    _, run = trained(steps=1, epochs=8, lr=0.1, stop_kl=0.01)
+    _, run = trained(steps=1, epochs=8, lr=0.1, clip=Clip(stop_kl=0.01))
     assert run.lines[0]["policy/updates"] < 16
     _, run = trained(steps=1, epochs=8, lr=0.1)
     assert run.lines[0]["policy/updates"] == 16

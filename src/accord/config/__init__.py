@@ -9,6 +9,7 @@ preset and a word read alike.  A word that fits nothing is an error.
 """
 
 from accord.config.help import Field, describe
+from accord.config.presets import Preset, find, presets
 from accord.config.reading import read, read_each
 from accord.config.schema import nearest
 from accord.config.settings import MAX_FIELDS, Settings, as_preset, digest, plain
@@ -16,12 +17,15 @@ from accord.config.settings import MAX_FIELDS, Settings, as_preset, digest, plai
 __all__ = [
     "MAX_FIELDS",
     "Field",
+    "Preset",
     "Settings",
     "as_preset",
     "describe",
     "digest",
+    "find",
     "nearest",
     "plain",
+    "presets",
     "read",
     "read_each",
 ]

@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 
 from accord.data import formats, spool
 from accord.data.formats import Entry
-from accord.data.pieces import ranked_by
+from accord.data.pieces import filled, ranked_by, words
 from accord.data.shapes import (
     SERVES,
     Flaw,
@@ -106,6 +106,22 @@ def read_ratings(path: str | Path) -> tuple[Sequence[Rating], Tally]:
     return found.records, found.tally
 
 
+def read_texts(path: str | Path) -> Read[Demonstration]:
+    """Plain texts, {"text": …}, as answers to nobody; rows of other shapes as demonstrations."""
+    source = formats.source(path)
+    reading = _Reading("demonstrations", texts=True)
+    records = [r for r in reading.records(source()) if isinstance(r, Demonstration)]
+    reading.refuse_if_all_wrong(str(path))
+    return Read(records, reading.tally, "demonstrations", reading.shape())
+
+
+def _text(found: Mapping[str, Any], name: str) -> Demonstration:
+    return Demonstration((), filled(words(found["text"], "text"), "text"), id=name)
+
+
+_TEXT = Shape("plain texts", "demonstrations", ("text",), _text)
+
+
 # --- what the rows are ---
 
 
@@ -171,6 +187,8 @@ class _Reading:
     """One way through a file."""
 
     kind: Kind
+    texts: bool = False
+    """whether a row with a text alone is one, as an answer to nobody"""
     tally: Tally = field(default_factory=Tally)
     shapes: Counter[tuple[str, Kind]] = field(default_factory=Counter)
     others: Counter[tuple[str, Kind]] = field(default_factory=Counter)
@@ -203,7 +221,10 @@ class _Reading:
     def _made(self, entry: Entry) -> tuple[list[Made], list[Flaw]]:
         """A row's records, at least one, and the flaws of its other parts."""
         try:
-            shape, here = _shape(entry.row, self.kind)
+            if self.texts and isinstance(entry.row, dict) and entry.row.get("text") is not None:
+                shape, here = _TEXT, entry.row
+            else:
+                shape, here = _shape(entry.row, self.kind)
         except Flaw as flaw:
             if flaw.reason == "missing key" and isinstance(entry.row, dict):
                 other = find({k: v for k, v in entry.row.items() if v is not None}, None)

@@ -33,6 +33,24 @@ def gae(
     return adv_BT
 
 
+@dataclass(frozen=True)
+class GAE:
+    """The exponential mean of all n-step advantages: Schulman et al. 2016, eq. 16."""
+
+    gamma: float = 1.0
+    """discount"""
+    lam: float = 0.95
+    """weight of longer looks ahead: 0 trusts the values, 1 the rewards"""
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.gamma <= 1 and 0 <= self.lam <= 1):
+            raise ValueError("gamma and lam must be from 0 to 1")
+
+    def __call__(self, reward_BT: Tensor, value_BT: Tensor, mask_BT: Tensor) -> Tensor:
+        """adv_BT; the return is adv + value."""
+        return gae(reward_BT, value_BT, mask_BT, gamma=self.gamma, lam=self.lam)
+
+
 @torch.no_grad()
 def whiten(x_BT: Tensor, mask_BT: Tensor, *, shift_mean: bool = True) -> Tensor:
     """(x - mean) / √(var + 1e-8) over the mask, zero elsewhere; population variance.

@@ -2,6 +2,10 @@
 
 import math
 from dataclasses import dataclass
+from typing import Literal
+
+Estimate = Literal["k1", "k3", "positive"]
+"""functions of maths/divergence.py: what a token is charged for, given both log-probabilities"""
 
 
 @dataclass(frozen=True)
@@ -10,6 +14,8 @@ class FixedKL:
 
     beta: float = 0.05
     """price of one nat of KL from the reference"""
+    by: Estimate = "k1"
+    """estimate that is charged per token: k1, k3, or k1 where it is positive (LLaVA-RLHF)"""
 
     def next(self, beta: float, kl: float, n: int) -> float:
         """The same price, whatever the KL."""
@@ -29,6 +35,8 @@ class AdaptiveKL:
     """nats per answer to steer for"""
     horizon: float = 10_000.0
     """answers in which a KL far too high multiplies the price by about e^0.2"""
+    by: Estimate = "k1"
+    """estimate that is charged per token: k1, k3, or k1 where it is positive (LLaVA-RLHF)"""
 
     def __post_init__(self) -> None:
         if self.target <= 0 or self.horizon <= 0:
@@ -44,18 +52,20 @@ class AdaptiveKL:
 class Constant:
     """Warm up over w steps, (step + 1) / (w + 1); then stay at 1."""
 
-    warmup: int = 0
-    """steps on the way up; the first is not 0, the one after the last is 1"""
+    warmup: float = 0.0
+    """steps on the way up, or, below 1, their share of all steps, rounded up; the first is not 0,
+    the one after the last is 1"""
 
     def __post_init__(self) -> None:
-        if self.warmup < 0:
-            raise ValueError("warmup must not be negative")
+        if self.warmup < 0 or (self.warmup > 1 and self.warmup != int(self.warmup)):
+            raise ValueError("warmup must be a share below 1, or a whole number of steps from 0")
 
     def __call__(self, step: int, total: int) -> float:
         """What the learning rate of step 0 … total - 1 is multiplied by."""
-        if step < self.warmup:
-            return (step + 1) / (self.warmup + 1)
-        return self.after((step - self.warmup) / (total - self.warmup))
+        up = math.ceil(self.warmup * total) if self.warmup < 1 else int(self.warmup)
+        if step < up:
+            return (step + 1) / (up + 1)
+        return self.after((step - up) / (total - up))
 
     def after(self, x: float) -> float:
         """The factor once warm; x is the share of the remaining steps that is done, in [0, 1)."""

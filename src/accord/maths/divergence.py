@@ -25,6 +25,11 @@ def k3(logp: Tensor, ref: Tensor) -> Tensor:
     return torch.expm1(-d) + d
 
 
+def positive(logp: Tensor, ref: Tensor) -> Tensor:
+    """max(d, 0): what the code of LLaVA-RLHF (Sun et al. 2023) charges; biased upwards."""
+    return (logp - ref).clamp(min=0)
+
+
 def exact(logp_BTV: Tensor, ref_BTV: Tensor) -> Tensor:
     """Σ_v π(v) (log π(v) - log ρ(v)), per position: kl_BT.
 

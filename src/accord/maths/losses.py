@@ -1,5 +1,6 @@
 """Losses as pure functions: one number per token, and what to watch.  Never a mean."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -53,3 +54,19 @@ def value(v_BT: Tensor, old_BT: Tensor, return_BT: Tensor, *, eps: float | None)
         "val/vpred": v_BT.detach(),
     }
     return Loss(0.5 * torch.maximum(free_BT, held_BT), watch)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """How far the minibatches of one batch of answers may move what learns from it."""
+
+    eps: float = 0.2
+    """how far the ratio may move the objective"""
+    eps_value: float | None = 0.2
+    """how far a value may move per step; none: as far as it likes"""
+    stop_kl: float | None = None
+    """end a step's passes once the policy is this many nats per token from where it sampled"""
+
+    def __post_init__(self) -> None:
+        if any(x is not None and x <= 0 for x in (self.eps, self.eps_value, self.stop_kl)):
+            raise ValueError("eps, eps_value and stop_kl must be above 0; the last two may be none")

@@ -93,14 +93,20 @@ class BradleyTerry:
     """ask for a gap as wide as the judge's strength, where one was said"""
     centre: float = 0.0
     """price of (r₁ + r₂)², which keeps scores near 0 (Eisenstein et al. 2023); 0.01 is usual"""
+    smooth: float = 0.0
+    """share of labels taken to be wrong (Mitchell 2023): q becomes (1-ε) q + ε (1-q)"""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.smooth < 0.5:
+            raise ValueError("smooth must be from 0 to below 0.5: half wrong says nothing at all")
 
     def __call__(self, c: Compared) -> Loss:
         """Per row, nats."""
         p = pairs(c)
-        z_BN = p.gap_BN
+        z_BN, q_BN = p.gap_BN, p.q_BN + self.smooth * (1 - 2 * p.q_BN)
         if self.margin:
             z_BN = z_BN - (2 * p.q_BN - 1) * c.strength_B.to(z_BN.dtype).nan_to_num(0.0)[:, None]
-        each_BN = -p.q_BN * F.logsigmoid(z_BN) - (1 - p.q_BN) * F.logsigmoid(-z_BN)
+        each_BN = -q_BN * F.logsigmoid(z_BN) - (1 - q_BN) * F.logsigmoid(-z_BN)
         return Loss(p.mean(each_BN + self.centre * p.sum_BN**2), p.watch())
 
 
@@ -149,4 +155,29 @@ class Davidson:
         return Loss(p.mean(total_BN - said_BN), p.watch())
 
 
-Preference = BradleyTerry | BestOfK | Davidson
+@dataclass(frozen=True)
+class RaoKupper:
+    """P(i ≻ j) = σ(d - η),  P(tie) = (e^{2η} - 1) σ(d - η) σ(-d - η),  d = rᵢ - rⱼ, η = log θ.
+
+    Rao & Kupper 1967: a judge says "equal" unless the gap, with its noise, is wider than η.  The
+    loss is -log P of what was said, mean over all pairs of a prompt; a soft label divides it
+    between the two sides.
+    """
+
+    theta: float = 2.0
+    """how readily two answers are called equal: alike, they are so in θ-1 of θ+1 cases"""
+
+    def __post_init__(self) -> None:
+        if self.theta <= 1:
+            raise ValueError("theta must be above 1; without ties choose BradleyTerry")
+
+    def __call__(self, c: Compared) -> Loss:
+        """Per row, nats."""
+        p, eta = pairs(c), math.log(self.theta)
+        first_BN, second_BN = F.logsigmoid(p.gap_BN - eta), F.logsigmoid(-p.gap_BN - eta)
+        decided_BN = p.q_BN * first_BN + (1 - p.q_BN) * second_BN
+        even_BN = math.log(self.theta**2 - 1) + first_BN + second_BN
+        return Loss(p.mean(-torch.where(p.tie_BN, even_BN, decided_BN)), p.watch())
+
+
+Preference = BradleyTerry | BestOfK | Davidson | RaoKupper

@@ -2,23 +2,30 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor
 
+from accord.data.comparisons import Spelled
 from accord.data.rows import Rows
+from accord.data.stream import Stream
 from accord.data.tally import Tally
+from accord.engine.average import Average
 from accord.engine.draw import Sampling
-from accord.engine.roles import Policy
+from accord.engine.roles import Critic, Policy
 from accord.errors import BadData
 from accord.evaluate.winrate import number
+from accord.maths import divergence
+from accord.maths.advantages import whiten
 from accord.maths.control import AdaptiveKL, FixedKL
 from accord.records import Ids, Prompt, Rollout
-from accord.rewards.base import Reward
+from accord.rewards.base import Reward, valid
+from accord.rewards.ending import Ending, ended, heard
 from accord.store.run import Run
 from accord.text.tokenizer import Speller
 
@@ -51,6 +58,74 @@ def spell_prompts(
         tally.keep()
         asked.append(Asked(name, ids))
     return asked, tally
+
+
+def named(rows: Sequence[Spelled]) -> list[Spelled]:
+    """The same rows, each with a name of its own: its id, or its place where it has none."""
+    count = Counter(row.id for row in rows)
+    return [
+        row if row.id and count[row.id] == 1 else replace(row, id=f"{row.id}#{place}")
+        for place, row in enumerate(rows)
+    ]
+
+
+def enter(run: Run, stream: Stream[Spelled], step: int) -> list[Spelled]:
+    """The rows of a step, entered in the ledger as learned from in the epoch that each belongs to.
+
+    A step may reach across epochs, and every row comes once in each.
+    """
+    few = stream.at(step)
+    spots = range(step * stream.batch, (step + 1) * stream.batch)
+    for epoch in dict.fromkeys(spot // len(stream.items) for spot in spots):
+        here = [row for row, spot in zip(few, spots) if spot // len(stream.items) == epoch]
+        run.ledger.note(step, here, epoch=epoch)
+    return few
+
+
+def foreseer(how: str, start: Policy, judge: Critic) -> Critic:
+    """What a value function begins as: the judge; its trunk, or the policy's, with a zero head."""
+    if how == "reward":
+        return judge
+    return (Critic.on(start) if how == "zero" else judge).zeroed()
+
+
+def averaged(run: Run, policy: Policy, decay: float | None) -> Average[Policy]:
+    """The running mean of a policy, kept by the run where there is one."""
+    average = Average(policy, decay)
+    return run.keep("average", average) if decay else average
+
+
+def judged(
+    rule: Ending | None, speller: Speller, said: Sequence[Rollout], reward: Reward
+) -> tuple[list[Rollout], list[float], dict[str, str]]:
+    """The answers that can be learned from, their scores after the rule, and why others cannot."""
+    known = heard(rule, said, speller)
+    known, scores, dropped = valid(known, reward(known))
+    return [r for r in said if r.id not in dropped], ended(rule, known, scores), dropped
+
+
+def charged(
+    kl: FixedKL | AdaptiveKL, beta: float, logp_BT: Tensor, ref_BT: Tensor
+) -> tuple[Tensor, Tensor]:
+    """(kl_BT, price_BT): k1 to be watched, and beta times the estimate that is charged."""
+    estimate = getattr(divergence, kl.by)
+    return divergence.k1(logp_BT, ref_BT), beta * estimate(logp_BT, ref_BT)
+
+
+def whitened(
+    asked: str, what: Literal["rewards", "advantages"], x_BT: Tensor, mask_BT: Tensor
+) -> Tensor:
+    """Whitened if that was asked for; rewards keep their mean."""
+    wanted = asked in (what, "both")
+    return whiten(x_BT, mask_BT, shift_mean=what == "advantages") if wanted else x_BT
+
+
+def both(policy: dict[str, float], critic: dict[str, float]) -> dict[str, float]:
+    """What was seen of an update of each, by names that tell them apart."""
+    names = {"loss": "loss/policy_avg", "grad_norm": "policy/grad_norm"}
+    seen = {names.get(key, key): value for key, value in policy.items()}
+    names = {"loss": "loss/value_avg", "grad_norm": "val/grad_norm"}
+    return seen | {names.get(key, key): value for key, value in critic.items()}
 
 
 class KLPrice:
@@ -109,16 +184,19 @@ def obtain(
 
 
 def objective(
-    rollouts: Sequence[Rollout], score_B: Tensor, kl_B: Tensor, beta: float
+    rollouts: Sequence[Rollout], score_B: Tensor, kl_B: Tensor, price_B: Tensor, beta: float
 ) -> dict[str, float]:
-    """What a step's answers are worth; KL in nats per answer, summed over its tokens."""
+    """What a step's answers are worth; KL in nats per answer, summed over its tokens.
+
+    `price_B` is what each paid for its KL: beta times it, unless another estimate is charged.
+    """
     return {
         "objective/kl": float(kl_B.mean()),
         "objective/kl_coef": beta,
         "objective/scores": float(score_B.mean()),
         "objective/scores_std": float(score_B.std(correction=0)),
-        "objective/non_score_reward": float(-beta * kl_B.mean()),
-        "objective/rlhf_reward": float((score_B - beta * kl_B).mean()),
+        "objective/non_score_reward": float(-price_B.mean()),
+        "objective/rlhf_reward": float((score_B - price_B).mean()),
         "completions/mean_length": means([len(r.response_ids) for r in rollouts]),
         "completions/clipped_ratio": means([r.finish == "length" for r in rollouts]),
     }

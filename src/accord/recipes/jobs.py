@@ -16,9 +16,10 @@ from accord.engine.sampler import Watch
 from accord.errors import BadSettings
 from accord.recipes import ppo, reward, sft
 from accord.recipes.common import spell_prompts
+from accord.recipes.mixing import Mixed
 from accord.recipes.pipeline import Pipeline, Records, Way, run
 from accord.recipes.stages import Made, Place, ppo_stage, reward_stage, room_for, sft_stage
-from accord.records import Message, Prompt, ask
+from accord.records import Demonstration, Message, Prompt, ask
 from accord.rewards.base import Reward
 from accord.rewards.learned import Learned
 from accord.rewards.rules import Rule
@@ -83,6 +84,8 @@ class PPOJob(Job):
     rule: str | None = None
     """file.py:function(prompt, answer, ended) -> number: the reward, or what is only watched where
     there is a reward model too"""
+    ptx_data: Path | None = None
+    """JSON lines with text, or prompt and response: what ptx is to remember"""
 
 
 class PipelineJob(Job):
@@ -169,17 +172,20 @@ def run_ppo(desk: Desk, job: PPOJob, cfg: ppo.PPO) -> Made[Policy]:
     """accord ppo"""
     if job.reward is None and job.rule is None:
         raise BadSettings("PPO needs a reward: reward=FOLDER, or rule=file.py:function")
-    if job.reward is None and cfg.critic == "reward":
+    if job.reward is None and cfg.critic != "zero":
         raise BadSettings("there is no reward model to start the critic from: say critic=zero")
+    if (job.ptx_data is None) != (cfg.ptx is None):
+        raise BadSettings("ptx and ptx_data go together: ptx=Ptx ptx_data=FILE, or neither")
     place = desk.place(job)
-    prompts = _read(place, job, job.prompts, "prompts")
+    texts = _texts(place, job, job.ptx_data) if job.ptx_data else ()
+    prompts = Mixed(_read(place, job, job.prompts, "prompts"), texts)
     start = _open(job)
     rule = Rule.at(job.rule, start.speller) if job.rule else None
     if job.reward is None:
         assert rule is not None
         return ppo_stage(place, cfg, start, rule, None, prompts, parents=_origins(job.prompts))
     judge = Critic.open(job.reward, dtype=job.dtype)
-    critic = judge if cfg.critic == "reward" else None
+    critic = judge if cfg.critic != "zero" else None
     learned: Reward = Learned(judge, start.speller)
     parents = [artifact.origin(job.reward) or judge.fingerprint, *_origins(job.prompts)]
     return ppo_stage(place, cfg, start, learned, critic, prompts, parents=parents, gold=rule)
@@ -236,7 +242,15 @@ def _open(job: Job) -> Policy:
 def _read(place: Place, job: Job, path: Path, kind: sources.Kind) -> Sequence[Any]:
     """The records of a file; what they are is told, and what could not be used."""
     found = sources.read(path, kind, columns=job.columns.mapping(), split=job.split)
-    place.tell(f"{path}: {len(found.records)} {kind} ({found.shape})")
+    return _told(place, path, found)
+
+
+def _texts(place: Place, job: Job, path: Path) -> Sequence[Demonstration]:
+    return _told(place, path, sources.read_texts(path))
+
+
+def _told(place: Place, path: Path, found: sources.Read[Any]) -> Sequence[Any]:
+    place.tell(f"{path}: {len(found.records)} {found.kind} ({found.shape})")
     place.check(found.tally, str(path))
     return found.records
 

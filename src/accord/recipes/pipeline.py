@@ -85,7 +85,7 @@ def run(
         cfg.ppo,
         start,
         learned,
-        judged.handle if cfg.ppo.critic == "reward" else None,
+        judged.handle if cfg.ppo.critic != "zero" else None,
         asked,
         parents=(judged.artifact,),
         gold=gold,

@@ -5,11 +5,11 @@ for each step:
     rₜ = β (log ρ - log π)(yₜ)  +  s where t is the last token          ρ: the reference
     Â = GAE(r, V),  R = Â + V
     for K epochs, for each minibatch:
-        π:  minimise  -min(ratio · Â, clip(ratio, 1 ± ε) Â),  Â whitened
+        π:  minimise  -min(ratio · Â, clip(ratio, 1 ± ε) Â) - γ log π(text),  Â whitened
         V:  minimise  ½ max((V - R)², (clip(V, V_old ± ε_v) - R)²)
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -18,22 +18,24 @@ import torch
 from torch import Tensor
 
 from accord.config import Settings
-from accord.config.limits import Above0, Count, UpTo1
+from accord.config.limits import Above0, Count, Part
 from accord.data.rows import Rows, Tokens, align, pad
 from accord.data.stream import Stream
-from accord.engine.draw import Sampling
-from accord.engine.learner import Optimizer
+from accord.engine.draw import Sampling, key
+from accord.engine.learner import Optimizer, Terms
 from accord.engine.roles import Critic, Policy
 from accord.maths import losses
-from accord.maths.advantages import gae, whiten
+from accord.maths.advantages import GAE
 from accord.maths.control import AdaptiveKL, Constant, Cosine, FixedKL, Linear
 from accord.maths.weights import weigh
 from accord.models.heads import Judge, Speaker
 from accord.models.lora import Lora
 from accord.recipes import common
+from accord.recipes.mixing import Mixed, Mixer, Ptx, apart
 from accord.records import Rollout
-from accord.rewards.base import Reward, valid
-from accord.rewards.ending import Absolute, Relative, ended
+from accord.rewards.base import Reward
+from accord.rewards.ending import Absolute, Relative, Sentence
+from accord.rewards.shape import Shape
 from accord.store.run import Run
 
 
@@ -50,26 +52,26 @@ class PPO(Settings):
     """of sampling; all log-probabilities are taken at it"""
     kl: FixedKL | AdaptiveKL = FixedKL(0.05)
     """price of a nat of KL from the reference"""
-    missing_eos: Absolute | Relative | None = None
-    """what becomes of the score of an answer that was cut at `longest`"""
+    missing_eos: Absolute | Relative | Sentence | None = None
+    """what becomes of the score of an answer that was cut at `longest`, or lacks a mark"""
+    shape: Shape = Shape()
+    """what else becomes of a score: a price of length, a limit, a scale"""
     whiten: Literal["advantages", "rewards", "both", "none"] = "advantages"
     """what is brought to mean 0 and variance 1 over the batch (rewards keep their mean)"""
-    gamma: UpTo1 = 1.0
-    """discount"""
-    lam: UpTo1 = 0.95
-    """GAE's lambda"""
-    eps: Above0 = 0.2
-    """how far the ratio may move the objective"""
-    eps_value: Above0 | None = 0.2
-    """how far a value may move per step; none: as far as it likes"""
+    gae: GAE = GAE()
+    """how an answer's reward is shared among its tokens"""
+    clip: losses.Clip = losses.Clip()
+    """how far the passes of one step may go"""
     epochs: Count = 4
     """passes over each step's answers"""
     minibatches: Count = 1
     """optimizer steps per pass; at most one per answer"""
-    stop_kl: Above0 | None = None
-    """end a step's passes once the policy is this many nats per token from where it sampled"""
-    critic: Literal["reward", "zero"] = "reward"
-    """start the value function from the reward model, or from the policy with a head at zero"""
+    ptx: Ptx | None = None
+    """text to be remembered beside (PPO-ptx); the command's ptx_data says which"""
+    average: Part | None = None
+    """return a running mean of the policy with this decay per step, instead of its last step"""
+    critic: Literal["reward", "trunk", "zero"] = "reward"
+    """start of the value function: the reward model; with a head at zero its trunk; the policy"""
     lr: float = 1e-5
     """learning rate of the policy"""
     lr_critic: float = 2e-5
@@ -99,7 +101,7 @@ def train(
     start: Policy,
     reward: Reward,
     critic: Critic,
-    prompts: Sequence[common.Asked],
+    prompts: Sequence[common.Asked] | Mixed[common.Asked, Any],
     *,
     seed: int = 0,
     gold: Reward | None = None,
@@ -109,28 +111,30 @@ def train(
     `critic` is what the value function starts from.  `gold` is watched, never learned from: where
     it falls while `reward` rises, the reward is being hacked.
     """
-    how: dict[str, Any] = {"optimizer": cfg.optimizer, "lora": cfg.lora}
+    how: dict[str, Any] = {"optimizer": cfg.optimizer, "lora": cfg.lora, "seed": seed}
     policy = run.keep("policy", start.trainable(lr=cfg.lr, **how))
-    critic = critic if cfg.critic == "reward" else Critic.on(start).zeroed()
-    critic = run.keep("critic", critic.trainable(lr=cfg.lr_critic, **how))
+    foreseer = common.foreseer(cfg.critic, start, critic)
+    critic = run.keep("critic", foreseer.trainable(lr=cfg.lr_critic, **how))
     price = run.keep("kl", common.KLPrice(cfg.kl))
-    stream = Stream(prompts, cfg.batch, seed)
+    average = common.averaged(run, policy, cfg.average)
+    given, tempered = apart(prompts), Sampling(cfg.temperature)
+    stream = Stream(given.prompts, cfg.batch, seed)
+    mixer = Mixer(cfg.ptx, given.texts, cfg.batch, (cfg.epochs, cfg.minibatches), seed)
     for step in run.steps(cfg, cfg.steps):
-        tempered = Sampling(cfg.temperature)
-        said = common.obtain(
-            run, policy, stream.at(step), step, tempered, longest=cfg.longest, seed=seed
-        )
-        rollouts, scores, dropped = valid(said, reward(said))
-        scores = ended(cfg.missing_eos, rollouts, scores)
-        rows, seen = experience(cfg, rollouts, scores, start, critic, price.beta)
+        asked, factor = stream.at(step), cfg.schedule(step, cfg.steps)
+        said = common.obtain(run, policy, asked, step, tempered, longest=cfg.longest, seed=seed)
+        rollouts, scores, dropped = common.judged(cfg.missing_eos, policy.speller, said, reward)
+        worth = cfg.shape(rollouts, scores)
+        rows, seen = experience(cfg, rollouts, worth, start, critic, price.beta)
+        dice, text = key(seed, f"minibatches {step}"), partial(mixer.at, step)
+        seen |= optimise(cfg, policy, critic, rows, [r.id for r in rollouts], factor, dice, text)
         seen |= common.watched(gold, said)
-        factor = cfg.schedule(step, cfg.steps)
-        seen |= optimise(cfg, policy, critic, rows, [r.id for r in rollouts], factor, step)
         price.learn(seen["objective/kl"], len(rollouts))
+        average.learn()
         run.ledger.note(step, said, dropped)
         run.sample(step, common.excerpt(policy.speller, rollouts, scores))
         run.log(step, **seen, lr=cfg.lr * factor, episode=(step + 1) * cfg.batch)
-    return policy
+    return average.settle()
 
 
 def experience(
@@ -143,18 +147,17 @@ def experience(
 ) -> tuple[Experience, dict[str, float]]:
     """Price the KL, put the score on the last token, look back with GAE; and what was seen."""
     tokens = pad([r.prompt_ids for r in rollouts], [r.response_ids for r in rollouts])
-    mask_BT, score_B = tokens.mask_BT, torch.tensor(scores)
+    mask_BT, score_B1 = tokens.mask_BT, torch.tensor(scores)[:, None]
     logp_BT = align([r.logp for r in rollouts], mask_BT)
-    kl_BT = (logp_BT - reference.logp(tokens, cfg.temperature).cpu()) * mask_BT
-    reward_BT = (-beta * kl_BT).scatter_add(1, tokens.last_B[:, None], score_B[:, None])
-    if cfg.whiten in ("rewards", "both"):
-        reward_BT = whiten(reward_BT, mask_BT, shift_mean=False)
+    ref_BT = reference.logp(tokens, cfg.temperature).cpu()
+    kl_BT, price_BT = common.charged(cfg.kl, beta, logp_BT, ref_BT)
+    reward_BT = cfg.shape.scale * (-price_BT).scatter_add(1, tokens.last_B[:, None], score_B1)
+    reward_BT = common.whitened(cfg.whiten, "rewards", reward_BT, mask_BT)
     value_BT = critic.value(tokens).cpu()
-    adv_BT = gae(reward_BT, value_BT, mask_BT, gamma=cfg.gamma, lam=cfg.lam)
+    adv_BT = cfg.gae(reward_BT, value_BT, mask_BT)
     return_BT = (adv_BT + value_BT) * mask_BT
-    if cfg.whiten in ("advantages", "both"):
-        adv_BT = whiten(adv_BT, mask_BT)
-    seen = common.objective(rollouts, score_B, kl_BT.sum(1), beta)
+    adv_BT = common.whitened(cfg.whiten, "advantages", adv_BT, mask_BT)
+    seen = common.objective(rollouts, score_B1[:, 0], kl_BT.sum(1), price_BT.sum(1), beta)
     seen["val/returns_var"] = float(return_BT[mask_BT].var(correction=0))
     return Experience(tokens, logp_BT, value_BT, adv_BT, return_BT), seen
 
@@ -166,20 +169,19 @@ def optimise(
     rows: Experience,
     names: Sequence[str],
     factor: float,
-    step: int,
+    dice: int,
+    beside: Callable[[int], Sequence[Terms]] = lambda update: (),
 ) -> dict[str, float]:
     """K epochs of minibatches, both parts; the means over them of what was watched."""
-    seen = []
-    improved = partial(improve, eps=cfg.eps, temperature=cfg.temperature)
-    foreseen = partial(foresee, eps=cfg.eps_value)
-    for few in common.minibatches(rows, cfg.epochs, cfg.minibatches, seed=step):
-        weight = weigh(few.tokens.mask_BT)
-        new = policy.update(few, weight, improved, lr=cfg.lr * factor, names=names)
+    seen: list[dict[str, float]] = []
+    improved = partial(improve, eps=cfg.clip.eps, temperature=cfg.temperature)
+    foreseen = partial(foresee, eps=cfg.clip.eps_value)
+    for few in common.minibatches(rows, cfg.epochs, cfg.minibatches, seed=dice):
+        weight, text = weigh(few.tokens.mask_BT), beside(len(seen))
+        new = policy.update(few, weight, improved, lr=cfg.lr * factor, names=names, beside=text)
         old = critic.update(few, weight, foreseen, lr=cfg.lr_critic * factor, names=names)
-        new |= {"loss/policy_avg": new.pop("loss"), "policy/grad_norm": new.pop("grad_norm")}
-        old |= {"loss/value_avg": old.pop("loss"), "val/grad_norm": old.pop("grad_norm")}
-        seen.append(new | old)
-        if cfg.stop_kl is not None and new["policy/approxkl"] > cfg.stop_kl:
+        seen.append(common.both(new, old))
+        if cfg.clip.stop_kl is not None and new["policy/approxkl"] > cfg.clip.stop_kl:
             break
     first = {"val/ratio_first": seen[0]["policy/ratio"], "policy/updates": float(len(seen))}
     return {key: common.means([s[key] for s in seen]) for key in seen[0]} | first

@@ -8,7 +8,7 @@ then shift (and scale) r so that its zero and its unit mean something
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -23,17 +23,25 @@ from accord.engine.roles import Critic
 from accord.errors import BadData
 from accord.maths.control import Constant, Cosine, Linear
 from accord.maths.losses import Loss
-from accord.maths.preference import BestOfK, BradleyTerry, Compared, Davidson
+from accord.maths.preference import (
+    BestOfK,
+    BradleyTerry,
+    Compared,
+    Davidson,
+    Preference,
+    RaoKupper,
+)
 from accord.maths.weights import even
 from accord.models.heads import Judge
 from accord.models.lora import Lora
+from accord.recipes import common
 from accord.store.run import Run
 
 
 class RewardModel(Settings):
     """A scalar head on a language model, learned from comparisons."""
 
-    loss: BradleyTerry | BestOfK | Davidson = BradleyTerry()
+    loss: BradleyTerry | BestOfK | Davidson | RaoKupper = BradleyTerry()
     """what is minimised over the scores of answers to one prompt"""
     epochs: Above0 = 1.0
     """passes over the comparisons; more than one soon overfits"""
@@ -78,11 +86,12 @@ def train(
     seed: int = 0,
 ) -> Critic:
     """The critic that agrees with the comparisons."""
-    critic = run.keep("critic", start.trainable(lr=cfg.lr, lora=cfg.lora, optimizer=cfg.optimizer))
-    stream = Stream(comparisons, cfg.batch, seed)
+    how: dict[str, Any] = {"optimizer": cfg.optimizer, "lora": cfg.lora, "seed": seed}
+    critic = run.keep("critic", start.trainable(lr=cfg.lr, **how))
+    stream = Stream(common.named(comparisons), cfg.batch, seed)
     total = stream.steps(cfg.epochs)
     for step in run.steps(cfg, total):
-        few = stream.at(step)
+        few = common.enter(run, stream, step)
         rows, factor = lay(few), cfg.schedule(step, total)
         prefers = partial(prefer, loss=cfg.loss)
         names = [c.id for c in few]
@@ -106,7 +115,7 @@ def lay(few: Sequence[Spelled]) -> Judged:
     )
 
 
-def prefer(model: Judge, rows: Judged, *, loss: BradleyTerry | BestOfK | Davidson) -> Loss:
+def prefer(model: Judge, rows: Judged, *, loss: Preference) -> Loss:
     """Score every answer, then let the loss compare."""
     score_BK = model.compare(rows.answers)
     mask_BK = rows.answers.mask_BK

@@ -5,7 +5,7 @@ for each batch of demonstrations (x, y):
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from accord.config import Settings
 from accord.config.limits import Above0, Count, Share
@@ -20,6 +20,7 @@ from accord.maths.losses import Loss
 from accord.maths.weights import weigh
 from accord.models.heads import Speaker
 from accord.models.lora import Lora
+from accord.recipes import common
 from accord.store.run import Run
 
 
@@ -60,11 +61,12 @@ def train(
     seed: int = 0,
 ) -> Policy:
     """The policy that speaks like the demonstrations."""
-    policy = run.keep("policy", start.trainable(lr=cfg.lr, lora=cfg.lora, optimizer=cfg.optimizer))
-    stream = Stream(demonstrations, cfg.batch, seed)
+    how: dict[str, Any] = {"optimizer": cfg.optimizer, "lora": cfg.lora, "seed": seed}
+    policy = run.keep("policy", start.trainable(lr=cfg.lr, **how))
+    stream = Stream(common.named(demonstrations), cfg.batch, seed)
     total = stream.steps(cfg.epochs)
     for step in run.steps(cfg, total):
-        few = stream.at(step)
+        few = common.enter(run, stream, step)
         tokens = lay(few, cfg.loss_on)
         factor = cfg.schedule(step, total)
         weight = weigh(tokens.mask_BT, cfg.weigh_by)

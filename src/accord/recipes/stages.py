@@ -22,12 +22,14 @@ from accord.data.comparisons import (
 )
 from accord.data.rows import Tokens, pad
 from accord.data.tally import Tally
+from accord.data.texts import spell_texts
 from accord.engine.roles import Critic, Policy
 from accord.errors import BadData, BadSettings
 from accord.models import quantised
 from accord.models.load import Dtype
 from accord.recipes import ppo, reward, sft
 from accord.recipes.common import spell_prompts
+from accord.recipes.mixing import Mixed, apart
 from accord.records import Comparison, Demonstration, Prompt
 from accord.rewards.base import Reward, which
 from accord.rewards.learned import Learned, as_judged
@@ -153,31 +155,38 @@ def ppo_stage(
     start: Policy,
     judge: Reward,
     critic: Critic | None,
-    prompts: Sequence[Prompt],
+    prompts: Sequence[Prompt] | Mixed[Prompt, Demonstration],
     *,
     parents: Sequence[Artifact | str] = (),
     gold: Reward | None = None,
 ) -> Made[Policy]:
     """The policy that `judge` prefers, as `<out>/policy`.
 
+    `prompts` may come with texts that the policy is to remember beside (cfg.ptx).
+
     `critic` is what the value function starts from; None: from the policy, with a head at zero.
     `parents` say where the judge comes from: they are part of what this stage is made from.
     """
-    asked, tally = spell_prompts(prompts, start.speller, room_for(cfg.longest, start))
+    given = apart(prompts)
+    asked, tally = spell_prompts(given.prompts, start.speller, room_for(cfg.longest, start))
     place.check(tally, "prompts")
+    texts, tally = spell_texts(given.texts, start.speller, start.context)
+    place.check(tally, "texts") if given.texts else None
 
-    if critic is None and cfg.critic == "reward":
-        raise BadSettings("critic=reward needs a reward model to start from; say critic=zero")
+    if critic is None and cfg.critic != "zero":
+        raise BadSettings(f"critic={cfg.critic} needs a reward model to start from: critic=zero")
 
     def make(run: Run) -> tuple[Policy, dict[str, float]]:
         values = critic if critic is not None else Critic.on(start).zeroed()
-        made = ppo.train(cfg, run, start, judge, values, asked, seed=place.seed, gold=gold)
+        mixed = Mixed(asked, texts)
+        made = ppo.train(cfg, run, start, judge, values, mixed, seed=place.seed, gold=gold)
         last = {k: v for k, v in run.history[-1].items() if k != "step" and v is not None}
         return made, last
 
     named = which(gold) if parents and isinstance(judge, Learned) else which(judge, gold)
     made_with = (*parents, *named)
-    work = _Work("policy", place, cfg, start, fingerprint(prompts), made_with)
+    data = fingerprint([*given.prompts, *given.texts])
+    work = _Work("policy", place, cfg, start, data, made_with)
     return _stage(work, Policy, make)
 
 

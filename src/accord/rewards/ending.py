@@ -1,9 +1,10 @@
 """What becomes of the score of an answer that was cut, because it did not end itself."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from accord.records import Rollout
+from accord.text.tokenizer import Speller
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,51 @@ class Relative:
         return score + self.value
 
 
-def ended(
-    rule: Absolute | Relative | None, rollouts: Sequence[Rollout], scores: Sequence[float]
-) -> list[float]:
+@dataclass(frozen=True)
+class Sentence:
+    """Only the words up to a mark are judged; an answer without the mark scores `value`.
+
+    The mark is looked for from token `after` on, as in the code of Ziegler et al. 2019.
+    What was said beyond it is not judged, but was said: its tokens still pay their KL.
+    """
+
+    mark: str = "."
+    """text of the token that ends what is judged"""
+    after: int = 16
+    """tokens that come before it at least"""
+    value: float = -1.0
+    """what an answer without the mark scores"""
+
+    def __post_init__(self) -> None:
+        if self.after < 0 or not self.mark.strip():
+            raise ValueError("after must not be negative, and mark not empty")
+
+    def __call__(self, score: float) -> float:
+        """The new score of an answer without the mark."""
+        return self.value
+
+    def heard(self, said: Rollout, speller: Speller) -> Rollout:
+        """The answer as it is judged: up to the mark, and ended there."""
+        for t in range(self.after, len(said.response_ids)):
+            if speller.decode(said.response_ids[t : t + 1]).strip() == self.mark:
+                ids = (*said.response_ids[: t + 1], speller.end)
+                return replace(
+                    said, response_ids=ids, logp=(*said.logp[: t + 1], 0.0), finish="stop"
+                )
+        return replace(said, finish="length")
+
+
+Ending = Absolute | Relative | Sentence
+
+
+def heard(rule: Ending | None, rollouts: Sequence[Rollout], speller: Speller) -> list[Rollout]:
+    """The answers as they are judged."""
+    if not isinstance(rule, Sentence):
+        return list(rollouts)
+    return [rule.heard(said, speller) for said in rollouts]
+
+
+def ended(rule: Ending | None, rollouts: Sequence[Rollout], scores: Sequence[float]) -> list[float]:
     """The scores after the rule; None leaves them as they are."""
     if rule is None:
         return list(scores)

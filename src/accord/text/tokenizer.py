@@ -98,6 +98,12 @@ class Speller:
         """What is said, alone, as the template writes it; the last id is `end`."""
         return self._say([self._template.answer(text)])[0]
 
+    def text_ids(self, text: str) -> Ids:
+        """A text that answers nobody, with its end and without a template; BadData where empty."""
+        if not text or not (ids := _bare(self._literal, _sound(text))):
+            raise BadData("the text is empty")
+        return (*self.head, *ids, self.end)
+
     def demonstration(self, conversation: Conversation, response: str) -> tuple[Ids, Ids]:
         """Prompt and answer whose joined text is the template's own text of the whole, to its end.
 
@@ -268,6 +274,13 @@ class Speller:
             texts = [text.removeprefix(lead) for text in texts]
         spelled = self._after.encode_batch_fast(list(texts), add_special_tokens=False)
         return [(*front, *one.ids, self.end) for one in spelled]
+
+    @cached_property
+    def _literal(self) -> Tokenizer:
+        """For whole texts, in which nothing is a control token."""
+        coder = Tokenizer.from_str(json.dumps(self._core))
+        coder.encode_special_tokens = True
+        return coder
 
     @cached_property
     def _joint(self) -> Tokenizer:

@@ -1,0 +1,168 @@
+"""Every preset that ships runs, at a size of two steps; and text beside PPO is in its gradient."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from accord.cli import VERBS
+from accord.config import as_preset, read_each
+from accord.config.presets import find, presets
+from accord.data.comparisons import Spelled
+from accord.data.sources import read_texts, write
+from accord.engine.learner import Optimizer
+from accord.engine.roles import Policy
+from accord.errors import BadSettings
+from accord.maths.losses import nll
+from accord.maths.weights import weigh
+from accord.models.heads import Speaker
+from accord.models.trunk import Trunk
+from accord.recipes.jobs import Desk, run_ppo, run_reward, run_sft
+from accord.recipes.mixing import Mixer, Ptx
+from accord.records import Comparison, ask
+from recipe_fakes import newborn, records
+from tiny import rows, tiny
+from toys import ToySpeller, in_float64
+
+SHIPPED = [(verb, one.name) for verb in ("sft", "reward", "ppo") for one in presets(verb)]
+SIZE = {
+    "sft": ("batch=4", "epochs=1", "longest=60", "held_out=0"),
+    "reward": ("batch=4", "epochs=1", "longest=60", "held_out=0"),
+    "ppo": ("steps=2", "batch=4", "longest=5"),
+}
+DESK = Desk((), lambda said: None)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A model, and files of what people gave."""
+    home = tmp_path_factory.mktemp("presets")
+    newborn(home / "model")
+    given = records()
+    write(home / "ask.jsonl", given.prompts)
+    write(home / "say.jsonl", given.demonstrations)
+    fours = [
+        Comparison(
+            ask(f"{c.prompt[0].text} {n}"),
+            (*c.responses, " sat.", " ran."),
+            (0, 2, 1, 3),
+            id=f"{i}{n}",
+        )
+        for i, c in enumerate(given.comparisons)
+        for n in "ab"
+    ]
+    pairs = [replace(c, strength=1.0, id=f"p{c.id}") for c in given.comparisons]
+    write(home / "fours.jsonl", fours)
+    write(home / "judged.jsonl", pairs)
+    texts = [json.dumps({"text": f"{d.prompt[0].text}{d.response}"}) for d in given.demonstrations]
+    (home / "texts.jsonl").write_text("\n".join(texts) + "\n")
+    (home / "rule.py").write_text("def likes(prompt, answer, ended):\n    return len(answer) / 7\n")
+    job = ("model=" + str(home / "model"), "data=" + str(home / "judged.jsonl"))
+    run_reward(DESK, *read_each(VERBS["reward"].classes(), None, [*job, f"out={home}/judge"]))
+    return home
+
+
+@pytest.mark.parametrize(("verb", "name"), SHIPPED)
+def test_a_preset_runs(place, tmp_path, verb, name):
+    """With sizes alone made small; what it makes is finite."""
+    path = find(verb, Path(name))
+    words = [f"model={place}/model", f"out={tmp_path}", *SIZE[verb]]
+    if verb == "ppo":
+        whole = path.read_text()
+        words += [f"prompts={place}/ask.jsonl", f"reward={place}/judge/reward"]
+        words += [f"ptx_data={place}/texts.jsonl"] if "ptx:" in whole else []
+        words += ["minibatches=2"] if "minibatches:" in whole else []
+    else:
+        file = (
+            "say" if verb == "sft" else "fours" if name in ("instructgpt", "ziegler") else "judged"
+        )
+        words += [f"data={place}/{file}.jsonl"]
+    given = read_each(VERBS[verb].classes(), path, words)
+    made = {"sft": run_sft, "reward": run_reward, "ppo": run_ppo}[verb](DESK, *given)
+    assert len(made.history) >= 2
+    losses = [v for line in made.history for k, v in line.items() if "loss" in k]
+    assert losses
+    assert all(abs(loss) < 1e6 for loss in losses)
+    if "ptx:" in path.read_text():
+        assert all("loss/ptx" in str(line) for line in made.history)
+
+
+@pytest.mark.parametrize(("verb", "name"), SHIPPED)
+def test_a_preset_says_what_it_is_and_where_from(verb, name):
+    one = next(p for p in presets(verb) if p.name == name)
+    assert len(one.about) > 20
+    given = read_each(VERBS[verb].classes()[1:], one.path, [])
+    assert as_preset(*given) != as_preset(*read_each(VERBS[verb].classes()[1:], None, []))
+
+
+def test_a_name_that_nearly_fits():
+    path = Path
+    with pytest.raises(BadSettings, match="did you mean 'ziegler'"):
+        find("ppo", path("zigler"))
+    assert find("ppo", None) is None
+    assert find("ppo", path("own/file.yaml")) == path("own/file.yaml")
+
+
+# --- PPO-ptx ---
+
+TEXTS = [Spelled((5,), ((6, 7, 8, 9),), (0,), None, None, f"t{i}") for i in range(3)]
+
+
+def exact(micro=None) -> Policy:
+    speaker = Speaker(Trunk(in_float64(tiny().double()), "tiny"))
+    how = Optimizer(micro_tokens=micro, max_norm=1e9)
+    policy = Policy(speaker, ToySpeller()).trainable(lr=0.1, optimizer=how)
+    policy.kept = True
+    return policy
+
+
+def gradient(policy, beside=(), scale=1.0):
+    """The gradient an update steps along."""
+    few, grads = rows(), {}
+    policy.learner.optimizer.step = lambda: grads.update(
+        {n: w.grad.clone() for n, w in policy.learner.weights.items()}
+    )
+    w = scale * weigh(few.mask_BT).double()
+    policy.update(few, w, lambda m, t: nll(m(t).logp_BT), beside=beside)
+    return grads
+
+
+@pytest.mark.parametrize("micro", [None, 1, 9])
+def test_text_adds_its_own_gradient_and_nothing_else(micro):
+    terms = Ptx(coef=3.0, share=1.0).terms(TEXTS)
+    terms = terms._replace(weight=terms.weight.double())
+    both = gradient(exact(micro), [terms])
+    alone, text = gradient(exact()), gradient(exact(), [terms], scale=0.0)
+    for name, grad in both.items():
+        torch.testing.assert_close(grad, alone[name] + text[name], atol=1e-10, rtol=0, msg=name)
+    assert max(float(g.abs().max()) for g in text.values()) > 1e-3
+    more = Ptx(coef=6.0, share=1.0).terms(TEXTS)
+    twice = gradient(exact(), [more._replace(weight=more.weight.double())], scale=0.0)
+    for name, grad in twice.items():
+        torch.testing.assert_close(grad, 2 * text[name], atol=1e-10, rtol=0, msg=name)
+
+
+def test_texts_of_an_update_are_a_function_of_the_seed():
+    mixer = Mixer(Ptx(share=0.5), TEXTS, 8, (2, 2), seed=4)
+    names = [mixer.at(step, update)[0].names for step in range(2) for update in range(4)]
+    assert names == [mixer.at(s, u)[0].names for s in range(2) for u in range(4)]
+    assert all(len(few) == 2 for few in names)
+    seen = [name for few in names for name in few]
+    assert {seen.count(f"t{i}") for i in range(3)} <= {5, 6}
+    assert Mixer(None, (), 8, (2, 2), seed=4).at(0, 0) == []
+    for ptx, texts in ((Ptx(), ()), (None, TEXTS)):
+        with pytest.raises(BadSettings, match="ptx"):
+            Mixer(ptx, texts, 8, (2, 2), seed=0)
+
+
+def test_plain_texts_are_read_as_answers_to_nobody(tmp_path):
+    file = tmp_path / "texts.jsonl"
+    file.write_text('{"text": "One day."}\n{"prompt": "A", "response": " b"}\n{"text": " "}\n')
+    found = read_texts(file)
+    assert [(r.prompt, r.response) for r in found.records] == [
+        ((), "One day."),
+        (ask("A"), " b"),
+    ]
+    assert found.tally.dropped == {"empty answer": 1}
