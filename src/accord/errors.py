@@ -47,3 +47,9 @@ class MissingExtra(AccordError):
     """An optional dependency is not installed; the message names the extra that brings it."""
 
     exit_code = 8
+
+
+class NoAnswer(AccordError):
+    """A server that cannot be reached, or that answers what nobody can read."""
+
+    exit_code = 9
