@@ -28,6 +28,7 @@ class ToySpeller:
     vocab = 6
     pad = 0
     fingerprint = "toy"
+    head = (BEGIN,)
 
     def decode(self, ids: Ids, *, special: bool = False) -> str:
         return "".join("^$abcd"[i] for i in ids if special or i > END)

@@ -49,6 +49,12 @@ class MissingExtra(AccordError):
     exit_code = 8
 
 
+class NoAnswer(AccordError):
+    """A server that cannot be reached, or that answers what nobody can read."""
+
+    exit_code = 9
+
+
 class TooLittleMemory(AccordError):
     """Memory ran out with the least that can be computed at once."""
 

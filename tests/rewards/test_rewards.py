@@ -8,19 +8,13 @@ import pytest
 import torch
 
 from accord.data.rows import pad
-from accord.errors import BadData, BadModel
+from accord.errors import BadData
 from accord.records import Invalid, Rollout
 from accord.rewards.base import Score, Sum, valid, which
 from accord.rewards.learned import Learned
 from accord.rewards.rules import Rule
+from reward_fakes import answer
 from toys import END, ToySpeller, sentences, toy_critic
-
-
-def answer(name: str = "r", ids: tuple[int, ...] = (2, 3, 1), **more: Any) -> Rollout:
-    finish = "stop" if ids and ids[-1] == 1 else "length"
-    base: dict[str, Any] = {"prompt_ids": (0,), "logp": (0.0,) * len(ids), "version": 0}
-    return Rollout(name, response_ids=ids, **base | {"finish": finish} | more)
-
 
 ANSWERS = [answer(f"r{i}") for i in range(20)]
 
@@ -176,11 +170,3 @@ def test_a_score_that_is_no_number_is_invalid() -> None:
     assert Learned(critic, ToySpeller())([answer()]) == [Invalid("the score is nan")]
     critic.normalise(1.0, math.inf)
     assert Learned(critic, ToySpeller())([answer()]) == [Invalid("the score is inf")]
-
-
-def test_another_tokenizer_is_refused() -> None:
-    class Other(ToySpeller):
-        fingerprint = "another"
-
-    with pytest.raises(BadModel, match="spells differently"):
-        Learned(toy_critic(), Other())

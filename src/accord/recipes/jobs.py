@@ -16,13 +16,13 @@ from accord.engine.sampler import Watch
 from accord.errors import BadSettings
 from accord.recipes import ppo, reward, sft
 from accord.recipes.common import spell_prompts
+from accord.recipes.judging import Bench, Rewards
 from accord.recipes.mixing import Mixed
 from accord.recipes.pipeline import Pipeline, Records, Way, run
 from accord.recipes.stages import Made, Place, ppo_stage, reward_stage, room_for, sft_stage
 from accord.records import Demonstration, Message, Prompt, ask
-from accord.rewards.base import Reward
-from accord.rewards.learned import Learned
-from accord.rewards.rules import Rule
+from accord.rewards.guard import Guard, Guarded
+from accord.rewards.reader import Reader
 from accord.store import artifact
 from accord.store.artifact import Artifact
 from accord.store.logs import Sink, sink
@@ -72,18 +72,13 @@ class RewardJob(Job):
     """comparisons: a file, folder or hub id; any shape of docs/data.md"""
 
 
-class PPOJob(Job):
+class PPOJob(Job, Rewards):
     """Train a policy against a reward."""
 
     out: Path = Path("runs/ppo")
     """where the run, and the policy it makes, is kept; the same command again goes on from there"""
     prompts: Path
     """prompts: a file, folder or hub id; any shape of docs/data.md"""
-    reward: Path | None = None
-    """the folder of a reward model that `accord reward` made"""
-    rule: str | None = None
-    """file.py:function(prompt, answer, ended) -> number: the reward, or what is only watched where
-    there is a reward model too"""
     ptx_data: Path | None = None
     """JSON lines with text, or prompt and response: what ptx is to remember"""
 
@@ -101,6 +96,8 @@ class PipelineJob(Job):
     """demonstrations, imitated first; none: begin with the reward model"""
     rule: str | None = None
     """file.py:function(prompt, answer, ended) -> number: what is really wanted, for the report"""
+    guard: Guard = Guard()
+    """how that function is kept from harming the run"""
 
 
 class SampleJob(Settings):
@@ -170,25 +167,24 @@ def run_reward(desk: Desk, job: RewardJob, cfg: reward.RewardModel) -> Made[Crit
 
 def run_ppo(desk: Desk, job: PPOJob, cfg: ppo.PPO) -> Made[Policy]:
     """accord ppo"""
-    if job.reward is None and job.rule is None:
-        raise BadSettings("PPO needs a reward: reward=FOLDER, or rule=file.py:function")
-    if job.reward is None and cfg.critic != "zero":
+    job.some("PPO")
+    if not job.reward and cfg.critic != "zero":
         raise BadSettings("there is no reward model to start the critic from: say critic=zero")
     if (job.ptx_data is None) != (cfg.ptx is None):
         raise BadSettings("ptx and ptx_data go together: ptx=Ptx ptx_data=FILE, or neither")
     place = desk.place(job)
     texts = _texts(place, job, job.ptx_data) if job.ptx_data else ()
-    prompts = Mixed(_read(place, job, job.prompts, "prompts"), texts)
+    prompts = _read(place, job, job.prompts, "prompts")
+    compared = _read(place, job, job.check, "comparisons") if job.check else ()
     start = _open(job)
-    rule = Rule.at(job.rule, start.speller) if job.rule else None
-    if job.reward is None:
-        assert rule is not None
-        return ppo_stage(place, cfg, start, rule, None, prompts, parents=_origins(job.prompts))
-    judge = Critic.open(job.reward, dtype=job.dtype)
-    critic = judge if cfg.critic != "zero" else None
-    learned: Reward = Learned(judge, start.speller)
-    parents = [artifact.origin(job.reward) or judge.fingerprint, *_origins(job.prompts)]
-    return ppo_stage(place, cfg, start, learned, critic, prompts, parents=parents, gold=rule)
+    bench = Bench.of(job, start.speller, prompts, compared, dtype=job.dtype)
+    bench.check(desk.tell)
+    critic = bench.critic() if cfg.critic != "zero" else None
+    parents = [*bench.parents, *_origins(job.prompts)]
+    asked = Mixed(prompts, texts)
+    return ppo_stage(
+        place, cfg, start, bench.reward, critic, asked, parents=parents, gold=bench.gold
+    )
 
 
 def run_pipeline(desk: Desk, job: PipelineJob, cfg: Pipeline) -> Way:
@@ -201,7 +197,8 @@ def run_pipeline(desk: Desk, job: PipelineJob, cfg: Pipeline) -> Way:
         _origins(job.comparisons),
     )
     start = _open(job)
-    gold = Rule.at(job.rule, start.speller) if job.rule else None
+    reader = Reader(start.speller, records.prompts)
+    gold = Guarded(job.rule, reader, job.guard) if job.rule else None
     return run(place, cfg, start, records, gold)
 
 

@@ -23,7 +23,9 @@ from accord.recipes.stages import Made, Place, ppo_stage, reward_stage, room_for
 from accord.recipes.verdict import answers, facts, kl_target, publish
 from accord.records import Comparison, Demonstration, Prompt
 from accord.rewards.base import Reward
+from accord.rewards.check import check, held_out
 from accord.rewards.learned import Learned
+from accord.store import artifact
 from accord.store.artifact import Artifact
 
 
@@ -80,6 +82,9 @@ def run(
         place.below("reward"), cfg.reward, start, records.comparisons, parents=records.origins
     )
     learned = Learned(judged.handle, start.speller)
+    if "accuracy" in judged.numbers and artifact.origin(place.out / "ppo" / "policy") is None:
+        kept = held_out(records.comparisons, judged.handle, judged.artifact)
+        check(learned, start.speller, kept, judged.numbers["accuracy"])
     trained = ppo_stage(
         place.below("ppo"),
         cfg.ppo,

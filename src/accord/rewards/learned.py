@@ -5,44 +5,82 @@ from dataclasses import dataclass
 
 from accord.data.rows import Tokens, pad
 from accord.engine.roles import Critic
-from accord.errors import BadModel
-from accord.records import Invalid, Rollout
+from accord.errors import BadData
+from accord.records import Ids, Invalid, Rollout
 from accord.rewards.base import Score
+from accord.rewards.reader import Reader
 from accord.text.tokenizer import Speller
+
+Row = tuple[Ids, Ids]
 
 
 @dataclass(frozen=True)
 class Learned:
-    """Scores by a Critic.  Ids pass straight through, so both must spell alike."""
+    """Scores by a Critic.
+
+    Where it spells like the policy, ids pass straight through.  Else prompt and answer are read
+    back as text and spelled as comparisons were when it was trained: by its own tokenizer and
+    template, with its own end.
+    """
 
     critic: Critic
     policy: Speller
-
-    def __post_init__(self) -> None:
-        if self.critic.speller.fingerprint != self.policy.fingerprint:
-            raise BadModel(
-                "the reward model spells differently from the policy (another tokenizer or "
-                "template); train it from the same base model"
-            )
+    reader: Reader | None = None
+    """knows the policy's prompts as conversations; asked only where the spellers differ"""
 
     @property
     def which(self) -> str:
         """The fingerprint of its weights."""
         return f"reward model {self.critic.fingerprint}"
 
+    @property
+    def alike(self) -> bool:
+        """Whether it spells like the policy."""
+        return self.critic.speller.fingerprint == self.policy.fingerprint
+
     def __call__(self, rollouts: Sequence[Rollout]) -> list[Score]:
         """One score per rollout, read where the reward model was trained to be read."""
-        if not rollouts:
-            return []
-        scores = self.critic.score(as_judged(rollouts, self.policy.end)).tolist()
-        return [s if abs(s) < float("inf") else Invalid(f"the score is {s}") for s in scores]
+        rows = [self._fitting(row) for row in self.rows(rollouts)]
+        good = [row for row in rows if not isinstance(row, Invalid)]
+        if not good:
+            return [row for row in rows if isinstance(row, Invalid)]
+        scores = iter(self.critic.score(pad(*zip(*good, strict=True))).tolist())
+        return [row if isinstance(row, Invalid) else _number(next(scores)) for row in rows]
+
+    def rows(self, rollouts: Sequence[Rollout]) -> list[Row | Invalid]:
+        """Prompts and answers as the reward model spells them."""
+        if self.alike:
+            return [(r.prompt_ids, judged(r, self.policy.end)) for r in rollouts]
+        said = (self.reader or Reader(self.policy))(rollouts)
+        spelled = self.critic.speller.many([(one.talk, (one.answer,)) for one in said])
+        return [
+            Invalid(f"the reward model cannot read it: {row}")
+            if isinstance(row, BadData)
+            else (row[0], row[1][0])
+            for row in spelled
+        ]
+
+    def _fitting(self, row: Row | Invalid) -> Row | Invalid:
+        if isinstance(row, Invalid) or len(row[0]) + len(row[1]) <= self.critic.context:
+            return row
+        length = len(row[0]) + len(row[1])
+        return Invalid(f"{length} tokens, and the reward model reads {self.critic.context}")
 
 
 def as_judged(rollouts: Sequence[Rollout], end: int) -> Tokens:
-    """Answers as rows, spelled like those that were compared: with an end, also where one was cut.
+    """Answers as rows, spelled like those that were compared."""
+    return pad([r.prompt_ids for r in rollouts], [judged(r, end) for r in rollouts])
+
+
+def judged(rollout: Rollout, end: int) -> Ids:
+    """An answer with an end, also where it was cut.
 
     People were shown the text of a cut answer, and texts are spelled with their end; scored at any
     other token, a reward model is asked what it never learned.
     """
-    said = [r.response_ids if r.finish == "stop" else (*r.response_ids, end) for r in rollouts]
-    return pad([r.prompt_ids for r in rollouts], said)
+    said = rollout.response_ids
+    return said if rollout.finish == "stop" else (*said, end)
+
+
+def _number(score: float) -> Score:
+    return score if abs(score) < float("inf") else Invalid(f"the score is {score}")

@@ -1,0 +1,102 @@
+"""A reward by its words: what stands behind a path or an address, and sums of them.
+
+reward=runs/reward/reward                              a reward model of ours, or made elsewhere
+reward=http://host:8000/score                          a server
+reward=rules.py:polite                                 a function
+reward=runs/reward/reward,0.5*rules.py:polite,-0.01*tokens    a weighted sum
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from accord.engine.roles import Critic
+from accord.errors import BadModel, BadSettings
+from accord.models.load import Dtype
+from accord.records import Rollout
+from accord.rewards.base import Reward, Score, Sum
+from accord.rewards.foreign import Foreign, Reading
+from accord.rewards.guard import Guard, Guarded
+from accord.rewards.learned import Learned
+from accord.rewards.reader import Reader
+from accord.rewards.remote import Remote, Server
+from accord.text.folder import read
+from accord.text.hub import is_hub_id
+
+NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\*(.+)")
+HEAD = "ForSequenceClassification"
+
+
+class Tokens:
+    """The number of tokens of an answer: with a negative weight, a price of length."""
+
+    which = "tokens"
+
+    def __call__(self, rollouts: Sequence[Rollout]) -> list[Score]:
+        """One score per rollout."""
+        return [float(len(rollout.response_ids)) for rollout in rollouts]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Opens rewards for one policy's prompts and answers."""
+
+    reader: Reader
+    dtype: Dtype
+    guard: Guard
+    classifier: Reading
+    http: Server
+
+    def of(self, words: Sequence[str]) -> Reward:
+        """The reward of one word, or the weighted sum of several."""
+        weighed = [_weighed(word) for word in words]
+        opened = [(weight, self.one(name)) for weight, name in weighed]
+        return opened[0][1] if len(opened) == 1 and opened[0][0] == 1 else Sum(tuple(opened))
+
+    def one(self, name: str) -> Reward:
+        """What stands behind a path, an address or a name."""
+        if name.startswith(("http://", "https://")):
+            return Remote(name, self.reader, self.http)
+        if name == "tokens":
+            return Tokens()
+        if re.search(r"\.py:\w+$", name):
+            return Guarded(name, self.reader, self.guard)
+        return self._folder(name if is_hub_id(name) else str(Path(name).expanduser()))
+
+    def _folder(self, name: str) -> Reward:
+        folder = Path(name)
+        if (folder / "critic.json").is_file():
+            critic = Critic.open(folder, dtype=self.dtype)
+            return Learned(critic, self.reader.speller, self.reader)
+        if not folder.is_dir() and not is_hub_id(name):
+            raise BadSettings(
+                f"reward={name}: no such folder; a reward is a folder, http://…, "
+                "file.py:function, or tokens"
+            )
+        made = [str(kind) for kind in read(name, "config.json").get("architectures") or ()]
+        if any(kind.endswith(HEAD) for kind in made):
+            return Foreign.open(name, self.reader, self.classifier, dtype=self.dtype)
+        if (folder / "adapter_config.json").is_file():
+            raise BadModel(
+                f"reward={name}: a PEFT adapter without critic.json; merge it into its classifier "
+                "and save that (merge_and_unload)"
+            )
+        kind = ", ".join(made) or "no model"
+        raise BadModel(
+            f"reward={name}: neither a reward model of accord's (critic.json) nor a …{HEAD}: "
+            f"it holds {kind}"
+        )
+
+
+def learned(reward: Reward | None) -> Iterator[Learned]:
+    """The reward models of ours in a reward."""
+    if isinstance(reward, Learned):
+        yield reward
+    for _, part in reward.parts if isinstance(reward, Sum) else ():
+        yield from learned(part)
+
+
+def _weighed(word: str) -> tuple[float, str]:
+    found = NUMBER.fullmatch(word)
+    return (float(found[1]), found[2].strip()) if found else (1.0, word)

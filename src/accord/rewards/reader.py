@@ -1,0 +1,90 @@
+"""Rollouts as text, for judges that spell otherwise than the policy, or not at all."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from accord.errors import BadData
+from accord.records import Conversation, Ids, Prompt, Rollout, ask
+from accord.text.tokenizer import Speller
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What was asked and what was said to it."""
+
+    prompt: str
+    """the prompt as the policy read it, without control tokens"""
+    talk: Conversation
+    """the same, message by message"""
+    answer: str
+    """the words alone, without their end; a space in front is part of them"""
+    ended: bool
+    """it ended itself; else it was cut at the limit"""
+
+    @property
+    def messages(self) -> list[dict[str, str]]:
+        """The conversation as chat templates and servers want it, without the answer."""
+        return [{"role": message.role, "content": message.text} for message in self.talk]
+
+    @property
+    def answered(self) -> list[dict[str, str]]:
+        """The same with the answer, which has no space around it as a message of its own."""
+        return [*self.messages, {"role": "assistant", "content": self.answer.strip()}]
+
+
+class Reader:
+    """Reads a policy's rollouts back.
+
+    Ids alone do not say who spoke where, so the reader is told the prompts it will meet.  One that
+    it was not told is taken for a single user message, if that spells to the very same ids.
+    """
+
+    def __init__(self, speller: Speller, prompts: Iterable[Prompt] = ()):
+        self.speller = speller
+        talks = [prompt.messages for prompt in prompts]
+        spelled = zip(talks, speller.many([(talk, ()) for talk in talks]), strict=True)
+        self._talks: dict[Ids, Conversation] = {
+            row[0]: talk for talk, row in spelled if not isinstance(row, BadData)
+        }
+
+    def __call__(self, rollouts: Sequence[Rollout]) -> list[Said]:
+        """One text per rollout, in order."""
+        return [
+            Said(
+                self.speller.decode(rollout.prompt_ids),
+                self.talk(rollout.prompt_ids),
+                self.speller.text(rollout),
+                rollout.finish == "stop",
+            )
+            for rollout in rollouts
+        ]
+
+    def talk(self, ids: Ids) -> Conversation:
+        """The conversation that a prompt's ids spell; BadData where nobody knows."""
+        if ids not in self._talks:
+            self._talks[ids] = self._alone(ids)
+        return self._talks[ids]
+
+    def whole(self, rollout: Rollout) -> str:
+        """Prompt and answer with all control tokens but those that every text begins with."""
+        head, ids = self.speller.head, (*rollout.prompt_ids, *rollout.response_ids)
+        bare = ids[len(head) :] if ids[: len(head)] == head else ids
+        return self.speller.decode(bare, special=True)
+
+    @property
+    def plain(self) -> bool:
+        """Whether the policy reads one message as it stands, without a template around it."""
+        try:
+            return self.speller.render(ask("a")) == "a"
+        except BadData:
+            return False
+
+    def _alone(self, ids: Ids) -> Conversation:
+        talk = ask(self.speller.decode(ids))
+        row = self.speller.many([(talk, ())])[0]
+        if isinstance(row, BadData) or row[0] != ids:
+            raise BadData(
+                "the reward must know who said what in a prompt, and was not told this one: "
+                f"{talk[0].text[:60]!r}; give its reader the prompts (Reader(speller, prompts))"
+            )
+        return talk

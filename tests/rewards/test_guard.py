@@ -1,0 +1,176 @@
+"""Rules that misbehave in every way, behind the wall."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from accord.errors import BadData, BadSettings
+from accord.records import Invalid, Prompt, ask
+from accord.rewards.base import valid, which
+from accord.rewards.guard import Guard, Guarded
+from accord.rewards.reader import Reader
+from accord.rewards.rules import Rule
+from reward_fakes import answer
+from toys import ToySpeller
+
+RULES = """
+import asyncio, os, sys, time, ctypes, json
+
+def length(prompt, text, ended):
+    print("noise", flush=True)          # must not be taken for an answer
+    return len(text) + 10 * ended
+
+def moody(prompt, text, ended):
+    if text == "a": time.sleep(60)
+    if text == "b": ctypes.string_at(0)
+    if text == "c": os._exit(3)
+    if text == "d": sys.exit("no")
+    if text == "aa": return None
+    if text == "bb": return float("nan")
+    if text == "cc": raise KeyError("gone")
+    if text == "dd": return sys.stdin.read()
+    if text == "ab": raise KeyboardInterrupt
+    return 7
+
+def forks(prompt, text, ended):
+    if os.fork() == 0 and text == "d":
+        time.sleep(60)                  # outlives its parent, with the pipe in its hand
+    if text == "c":
+        os._exit(0)
+    return len(text)
+
+async def later(prompt, text, ended):
+    await asyncio.sleep(0)
+    return len(text)
+
+def trl(prompts, completions, **more):
+    assert not more
+    return [len(prompts[0]) + len(completions[0])]
+
+def chatty(completions, prompts, scale=2.0):
+    return [scale * (len(completions[0][0]["content"]) + len(prompts[0]))]
+
+def many(prompts, completions):
+    return [1.0, 2.0]
+
+def verified(prompts, completions, answer):
+    return [0.0]
+
+def slow(prompt, text, ended):
+    time.sleep(0.3)
+    return os.getpid()
+"""
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> str:
+    (tmp_path / "rules.py").write_text(RULES)
+    return str(tmp_path / "rules.py")
+
+
+def spelled(*texts: str):
+    return [answer(t, (*map("^$abcd".index, t), 1)) for t in texts]
+
+
+def guarded(rules: str, name: str, **how) -> Guarded:
+    return Guarded(f"{rules}:{name}", Reader(ToySpeller()), Guard(**how))
+
+
+def test_it_is_the_same_rule_behind_the_wall(rules: str) -> None:
+    here = Rule.at(f"{rules}:length", ToySpeller())
+    there = guarded(rules, "length")
+    given = [*spelled("", "ab", "abcd"), answer("cut", (2, 2, 2))]
+    assert there(given) == here(given) == [10.0, 12.0, 14.0, 3.0]
+    assert which(there) == which(here)
+
+
+def test_every_misfortune_is_that_one_answers_alone(rules: str) -> None:
+    texts = ["abc", "a", "abc", "b", "c", "d", "aa", "bb", "cc", "dd", "ab", "abc"]
+    found = guarded(rules, "moody", seconds=1.0)(spelled(*texts))
+    told = {t: s.reason for t, s in zip(texts, found) if isinstance(s, Invalid)}
+    assert [s for s in found if not isinstance(s, Invalid)] == [7.0] * 3
+    assert told == {
+        "a": "no answer within 1 s; its process was killed",
+        "b": "its process died (SIGSEGV)",
+        "c": "its process died (exit code 3)",
+        "d": "SystemExit: no",
+        "aa": "TypeError: it returned None, not a number",
+        "bb": "the score is nan",
+        "cc": "KeyError: 'gone'",
+        "dd": "ValueError: could not convert string to float: ''",
+        "ab": "KeyboardInterrupt: ",
+    }
+
+
+def test_a_run_stops_where_too_much_is_invalid(rules: str) -> None:
+    given = spelled("abc", "cc", "dd", "abc")
+    with pytest.raises(BadData, match=r"2 of 4 scores are invalid"):
+        valid(given, guarded(rules, "moody")(given))
+
+
+def test_a_rule_that_forks_answers_once_and_leaves_nobody(rules: str) -> None:
+    reward = guarded(rules, "forks", seconds=5.0)
+    assert reward(spelled("a", "ab", "abc")) == [1.0, 2.0, 3.0]
+    dead, after = reward(spelled("c", "ab"))
+    assert dead == Invalid("its process died (exit code 0)")
+    assert after == 2.0
+    assert reward(spelled("d", "ab")) == [1.0, 2.0]
+
+
+def test_async_functions_and_those_made_for_trl(rules: str) -> None:
+    given = spelled("ab", "abc")
+    assert guarded(rules, "later")(given) == [2.0, 3.0]
+    assert guarded(rules, "trl")(given) == [2.0, 3.0]
+    (bad, _) = guarded(rules, "many")(given)
+    assert isinstance(bad, Invalid)
+    assert "not a list of one score" in bad.reason
+
+
+def test_a_template_makes_messages_of_what_a_trl_function_gets(rules: str) -> None:
+    class Marked(ToySpeller):
+        """Writes a d before every prompt, as a template would."""
+
+        def prompt_ids(self, conversation):
+            return (0, 5, *map("^$abcd".index, conversation[0].text))
+
+    reader = Reader(Marked(), [Prompt(ask("ab"))])
+    reward = Guarded(f"{rules}:chatty", reader)
+    assert reward([answer("r", (2, 3, 4, 1), prompt_ids=(0, 5, 2, 3))]) == [2.0 * (3 + 1)]
+
+
+def test_what_cannot_be_a_rule_is_said_at_once(rules: str, tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("def f(:")
+    with pytest.raises(BadSettings, match=r"has no function 'nothing'; it has .*length"):
+        guarded(rules, "nothing")
+    with pytest.raises(BadSettings, match="asks for 'answer', which prompts do not carry"):
+        guarded(rules, "verified")
+    with pytest.raises(BadSettings, match=r"broken\.py does not run"):
+        guarded(str(tmp_path / "broken.py"), "f")
+    (tmp_path / "dies.py").write_text("import os; os._exit(9)")
+    with pytest.raises(BadSettings, match="loading it failed: its process died"):
+        guarded(str(tmp_path / "dies.py"), "f")
+    with pytest.raises(BadSettings, match="there is no file"):
+        guarded(str(tmp_path / "absent.py"), "f")
+
+
+def test_several_processes_keep_the_order(rules: str) -> None:
+    crew = guarded(rules, "length", processes=3)
+    given = spelled(*("abcd"[:n] for n in (1, 4, 2, 3, 1, 2)))
+    assert crew(given) == [11.0, 14.0, 12.0, 13.0, 11.0, 12.0]
+    pids = guarded(rules, "slow", processes=2)(spelled("a", "b", "c", "d"))
+    assert len(set(pids)) == 2
+
+
+def test_its_processes_end_with_it(rules: str) -> None:
+    reward = guarded(rules, "slow")
+    (pid,) = reward(spelled("a"))
+    del reward
+    for _ in range(50):
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    pytest.fail("the worker still lives")
