@@ -24,6 +24,8 @@ from pace import MARK
 
 HERE = Path(__file__).resolve().parent
 HOME = HERE.parent / ".bench"
+LIMIT = "limit"
+"""a worker that does nothing but multiply, in turn with the others"""
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,11 @@ _GENERATE = (
     Peer("generate", "trl-1.16", ("as=given",)),
     Peer("generate, static cache", "trl-1.16", ("as=tuned", "cache=static")),
 )
+EPOCH = ("batch=32", "steps=15")
+"""a round sees every row once: a peer that sorts by length has long steps and short ones"""
 TASKS = (
-    Task("SFT", "sft", ("batch=32",), _trl("trl-1.16", "micro=4", "micro=8")),
-    Task("reward model", "reward", ("batch=32",), _trl("trl-1.16", "micro=2", "micro=4")),
+    Task("SFT", "sft", EPOCH, _trl("trl-1.16", "micro=4", "micro=8")),
+    Task("reward model", "reward", EPOCH, _trl("trl-1.16", "micro=2", "micro=4")),
     Task("PPO, equal lengths", "ppo", ("batch=32", "longest=64", "epochs=4", "model=even"), _PPO),
     Task("PPO, uneven lengths", "ppo", ("batch=32", "epochs=4"), _PPO),
     Task("sampling, uneven", "sampling", ("batch=128", "n=4"), _GENERATE),
@@ -89,10 +93,10 @@ class Worker:
         self._name = f"{script} {' '.join(words)}"
         self._hear()
 
-    def round(self) -> dict[str, float]:
+    def round(self, order: str = "go") -> dict[str, float]:
         """One round's report."""
         assert self._process.stdin
-        self._process.stdin.write("go\n")
+        self._process.stdin.write(f"{order}\n")
         self._process.stdin.flush()
         return self._hear()
 
@@ -123,22 +127,38 @@ def python(peer: str) -> Path:
 
 
 def compare(task: Task, rounds: int, common: Sequence[str]) -> dict[str, Any]:
-    """All sides in turn; the first round warms up."""
+    """All sides in turn; the first round warms up, and its products are counted."""
     stuff = str(HOME / "stuff")
     with (HOME / "bench.log").open("a") as log:
         words = (task.work, stuff, *task.words, *common)
         sides = {"Accord": Worker(Path(sys.executable), "ours.py", (*words, *task.ours), log)}
         for peer in task.peers:
             sides[peer.name] = Worker(python(peer.home), "theirs.py", (*words, *peer.words), log)
-        told: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
-        for number in range(rounds + 1):
-            for name, side in sides.items():
-                report = side.round()
-                if number:
-                    told[name].append(report)
-        for side in sides.values():
+        limit = Worker(
+            Path(sys.executable),
+            "ours.py",
+            ("limit", stuff, "batch=0", *_precision(task), *common),
+            log,
+        )
+        counted = {name: side.round("count") for name, side in sides.items()}
+        told: dict[str, list[dict[str, float]]] = {name: [] for name in (*sides, LIMIT)}
+        for _ in range(rounds):
+            for name, side in (*sides.items(), (LIMIT, limit)):
+                told[name].append(side.round())
+        for side in (*sides.values(), limit):
             side.stop()
-    return {"task": task.name, "words": words[2:], "sides": _sides(told)}
+    most = [report["samples"] / report["cpu"] for report in told.pop(LIMIT)]
+    shown = _sides(told)
+    for name, report in counted.items():
+        each = report["gflop"] / report["samples"]
+        rates = [each * r["samples"] / r["cpu"] for r in told[name]]
+        shown[name]["gflop_per_sample"] = each
+        shown[name]["of_limit"] = statistics.median(a / b for a, b in zip(rates, most, strict=True))
+    return {"task": task.name, "words": words[2:], "limit": most, "sides": shown}
+
+
+def _precision(task: Task) -> tuple[str, ...]:
+    return tuple(word for word in task.words if word.startswith("dtype="))
 
 
 def _sides(told: dict[str, list[dict[str, float]]]) -> dict[str, dict[str, Any]]:
@@ -168,14 +188,16 @@ def _sides(told: dict[str, list[dict[str, float]]]) -> dict[str, dict[str, Any]]
 def table(results: Sequence[dict[str, Any]]) -> str:
     """For people, and for docs/performance.md."""
     lines = [
-        "| task | side | samples/s | ratio, wall | ratio, CPU | peak MB |",
-        "|---|---|---|---|---|---|",
+        "| task | side | samples/s | ratio, wall | ratio, CPU | GFLOP a sample | of the limit "
+        "| peak MB |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for result in results:
         for name, side in result["sides"].items():
             lines.append(
                 f"| {result['task']} | {name} | {side['samples_per_second']:.2f} | "
-                f"{side['ratio']:.2f} | {side['ratio_cpu']:.2f} | {side['peak_mb']:.0f} |"
+                f"{side['ratio']:.2f} | {side['ratio_cpu']:.2f} | {side['gflop_per_sample']:.2f} | "
+                f"{side['of_limit']:.0%} | {side['peak_mb']:.0f} |"
             )
     return "\n".join(lines)
 

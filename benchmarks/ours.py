@@ -52,7 +52,7 @@ class Side:
         self.prompts, self.pairs = data["prompts"], data["pairs"]
         self.told, self.batch = told, int(told["batch"])
         self.longest = int(told.get("longest", 128))
-        self.pace = Pace()
+        self.pace = Pace(int(told.get("steps", 1)))
         dtype: Any = told.get("dtype", "fp32")
         self.start = Policy.open(folder / told.get("model", "uneven"), dtype=dtype)
 
@@ -125,6 +125,18 @@ class Side:
         for seed in itertools.count():
             said = self.start.sample(prompts, n=n, longest=self.longest, seed=seed, how=Sampling())
             self.pace.turn(len(said), sum(len(r.response_ids) for r in said))
+
+    def limit(self) -> None:
+        """Nothing but products of the model's shape: what this machine can do at this moment."""
+        dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[self.told.get("dtype", "fp32")]
+        rows, width, inner = 2048, 256, 768
+        left, right = torch.randn(rows, width, dtype=dtype), torch.randn(inner, width, dtype=dtype)
+        again = 400
+        self.pace.turn()
+        while True:
+            for _ in range(again):
+                torch.nn.functional.linear(left, right)
+            self.pace.turn(2e-9 * again * rows * width * inner)
 
 
 def _tokens(rows: list[Spelled], batch: int) -> list[int]:

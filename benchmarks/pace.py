@@ -1,7 +1,8 @@
 """How a worker and the bench speak: the bench says "go", the worker works a round and reports.
 
-Standard library only, since every peer imports it in an environment of its own.  Two workers are
-never at work at once: whoever is not asked waits for a line on its standard input.
+At "count" it works a round more slowly and also says how many products it computed.  Only torch
+beside the standard library, since every peer imports it in an environment of its own.  Two workers
+are never at work at once: whoever is not asked waits for a line on its standard input.
 """
 
 import json
@@ -16,33 +17,55 @@ MARK = "@bench "
 
 
 class Pace:
-    """A worker's side.  `turn` ends a round and waits for the next."""
+    """A worker's side.  `turn` ends a step, and after `steps` of them a round."""
 
-    def __init__(self) -> None:
+    def __init__(self, steps: int = 1) -> None:
+        self._steps, self._done, self._sum = steps, 0, (0.0, 0.0)
         self._began: tuple[float, float] | None = None
+        self._counter: Any = None
 
     def turn(self, samples: float = 0, tokens: float = 0) -> None:
         """Report the round that is over (the first call: readiness) and wait to be asked again.
 
-        `samples` and `tokens` are what the round really worked on, padding not counted.
+        `samples` and `tokens` are what the step really worked on, padding not counted.
         """
         if self._began is None:
             _say({"ready": True, "pid": os.getpid()})
         else:
+            self._done += 1
+            self._sum = self._sum[0] + samples, self._sum[1] + tokens
+            if self._done < self._steps:
+                return
+            (samples, tokens), self._done, self._sum = self._sum, 0, (0.0, 0.0)
             wall, cpu = self._began
-            _say(
-                {
-                    "samples": samples,
-                    "tokens": tokens,
-                    "seconds": time.perf_counter() - wall,
-                    "cpu": time.process_time() - cpu,
-                    "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-                }
-            )
-        if sys.stdin.readline().strip() != "go":
+            told = {
+                "samples": samples,
+                "tokens": tokens,
+                "seconds": time.perf_counter() - wall,
+                "cpu": time.process_time() - cpu,
+                "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            }
+            if self._counter is not None:
+                self._counter.__exit__(None, None, None)
+                told["gflop"] = self._counter.get_total_flops() / 1e9
+                self._counter = None
+            _say(told)
+        order = sys.stdin.readline().strip()
+        if order == "count":
+            self._counter = _counter()
+        elif order != "go":
             sys.stdout.flush()
             os._exit(0)  # no trainer is to save, upload or say goodbye
         self._began = time.perf_counter(), time.process_time()
+
+
+def _counter() -> Any:
+    """Counts the matrix products of a round (attention's own, a few per cent, are not seen)."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    counter = FlopCounterMode(display=False)
+    counter.__enter__()
+    return counter
 
 
 def _say(told: dict[str, Any]) -> None:

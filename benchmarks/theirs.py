@@ -53,7 +53,7 @@ class Side:
         self.spell = AutoTokenizer.from_pretrained(self.folder, padding_side="left")
         self.spell.pad_token_id = self.end
         assert len(self.spell("Once upon a time")["input_ids"]) >= 4, "an empty tokenizer"
-        self.pace = Pace()
+        self.pace = Pace(int(told.get("steps", 1)))
         set_seed(0)
 
     def settings(self, **more: Any) -> dict[str, Any]:

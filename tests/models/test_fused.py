@@ -28,13 +28,14 @@ def chunks_of(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_oracle(made, monkeypatch, rows, temperature):
     head, hidden_NH, ids_N = made
     chunks_of(rows, monkeypatch)
-    logp_N, entropy_N = fused.logp(head, hidden_NH, ids_N, V, temperature)
+    logp_N, entropy_N = fused.logp_entropy(head, hidden_NH, ids_N, V, temperature)
     all_NV = (head(hidden_NH) / temperature).log_softmax(-1)
     want_N = torch.stack([all_NV[n, i] for n, i in enumerate(ids_N.tolist())])
     entropy = -(all_NV.exp() * all_NV).sum(-1)
     torch.testing.assert_close(logp_N, want_N, atol=1e-12, rtol=0)
     torch.testing.assert_close(entropy_N, entropy, atol=1e-12, rtol=0)
     assert not entropy_N.requires_grad
+    assert torch.equal(fused.logp(head, hidden_NH, ids_N, V, temperature), logp_N)
 
 
 @pytest.mark.parametrize("rows", [1, 5, 22])
@@ -49,7 +50,7 @@ def test_gradients_of_chunks_are_those_of_the_whole(made, monkeypatch, rows, tem
     all_NV = (head(hidden_NH) / temperature).log_softmax(-1)
     want = slopes(all_NV.gather(1, ids_N[:, None])[:, 0])
     chunks_of(rows, monkeypatch)
-    got = slopes(fused.logp(head, hidden_NH, ids_N, V, temperature)[0])
+    got = slopes(fused.logp(head, hidden_NH, ids_N, V, temperature))
     for mine, other in zip(got, want, strict=True):
         torch.testing.assert_close(mine, other, atol=1e-12, rtol=0)
 
@@ -63,7 +64,7 @@ def test_no_chunk_is_larger_than_said_and_none_is_kept(made, monkeypatch):
         return head(x_NH)
 
     chunks_of(10, monkeypatch)
-    logp_N, _ = fused.logp(spy, hidden_NH, ids_N, V)
+    logp_N = fused.logp(spy, hidden_NH, ids_N, V)
     assert sizes == [10, 10, 3]
     logp_N.sum().backward()
     assert sorted(sizes) == sorted([10, 10, 3] * 2), "the backward pass makes each chunk once more"
@@ -71,14 +72,16 @@ def test_no_chunk_is_larger_than_said_and_none_is_kept(made, monkeypatch):
 
 def test_nothing_scored():
     head = nn.Linear(H, V)
-    logp_N, entropy_N = fused.logp(head, torch.zeros(0, H), torch.zeros(0, dtype=torch.long), V)
+    logp_N, entropy_N = fused.logp_entropy(
+        head, torch.zeros(0, H), torch.zeros(0, dtype=torch.long), V
+    )
     assert logp_N.shape == entropy_N.shape == (0,)
 
 
 def test_a_certain_token_is_certain():
     logits_NV = torch.tensor([[0.0, 200.0, 0.0]])
-    logp_N, entropy_N = fused.logp(lambda x: x, logits_NV, torch.tensor([1]), 3)
+    logp_N, entropy_N = fused.logp_entropy(lambda x: x, logits_NV, torch.tensor([1]), 3)
     assert logp_N.tolist() == [0.0]
     assert entropy_N.tolist() == [0.0]
-    far_N, _ = fused.logp(lambda x: x, logits_NV, torch.tensor([0]), 3)
+    far_N = fused.logp(lambda x: x, logits_NV, torch.tensor([0]), 3)
     assert far_N.tolist() == [-200.0]

@@ -188,7 +188,7 @@ class _Rehearsal:
             return part._worth(picked).sum()
         ids = torch.zeros(scored, dtype=torch.long, device=hidden_NH.device)
         vocab = part.trunk.model.config.get_text_config().vocab_size
-        return fused.logp(part.trunk.logits, picked, ids, vocab)[0].sum()
+        return fused.logp(part.trunk.logits, picked, ids, vocab).sum()
 
     @torch.no_grad()
     def _judge(self) -> dict[str, int]:

@@ -231,7 +231,7 @@ class Policy(Handle[Speaker]):
 
     def logp(self, tokens: Tokens, temperature: float = 1.0) -> Tensor:
         """log π of every scored token, nats, [B, T]; zero elsewhere."""
-        return self._each(tokens, lambda few: self.model(few, temperature).logp_BT)
+        return self._each(tokens, lambda few: self.model.logp(few, temperature))
 
     def export(self, folder: str | Path) -> None:
         """A plain Hugging Face folder with its tokenizer, or a PEFT adapter folder."""

@@ -6,9 +6,11 @@ and it is in fp32.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
 CHUNK_BYTES = 1 << 26
@@ -20,13 +22,26 @@ Logits = Callable[[Tensor], Tensor]
 
 def logp(
     logits: Logits, hidden_NH: Tensor, ids_N: Tensor, vocab: int, temperature: float = 1.0
+) -> Tensor:
+    """logp_N, nats, of the tempered next-token distribution."""
+    return _each(logits, hidden_NH, ids_N, vocab, temperature, entropy=False)[0]
+
+
+def logp_entropy(
+    logits: Logits, hidden_NH: Tensor, ids_N: Tensor, vocab: int, temperature: float = 1.0
 ) -> tuple[Tensor, Tensor]:
-    """(logp_N, entropy_N), nats, of the tempered next-token distribution; entropy has no grad."""
+    """The same, and the distribution's entropy_N, nats, which has no gradient."""
+    return _each(logits, hidden_NH, ids_N, vocab, temperature, entropy=True)
+
+
+def _each(
+    logits: Logits, hidden_NH: Tensor, ids_N: Tensor, vocab: int, temperature: float, entropy: bool
+) -> tuple[Tensor, Tensor]:
     size = max(1, CHUNK_BYTES // (4 * vocab))
     again = torch.is_grad_enabled() and len(ids_N) > size
     parts: list[tuple[Tensor, Tensor]] = []
     for hidden, ids in zip(hidden_NH.split(size), ids_N.split(size), strict=True):
-        args = (logits, hidden, ids, temperature)
+        args = (logits, hidden, ids, temperature, entropy)
         parts.append(checkpoint(_chunk, *args, use_reentrant=False) if again else _chunk(*args))
     if not parts:
         return hidden_NH.new_zeros(0), hidden_NH.new_zeros(0)
@@ -34,14 +49,40 @@ def logp(
 
 
 def _chunk(
-    logits: Logits, hidden_NH: Tensor, ids_N: Tensor, temperature: float
+    logits: Logits, hidden_NH: Tensor, ids_N: Tensor, temperature: float, entropy: bool
 ) -> tuple[Tensor, Tensor]:
     logits_NV = logits(hidden_NH)
     if temperature != 1:
         logits_NV = logits_NV / temperature
-    total_N = logits_NV.logsumexp(-1)
-    logp_N = logits_NV.gather(1, ids_N[:, None])[:, 0] - total_N
-    with torch.no_grad():
-        p_NV = (logits_NV - total_N[:, None]).exp_()
-        entropy_N = total_N - torch.linalg.vecdot(p_NV, logits_NV)
-    return logp_N, entropy_N
+    return _Picked.apply(logits_NV, ids_N, entropy)  # type: ignore[no-any-return,no-untyped-call]
+
+
+class _Picked(torch.autograd.Function):
+    """log softmax(logits)[id], and the entropy where it is asked for.
+
+    The exponentials are taken once and kept in place of the logits: over a large vocabulary every
+    pass through memory counts.  d log p_i / d logits = onehot_i - p.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits_NV: Tensor, ids_N: Tensor, entropy: bool) -> tuple[Tensor, Tensor]:
+        top_N1 = logits_NV.amax(-1, keepdim=True)
+        exp_NV = (logits_NV - top_N1).exp_()
+        mass_N = exp_NV.sum(-1)
+        total_N = mass_N.log() + top_N1[:, 0]
+        logp_N = logits_NV.gather(1, ids_N[:, None])[:, 0] - total_N
+        if entropy:
+            entropy_N = total_N - torch.linalg.vecdot(exp_NV, logits_NV) / mass_N
+        else:
+            entropy_N = torch.zeros_like(logp_N)
+        ctx.mark_non_differentiable(entropy_N)
+        ctx.save_for_backward(exp_NV, mass_N, ids_N)
+        return logp_N, entropy_N
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, slope_N: Tensor, _: Tensor) -> tuple[Tensor, None, None]:
+        exp_NV, mass_N, ids_N = ctx.saved_tensors
+        slope_NV = exp_NV * (-slope_N / mass_N)[:, None]
+        slope_NV.scatter_add_(1, ids_N[:, None], slope_N[:, None])
+        return slope_NV, None, None

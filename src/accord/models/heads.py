@@ -70,11 +70,23 @@ class Speaker(Part):
 
     def forward(self, tokens: Tokens, temperature: float = 1.0) -> Said:
         """What it would have said: log-probabilities at the temperature it samples with."""
+        said = fused.logp_entropy(*self._scored(tokens), temperature)
+        return Said(*(_lay(x_S, tokens.mask_BT) for x_S in said))
+
+    def logp(self, tokens: Tokens, temperature: float = 1.0) -> Tensor:
+        """logp_BT alone, which is cheaper."""
+        return _lay(fused.logp(*self._scored(tokens), temperature), tokens.mask_BT)
+
+    def _scored(self, tokens: Tokens) -> tuple[fused.Logits, Tensor, Tensor, int]:
+        """The head, and what reaches it: the hidden states before scored tokens, and those."""
         hidden_SH = self._hidden(tokens)[_before(tokens)]
         ids_S = tokens.ids_BT[tokens.mask_BT]
-        vocab = self.trunk.model.config.get_text_config().vocab_size
-        said = fused.logp(self.trunk.logits, hidden_SH, ids_S, vocab, temperature)
-        return Said(*(_lay(x_S, tokens.mask_BT) for x_S in said))
+        return (
+            self.trunk.logits,
+            hidden_SH,
+            ids_S,
+            self.trunk.model.config.get_text_config().vocab_size,
+        )
 
 
 class Judge(Part):

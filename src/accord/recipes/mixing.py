@@ -44,7 +44,7 @@ class Ptx:
 
 def remember(model: Speaker, tokens: Any) -> losses.Loss:
     """Negative log-likelihood of the text; `loss/ptx` is it times γ, as it is added."""
-    loss = losses.nll(model(tokens).logp_BT)
+    loss = losses.nll(model.logp(tokens))
     return losses.Loss(loss.each, {"loss/ptx": loss.each.detach()})
 
 

@@ -86,7 +86,7 @@ def lay(few: Sequence[Spelled], loss_on: str = "response") -> Tokens:
 
 def imitate(model: Speaker, tokens: Tokens) -> Loss:
     """Negative log-likelihood, token by token."""
-    return losses.nll(model(tokens).logp_BT)
+    return losses.nll(model.logp(tokens))
 
 
 def measure(policy: Policy, held_out: Sequence[Spelled], loss_on: str = "response") -> float:
