@@ -127,7 +127,7 @@ def python(peer: str) -> Path:
 
 
 def compare(task: Task, rounds: int, common: Sequence[str]) -> dict[str, Any]:
-    """All sides in turn; the first round warms up, and its products are counted."""
+    """All sides in turn; the first round warms up, the last counts products."""
     stuff = str(HOME / "stuff")
     with (HOME / "bench.log").open("a") as log:
         words = (task.work, stuff, *task.words, *common)
@@ -140,11 +140,13 @@ def compare(task: Task, rounds: int, common: Sequence[str]) -> dict[str, Any]:
             ("limit", stuff, "batch=0", *_precision(task), *common),
             log,
         )
-        counted = {name: side.round("count") for name, side in sides.items()}
+        for side in (*sides.values(), limit):
+            side.round()
         told: dict[str, list[dict[str, float]]] = {name: [] for name in (*sides, LIMIT)}
         for _ in range(rounds):
             for name, side in (*sides.items(), (LIMIT, limit)):
                 told[name].append(side.round())
+        counted = {name: side.round("count") for name, side in sides.items()}
         for side in (*sides.values(), limit):
             side.stop()
     most = [report["samples"] / report["cpu"] for report in told.pop(LIMIT)]

@@ -117,10 +117,14 @@ class Side:
             "chosen_ids": [p + a[0] for p, a in zip(self.prompts, self.pairs, strict=True)],
             "rejected_ids": [p + a[1] for p, a in zip(self.prompts, self.pairs, strict=True)],
         }
+        more: dict[str, Any] = {}
+        if self.tuned:  # it sorts only by a column that is there
+            rows["length"] = [max(map(len, r)) for r in zip(*rows.values(), strict=True)]
+            more = {"remove_unused_columns": False, **self.sorted()}
         both = self._tokens(rows["chosen_ids"]) + self._tokens(rows["rejected_ids"])
         RewardTrainer(
             model=self.judge(),
-            args=RewardConfig(**self.settings(max_steps=ROUNDS)),
+            args=RewardConfig(**self.settings(max_steps=ROUNDS, **more)),
             train_dataset=Dataset.from_dict(rows),
             processing_class=self.spell,
             callbacks=[Gate(self.pace, self.batch, both, "on_step_begin")],

@@ -6,7 +6,7 @@ token per slot of a key-value cache (decoding).  No padding is ever computed, an
 travels as a keyword, the model's own code runs unchanged.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -41,6 +41,13 @@ class Heads:
     scale: float
     window: int | None = None
     softcap: float | None = None
+
+    def split(self, lengths: Sequence[int]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """(q, k, v) of each run of tokens, [1, heads, T, D]; a split's gradient is one cat, where
+        that of every slice would be as large as the whole.
+        """
+        whole = (x[None].split(list(lengths), 2) for x in (self.q, self.k, self.v))
+        return zip(*whole, strict=True)
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
         """softmax(q k' · scale) v over batches [b, heads, ., D]; no mask means causal."""
@@ -82,16 +89,15 @@ class Packed:
 
     def attend(self, heads: Heads, layer: int) -> Tensor:
         """One call per sequence: on ragged lengths faster than any block mask on CPU."""
-        parts, start = [], 0
-        for row, length in enumerate(self.lengths):
-            span = slice(start, start + length)
-            q, k, v = heads.q[None, :, span], heads.k[None, :, span], heads.v[None, :, span]
+        parts = []
+        for row, (length, (q, k, v)) in enumerate(
+            zip(self.lengths, heads.split(self.lengths), strict=True)
+        ):
             far = heads.window is not None and length > heads.window
             mask = causal(length, heads.window, q.device) if far else None
             parts.append(heads.mix(q, k, v, mask)[0])
             if self.cache is not None:
                 self.cache.fill(layer, row, k[0], v[0])
-            start += length
         return torch.cat(parts, 1)
 
 

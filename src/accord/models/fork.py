@@ -15,6 +15,9 @@ from accord.data.rows import Choices
 from accord.models.attention import Heads, causal
 from accord.models.trunk import Flat
 
+Run = tuple[Tensor, Tensor, Tensor]
+"""queries, keys and values of a run of tokens, [1, heads, T, D]"""
+
 
 @dataclass(frozen=True)
 class Fork:
@@ -26,21 +29,22 @@ class Fork:
 
     def attend(self, heads: Heads, layer: int) -> Tensor:
         """One call per stem and per branch, whose keys are the stem's and its own."""
-        parts, start = [], 0
+        runs = [
+            t for stem, few in zip(self.stems, self.branches, strict=True) for t in (stem, *few)
+        ]
+        each, parts = heads.split(runs), []
         for stem, few in zip(self.stems, self.branches, strict=True):
-            root = slice(start, start + stem)
+            root = next(each)
             if stem:
-                parts.append(self._mix(heads, root, root, 0))
-            start += stem
-            for length in few:
-                parts.append(self._mix(heads, slice(start, start + length), root, stem))
-                start += length
+                parts.append(self._mix(heads, root, None))
+            parts += [self._mix(heads, next(each), root if stem else None) for _ in few]
         return torch.cat(parts, 1)
 
-    def _mix(self, heads: Heads, own: slice, root: slice, stem: int) -> Tensor:
-        q, k, v = (x[None, :, own] for x in (heads.q, heads.k, heads.v))
-        if stem:
-            k, v = (torch.cat([x[None, :, root], y], 2) for x, y in ((heads.k, k), (heads.v, v)))
+    def _mix(self, heads: Heads, own: Run, root: Run | None) -> Tensor:
+        (q, k, v), stem = own, 0
+        if root is not None:
+            stem = root[1].shape[2]
+            k, v = (torch.cat([x, y], 2) for x, y in zip(root[1:], (k, v), strict=True))
         return heads.mix(q, k, v, self._mask(stem, q.shape[2], heads.window, q.device))[0]
 
     def _mask(
