@@ -51,13 +51,16 @@ class Heads:
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
         """softmax(q k' · scale) v over batches [b, heads, ., D]; no mask means causal."""
-        if (repeat := q.shape[1] // k.shape[1]) > 1:
-            k, v = k.repeat_interleave(repeat, 1), v.repeat_interleave(repeat, 1)
+        shared = q.shape[1] // k.shape[1]
+        # the CPU's kernel reads shared keys where they lie; on a GPU not every kernel does
+        as_is = q.device.type == "cpu" and self.softcap is None
+        if shared > 1 and not as_is:
+            k, v = k.repeat_interleave(shared, 1), v.repeat_interleave(shared, 1)
         if self.softcap is not None:
             return self._capped(q, k, v, mask)
-        if mask is None:
-            return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=self.scale)
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=self.scale)
+        return F.scaled_dot_product_attention(
+            q, k, v, mask, is_causal=mask is None, scale=self.scale, enable_gqa=shared > 1 and as_is
+        )
 
     def _capped(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         """Gemma 2's: scores pass through c · tanh(./c) before the softmax."""
