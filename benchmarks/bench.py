@@ -58,6 +58,7 @@ _PPO = _trl("trl-1.12", "micro=4 rollout=32", "micro=8 rollout=16", given="micro
 _GENERATE = (
     Peer("generate", "trl-1.16", ("as=given",)),
     Peer("generate, static cache", "trl-1.16", ("as=tuned", "cache=static")),
+    Peer("continuous batching", "trl-1.16", ("as=tuned", "cache=continuous")),
 )
 EPOCH = ("batch=32", "steps=15")
 """a round sees every row once: a peer that sorts by length has long steps and short ones"""
@@ -66,6 +67,7 @@ TASKS = (
     Task("reward model", "reward", EPOCH, _trl("trl-1.16", "micro=2", "micro=4")),
     Task("PPO, equal lengths", "ppo", ("batch=32", "longest=64", "epochs=4", "model=even"), _PPO),
     Task("PPO, uneven lengths", "ppo", ("batch=32", "epochs=4"), _PPO),
+    Task("PPO, uneven, 1 epoch", "ppo", ("batch=32", "epochs=1"), _PPO),
     Task("sampling, uneven", "sampling", ("batch=128", "n=4"), _GENERATE),
     Task("sampling, uneven, bf16", "sampling", ("batch=128", "n=4", "dtype=bf16"), _GENERATE),
 )

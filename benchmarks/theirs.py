@@ -167,6 +167,8 @@ class Side:
         n = int(self.told["n"])
         prompts = self.prompts[: self.batch // n]
         model = self.load().eval()
+        if self.told.get("cache") == "continuous":
+            self._continuous(model, prompts, n)
         width = max(map(len, prompts))
         ids = torch.tensor([[self.end] * (width - len(row)) + row for row in prompts])
         mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in prompts])
@@ -187,6 +189,27 @@ class Side:
             )[:, width:]
             ended = (said == self.end).int()
             self.pace.turn(len(said), int(((ended.cumsum(1) - ended) == 0).sum()))
+
+    def _continuous(self, model: Any, prompts: list[list[int]], n: int) -> None:
+        """transformers' continuous batching: a paged cache, refilled as answers end."""
+        from transformers import ContinuousBatchingConfig, GenerationConfig
+
+        how = GenerationConfig(
+            do_sample=True,
+            top_k=0,
+            max_new_tokens=self.longest,
+            num_return_sequences=n,
+            pad_token_id=self.end,
+            eos_token_id=self.end,
+        )
+        # a cache as large as these answers need; its own choice takes most of the machine
+        small = ContinuousBatchingConfig(num_blocks=self.batch * 2, max_batch_tokens=512)
+        self.pace.turn()
+        for seed in itertools.count():
+            torch.manual_seed(seed)
+            said = model.generate_batch(prompts, how, small, warmup=False)
+            assert len(said) == len(prompts) * n, f"{len(said)} answers"
+            self.pace.turn(len(said), sum(len(one.generated_tokens) for one in said.values()))
 
     def _tokens(self, rows: list[list[int]]) -> float:
         return round(sum(map(len, rows)) / len(rows) * self.batch)
