@@ -16,8 +16,8 @@ from pace import Pace
 import accord
 from accord.data.comparisons import Spelled
 from accord.engine.draw import Sampling
-from accord.engine.learner import Optimizer
 from accord.engine.roles import Critic, Policy
+from accord.engine.steps import Optimizer
 from accord.maths.control import Constant
 from accord.recipes import ppo, reward, sft
 from accord.recipes.common import Asked

@@ -6,7 +6,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from accord.engine.learner import Optimizer
+from accord.engine.steps import Optimizer
 from accord.maths.control import AdaptiveKL
 from accord.recipes.pipeline import Pipeline, Records
 from accord.recipes.ppo import PPO

@@ -10,8 +10,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from accord.data.rows import Rows, Tokens, pad
-from accord.engine.learner import Optimizer
 from accord.engine.roles import Critic, Handle, Policy
+from accord.engine.steps import Optimizer
 from accord.models.attention import NAME
 from accord.models.heads import Speaker
 from accord.models.trunk import Trunk

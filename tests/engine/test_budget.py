@@ -8,8 +8,9 @@ import torch
 
 from accord.engine import budget
 from accord.engine.budget import Budget, exhausted, for_samples, for_updates, slot_bytes
-from accord.engine.learner import Optimizer, Terms
+from accord.engine.learner import Terms
 from accord.engine.roles import Critic, Policy
+from accord.engine.steps import Optimizer
 from accord.errors import TooLittleMemory
 from accord.maths.losses import Loss, nll
 from accord.maths.weights import weigh

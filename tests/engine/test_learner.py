@@ -12,8 +12,9 @@ from safetensors import safe_open
 from torch import Tensor
 
 from accord.data.rows import Rows, Tokens
-from accord.engine.learner import Learner, Optimizer, micro_batches
+from accord.engine.learner import Learner, micro_batches
 from accord.engine.roles import Critic, Handle, Policy
+from accord.engine.steps import Optimizer
 from accord.errors import BadModel, NotFinite
 from accord.maths.losses import Loss, nll
 from accord.maths.optim import AdamTF
@@ -51,10 +52,10 @@ def step_of(handle: Handle, few: Rows, w: Tensor, objective, how: Optimizer):
     copy = handle.trainable(lr=1e-3, optimizer=how)
     grads: dict[str, Tensor] = {}
 
-    def note() -> None:
+    def note(lr: float) -> None:
         grads.update({n: p.grad.clone() for n, p in copy.learner.weights.items()})
 
-    copy.learner.optimizer.step = note
+    copy.learner.steps.step = note
     return grads, copy.learner.update(few, w, objective)
 
 
@@ -308,7 +309,7 @@ def test_without_moments_the_next_update_would_differ(tmp_path):
         one.learner.update(rows(), w, imitate)
     one.save(tmp_path)
     two.load(tmp_path)
-    two.learner.optimizer.state.clear()
+    two.learner.steps.optimizer.state.clear()
     for policy in (one, two):
         policy.learner.update(rows(), w, imitate)
     assert not torch.equal(one.logp(rows()), two.logp(rows()))

@@ -6,9 +6,9 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from accord.data.rows import choices, pad
 from accord.engine.draw import Sampling
-from accord.engine.learner import Optimizer
 from accord.engine.memory import Live, Work, estimate, watched
 from accord.engine.roles import Critic, Policy
+from accord.engine.steps import Optimizer
 from accord.maths.losses import Loss, nll
 from accord.maths.weights import even, weigh
 from accord.models.attention import NAME

@@ -12,8 +12,8 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from accord.data.rows import Tokens, pad
-from accord.engine.learner import Optimizer
 from accord.engine.roles import Critic, Policy
+from accord.engine.steps import Optimizer
 from accord.errors import BadModel
 from accord.models.heads import Speaker
 from accord.models.lora import Lora, base_of

@@ -11,8 +11,8 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from accord.data.rows import pad
 from accord.engine.draw import Sampling
-from accord.engine.learner import Optimizer
 from accord.engine.roles import Critic, Policy
+from accord.engine.steps import Optimizer
 from accord.maths.losses import nll
 from accord.maths.weights import weigh
 from accord.models.attention import Packed

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from accord.engine.learner import Optimizer
 from accord.engine.roles import Critic, Policy
+from accord.engine.steps import Optimizer
 from accord.maths.losses import nll
 from accord.maths.weights import weigh
 from accord.models.heads import Speaker

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from accord.data.comparisons import Spelled
-from accord.engine.learner import Optimizer
 from accord.engine.roles import Critic
+from accord.engine.steps import Optimizer
 from accord.maths.control import AdaptiveKL
 from accord.models.lora import Lora
 from accord.recipes import ppo, reward, sft

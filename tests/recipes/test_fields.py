@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from accord.engine.learner import Optimizer
 from accord.engine.roles import Critic
+from accord.engine.steps import Optimizer
 from accord.maths.advantages import GAE
 from accord.maths.control import Constant, FixedKL, Linear
 from accord.maths.losses import Clip

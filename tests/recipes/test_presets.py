@@ -12,8 +12,8 @@ from accord.config import as_preset, read_each
 from accord.config.presets import find, presets
 from accord.data.comparisons import Spelled
 from accord.data.sources import read_texts, write
-from accord.engine.learner import Optimizer
 from accord.engine.roles import Policy
+from accord.engine.steps import Optimizer
 from accord.errors import BadSettings
 from accord.maths.losses import nll
 from accord.maths.weights import weigh

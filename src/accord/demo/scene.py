@@ -9,7 +9,7 @@ from accord.demo import questions
 from accord.demo.openings import openings
 from accord.demo.panel import PANEL, Annotator
 from accord.demo.rule import ANIMAL, rule
-from accord.engine.learner import Optimizer
+from accord.engine.steps import Optimizer
 from accord.evaluate.tell import Subject
 from accord.maths.control import FixedKL
 from accord.models.lora import Lora

@@ -20,8 +20,8 @@ from accord.demo.find import SHIPPED, find
 from accord.demo.panel import Agreement, Pair, agreement, judge
 from accord.demo.scene import SCENES, Scene
 from accord.engine.draw import Sampling
-from accord.engine.learner import Optimizer
 from accord.engine.roles import Critic, Policy
+from accord.engine.steps import Optimizer
 from accord.errors import BadData, BadModel
 from accord.evaluate import report
 from accord.evaluate.outcome import Answer, compare

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 from safetensors.torch import save_file
@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from accord.data.rows import Rows
 from accord.engine.budget import Budget, for_updates
+from accord.engine.steps import Optimizer, Steps
 from accord.errors import BadModel, NotFinite
 from accord.maths.losses import Loss
-from accord.maths.optim import adam
 from accord.models.heads import Part
 from accord.models.load import tensors
 
@@ -36,28 +36,6 @@ class Terms(NamedTuple):
     names: Sequence[str] | None = None
 
 
-@dataclass(frozen=True)
-class Optimizer:
-    """How gradients become steps."""
-
-    form: Literal["torch", "tf"] = "torch"
-    """where Adam's eps stands: torch's place, or TensorFlow's, outside the bias correction"""
-    betas: tuple[float, float] = (0.9, 0.95)
-    """how slowly the means of gradients and of their squares forget"""
-    eps: float = 1e-8
-    """added to the root of the mean square"""
-    weight_decay: float = 0.0
-    """decoupled: every step, weights shrink by lr times this"""
-    max_norm: float | None = 1.0
-    """gradients longer than this are scaled down to it; none: never"""
-    micro_tokens: int | None = None
-    """real tokens in one forward and backward pass; none: 1024 on a CPU, 8192 elsewhere, and half
-    as many whenever memory runs out.  Changes memory and speed, never a gradient"""
-    recompute: bool = False
-    """compute activations again in the backward pass instead of keeping them (gradient
-    checkpointing): less memory, about a third more time, the same gradient"""
-
-
 @dataclass
 class Learner(Generic[M]):
     """Owns the weights that change, and nothing else does."""
@@ -68,21 +46,14 @@ class Learner(Generic[M]):
     version: int = 0
     home: Path | None = None
     """where a dump is written when a number is not finite"""
-    optimizer: torch.optim.Optimizer = field(init=False)
+    steps: Steps = field(init=False)
     budget: Budget = field(init=False)
 
     def __post_init__(self) -> None:
         self.budget = for_updates(self.model.trunk.device, self.how.micro_tokens)
         for weight in self.weights.values():
             weight.requires_grad_(True)
-        self.optimizer = adam(
-            self.weights.values(),
-            form=self.how.form,
-            lr=self.lr,
-            betas=self.how.betas,
-            eps=self.how.eps,
-            weight_decay=self.how.weight_decay,
-        )
+        self.steps = Steps(self.weights, self.how, self.lr)
 
     @property
     def weights(self) -> dict[str, nn.Parameter]:
@@ -113,16 +84,14 @@ class Learner(Generic[M]):
         norm = nn.utils.clip_grad_norm_(self.weights.values(), longest)
         if not torch.isfinite(norm):
             self._stop("the gradient", rows, names)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.lr if lr is None else lr
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.steps.step(self.lr if lr is None else lr)
+        self.steps.forget()
         self.version += 1
         return {**seen, "grad_norm": float(norm)}
 
     def _gradient(self, sums: Sequence[Terms], tokens: int) -> Counter[str]:
         """Add up the whole step's gradient from zero; the weighted sums of what was watched."""
-        self.optimizer.zero_grad(set_to_none=True)
+        self.steps.forget()
         seen: Counter[str] = Counter()
         for terms in sums:
             for index in micro_batches(terms.rows.cost_B, tokens):
@@ -142,7 +111,7 @@ class Learner(Generic[M]):
 
     def _stop(self, what: str, rows: Rows, names: Sequence[str] | None) -> None:
         """Leave the rows behind for whoever has to find out, and stop; no gradient stays."""
-        self.optimizer.zero_grad(set_to_none=True)
+        self.steps.forget()
         index = next((x.tolist() for name, x in rows.flat() if name.endswith("row_B")), [])
         who = [names[i] if names else f"row {i}" for i in index]
         where = "nowhere: this run is in memory only"
@@ -163,12 +132,7 @@ class Learner(Generic[M]):
     def state(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """(weights, optimizer state), both flat and named by parameter."""
         weights = {name: w.detach() for name, w in self.weights.items()}
-        moments = {
-            f"{name}|{key}": torch.as_tensor(value)
-            for name, w in self.weights.items()
-            for key, value in self.optimizer.state.get(w, {}).items()
-        }
-        return weights, moments
+        return weights, self.steps.state()
 
     def save(self, folder: Path) -> None:
         """All that the next update depends on: weights, moments, version."""
@@ -192,12 +156,7 @@ class Learner(Generic[M]):
                 w.copy_(given[name])
             for name, buffer in _own_buffers(self.model):
                 buffer.copy_(buffers[name])
-        self.optimizer.state.clear()
-        for name, value in moments.items():
-            w = weights[name.rpartition("|")[0]]
-            # the count of steps lies with the weight if fused, else in main memory
-            here = value.dim() > 0 or self.optimizer.defaults.get("fused")
-            self.optimizer.state[w][name.rpartition("|")[2]] = value.to(w.device) if here else value
+        self.steps.restore(moments)
         told = json.loads((folder / "learner.json").read_text())
         self.version, self.budget.size = told["version"], told["micro_tokens"]
 

@@ -17,8 +17,9 @@ from torch import Tensor
 from accord.data.rows import Rows, Tokens
 from accord.engine.budget import for_samples, for_scores
 from accord.engine.draw import Sampling
-from accord.engine.learner import Learner, Objective, Optimizer, Terms, micro_batches
+from accord.engine.learner import Learner, Objective, Terms, micro_batches
 from accord.engine.sampler import Sampler, Watch, requests
+from accord.engine.steps import Optimizer
 from accord.errors import BadModel
 from accord.models import gguf
 from accord.models import load as folders

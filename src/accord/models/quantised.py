@@ -2,11 +2,14 @@
 
 int8: LLM.int8(), Dettmers et al. 2022.  int4: NF4 with quantised scales, as in
 QLoRA, Dettmers et al. 2023.  Embeddings, norms and the head stay in bf16, and so do activations.
+And an optimizer whose means are of 8 bits.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import BitsAndBytesConfig, PreTrainedModel
 
 from accord.errors import BadModel, MissingExtra
@@ -21,12 +24,7 @@ def options(dtype: str, device: str) -> dict[str, Any]:
     """
     if dtype not in KINDS:
         return {}
-    try:
-        import bitsandbytes  # noqa: F401
-    except ImportError as error:
-        raise MissingExtra(
-            f"dtype={dtype} needs bitsandbytes: pip install -c constraints.txt -e '.[quant]'"
-        ) from error
+    _bitsandbytes(f"dtype={dtype}")
     how = BitsAndBytesConfig(
         load_in_8bit=dtype == "int8",
         load_in_4bit=dtype == "int4",
@@ -35,6 +33,33 @@ def options(dtype: str, device: str) -> dict[str, Any]:
         bnb_4bit_compute_dtype=torch.bfloat16,
     )
     return {"quantization_config": how, "device_map": {"": device}}
+
+
+def adam(
+    params: Iterable[Tensor],
+    *,
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    weight_decay: float,
+) -> torch.optim.Optimizer:
+    """AdamW whose two means are of 8 bits, quantised in blocks of 256 with a scale for each.
+
+    Dettmers et al. 2022, "8-bit Optimizers via Block-wise Quantization".  Tensors of fewer than
+    4,096 numbers keep floats.  MissingExtra where bitsandbytes is not installed.
+    """
+    library = _bitsandbytes("optimizer.bits=8")
+    return library.optim.AdamW8bit(params, lr, betas, eps, weight_decay)  # type: ignore[no-any-return]
+
+
+def _bitsandbytes(who: str) -> Any:
+    try:
+        import bitsandbytes
+    except ImportError as error:
+        raise MissingExtra(
+            f"{who} needs bitsandbytes: pip install -c constraints.txt -e '.[quant]'"
+        ) from error
+    return bitsandbytes
 
 
 def steady(model: PreTrainedModel) -> None:

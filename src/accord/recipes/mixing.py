@@ -4,7 +4,7 @@ PPO-ptx (Ouyang et al. 2022, eq. 2): every optimizer step of PPO also maximises 
 text x that the model was once trained on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -19,6 +19,8 @@ from accord.models.heads import Speaker
 
 P = TypeVar("P")
 T = TypeVar("T")
+Beside = Callable[[int], Sequence[Terms]]
+"""what the update of this number in a step adds up beside its answers"""
 
 
 @dataclass(frozen=True)

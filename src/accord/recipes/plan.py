@@ -8,8 +8,8 @@ import torch
 
 from accord.config import Settings
 from accord.config.limits import Count
-from accord.engine.learner import Optimizer
 from accord.engine.memory import Estimate, Work, estimate
+from accord.engine.steps import Optimizer
 from accord.errors import BadSettings
 from accord.models.lora import Lora
 from accord.models.sketch import config_of

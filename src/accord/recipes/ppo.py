@@ -9,7 +9,7 @@ for each step:
         V:  minimise  ½ max((V - R)², (clip(V, V_old ± ε_v) - R)²)
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -22,8 +22,8 @@ from accord.config.limits import Above0, Count, Part
 from accord.data.rows import Rows, Tokens, align, pad
 from accord.data.stream import Stream
 from accord.engine.draw import Sampling, key
-from accord.engine.learner import Optimizer, Terms
 from accord.engine.roles import Critic, Policy
+from accord.engine.steps import Optimizer
 from accord.maths import losses
 from accord.maths.advantages import GAE
 from accord.maths.control import AdaptiveKL, Constant, Cosine, FixedKL, Linear
@@ -31,7 +31,7 @@ from accord.maths.weights import weigh
 from accord.models.heads import Judge, Speaker
 from accord.models.lora import Lora
 from accord.recipes import common
-from accord.recipes.mixing import Mixed, Mixer, Ptx, apart
+from accord.recipes.mixing import Beside, Mixed, Mixer, Ptx, apart
 from accord.records import Rollout
 from accord.rewards.base import Reward
 from accord.rewards.ending import Absolute, Relative, Sentence
@@ -170,7 +170,7 @@ def optimise(
     names: Sequence[str],
     factor: float,
     dice: int,
-    beside: Callable[[int], Sequence[Terms]] = lambda update: (),
+    beside: Beside = lambda update: (),
 ) -> dict[str, float]:
     """K epochs of minibatches, both parts; the means over them of what was watched."""
     seen: list[dict[str, float]] = []

@@ -18,8 +18,8 @@ from accord.config.limits import Above0, Count, Share
 from accord.data.comparisons import Spelled
 from accord.data.rows import Choices, Rows, Tokens, choices
 from accord.data.stream import Stream
-from accord.engine.learner import Optimizer
 from accord.engine.roles import Critic
+from accord.engine.steps import Optimizer
 from accord.errors import BadData
 from accord.maths.control import Constant, Cosine, Linear
 from accord.maths.losses import Loss

@@ -12,8 +12,8 @@ from accord.config.limits import Above0, Count, Share
 from accord.data.comparisons import Spelled
 from accord.data.rows import Tokens, pad
 from accord.data.stream import Stream
-from accord.engine.learner import Optimizer
 from accord.engine.roles import Policy
+from accord.engine.steps import Optimizer
 from accord.maths import losses
 from accord.maths.control import Constant, Cosine, Linear
 from accord.maths.losses import Loss

@@ -1,0 +1,127 @@
+"""Gradients into steps: the optimizer, in the precision and the place its state is to have."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from accord.maths.optim import adam
+from accord.models import quantised
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """How gradients become steps."""
+
+    form: Literal["torch", "tf"] = "torch"
+    """where Adam's eps stands: torch's place, or TensorFlow's, outside the bias correction"""
+    betas: tuple[float, float] = (0.9, 0.95)
+    """how slowly the means of gradients and of their squares forget"""
+    eps: float = 1e-8
+    """added to the root of the mean square"""
+    weight_decay: float = 0.0
+    """decoupled: every step, weights shrink by lr times this"""
+    max_norm: float | None = 1.0
+    """gradients longer than this are scaled down to it; none: never"""
+    micro_tokens: int | None = None
+    """real tokens in one forward and backward pass; none: 1024 on a CPU, 8192 elsewhere, and half
+    as many whenever memory runs out.  Changes memory and speed, never a gradient"""
+    recompute: bool = False
+    """compute activations again in the backward pass instead of keeping them (gradient
+    checkpointing): less memory, about a third more time, the same gradient"""
+    bits: Literal[8, 32] = 32
+    """of each mean: 8 take a quarter of the memory (block-wise: Dettmers et al. 2022; the extra
+    `quant`), and steps are then no longer exactly Adam's"""
+    offload: bool = False
+    """the means live in main memory and the step is computed there, the same step: on a GPU, 8
+    bytes less of its memory per weight that learns; on a CPU nothing changes"""
+
+    def __post_init__(self) -> None:
+        if self.bits == 8 and self.form == "tf":
+            raise ValueError("an optimizer of bits=8 has eps in torch's place: form=torch")
+
+
+class Steps:
+    """Moves `weights` along their gradients.  Keeps what the next step depends on, by name."""
+
+    def __init__(
+        self,
+        weights: Mapping[str, nn.Parameter],
+        how: Optimizer,
+        lr: float,
+        home: torch.device | None = None,
+    ):
+        """`home`: where the optimizer works; none: where each weight is, or a CPU if offloaded."""
+        self.weights = dict(weights)
+        self._home = home or (torch.device("cpu") if how.offload else None)
+        self._eight = how.bits == 8
+        self._twins = {name: self._twin(w) for name, w in self.weights.items()}
+        knobs: dict[str, Any] = {
+            "lr": lr,
+            "betas": how.betas,
+            "eps": how.eps,
+            "weight_decay": how.weight_decay,
+        }
+        twins = self._twins.values()
+        make = quantised.adam if self._eight else partial(adam, form=how.form)
+        self.optimizer: torch.optim.Optimizer = make(twins, **knobs)
+
+    def step(self, lr: float) -> None:
+        """One step of this size."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        moved = [(w, self._twins[name]) for name, w in self.weights.items()]
+        moved = [(w, twin) for w, twin in moved if twin is not w and w.grad is not None]
+        for w, twin in moved:
+            assert w.grad is not None
+            twin.grad = w.grad.to(twin.device)
+        self.optimizer.step()
+        with torch.no_grad():
+            for w, twin in moved:
+                w.copy_(twin)
+                twin.grad = None
+
+    def forget(self) -> None:
+        """No gradient stays."""
+        for w in self.weights.values():
+            w.grad = None
+
+    def state(self) -> dict[str, Tensor]:
+        """The optimizer's numbers, flat: name|key."""
+        return {
+            f"{name}|{key}": _own(key, torch.as_tensor(value))
+            for name, twin in self._twins.items()
+            for key, value in self.optimizer.state.get(twin, {}).items()
+        }
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take up from `state`, and from the weights as they now are."""
+        with torch.no_grad():
+            for name, w in self.weights.items():
+                if self._twins[name] is not w:
+                    self._twins[name].copy_(w)
+        self.optimizer.state.clear()
+        for name, value in state.items():
+            of, _, key = name.rpartition("|")
+            self.optimizer.state[self._twins[of]][key] = self._placed(value, self._twins[of])
+
+    def _twin(self, w: nn.Parameter) -> nn.Parameter:
+        if self._home is None or w.device == self._home:
+            return w
+        return nn.Parameter(w.detach().to(self._home, copy=True))
+
+    def _placed(self, value: Tensor, twin: Tensor) -> Any:
+        if value.dim() > 0:
+            return value.to(twin.device)
+        if self._eight:
+            return int(value)
+        # the count of steps lies with the weight if fused, else in main memory
+        return value.to(twin.device) if self.optimizer.defaults.get("fused") else value
+
+
+def _own(key: str, value: Tensor) -> Tensor:
+    """What eight bits stand for is one table that all weights share; a file wants one for each."""
+    return value.clone() if key.startswith("qmap") else value
