@@ -84,7 +84,9 @@ def taken(kind: str, work: Work) -> int:
     how = {
         "lr": 1e-4,
         "lora": work.lora,
-        "optimizer": Optimizer(micro_tokens=work.micro_tokens, recompute=work.recompute),
+        "optimizer": Optimizer(
+            micro_tokens=work.micro_tokens, recompute=work.recompute, bits=work.bits
+        ),
     }
     weight = weigh(TOKENS.mask_BT)
 
@@ -119,8 +121,9 @@ def taken(kind: str, work: Work) -> int:
         ("gpt2", Work("reward")),
         ("llama", Work("reward", recompute=True)),
         ("qwen2", Work("ppo")),
+        ("llama", Work("sft", bits=8)),
     ],
-    ids=["sft", "sft, LoRA", "reward", "reward, recompute", "ppo"],
+    ids=["sft", "sft, LoRA", "reward", "reward, recompute", "ppo", "sft, 8 bits"],
 )
 def test_an_update_takes_what_was_foreseen(kind, work):
     sizes = {"prompt": PROMPT, "answer": ANSWER, "batch": ROWS, "micro_tokens": 512}
@@ -150,3 +153,13 @@ def test_the_count_falls_when_a_tensor_goes():
         assert live.now == 4000  # a view keeps its storage
         del seen
     assert (live.now, live.peak) == (0, 4000)
+
+
+def test_means_that_lie_elsewhere_are_not_counted():
+    here, there = (
+        estimate(config_of("llama"), Work("sft", offload=away)).phases["update"]
+        for away in (False, True)
+    )
+    assert here["optimizer"] > 0
+    assert there["optimizer"] == 0
+    assert {**here, "optimizer": 0} == there

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from accord.engine.budget import for_samples, for_scores, for_updates
-from accord.models import fused
+from accord.models import fused, quantised
 from accord.models.attention import Packed, Step
 from accord.models.cache import SlotCache
 from accord.models.heads import Judge, Part, Speaker
@@ -77,6 +77,10 @@ class Work:
     slots: int | None = None
     judge: bool = True
     """ppo against a reward model, rather than a rule"""
+    bits: int = 32
+    """of each of the optimizer's means"""
+    offload: bool = False
+    """the optimizer's means lie in another memory than this"""
 
     @property
     def row(self) -> list[int]:
@@ -124,7 +128,9 @@ class _Rehearsal:
         self.held += self.learners
         weights = {id(w): w.nbytes for part in self.held for w in part.parameters()}
         self.weights = sum(weights.values())
-        self.moments = 2 * sum(_learned(part) for part in self.learners)
+        self.moments = 0
+        if not work.offload:
+            self.moments = sum(_moments(part, work.bits) for part in self.learners)
 
     def _learner(self, start: Trunk, kind: type[Speaker] | type[Judge]) -> Part:
         if self.work.lora is None:
@@ -228,6 +234,14 @@ def write(trunk: Trunk, using: str | None, slots: int, prompt: int, places: int)
 
 def _learned(part: Part) -> int:
     return sum(w.nbytes for _, w in part.learned())
+
+
+def _moments(part: Part, bits: int) -> int:
+    """Two means of every weight: floats, or a byte each with a scale for 256 of them."""
+    sizes = [w.numel() for _, w in part.learned()]
+    small = [n for n in sizes if bits == 32 or n < quantised.SMALL]
+    large = sum(sizes) - sum(small)
+    return 8 * sum(small) + 2 * large + 2 * 4 * large // 256
 
 
 def watched(work: Callable[[], Any]) -> int:

@@ -15,6 +15,8 @@ from transformers import BitsAndBytesConfig, PreTrainedModel
 from accord.errors import BadModel, MissingExtra
 
 KINDS = ("int8", "int4")
+SMALL = 4096
+"""numbers below which a tensor's means stay floats"""
 
 
 def options(dtype: str, device: str) -> dict[str, Any]:
@@ -46,10 +48,11 @@ def adam(
     """AdamW whose two means are of 8 bits, quantised in blocks of 256 with a scale for each.
 
     Dettmers et al. 2022, "8-bit Optimizers via Block-wise Quantization".  Tensors of fewer than
-    4,096 numbers keep floats.  MissingExtra where bitsandbytes is not installed.
+    `SMALL` numbers keep floats.  MissingExtra where bitsandbytes is not installed.
     """
     library = _bitsandbytes("optimizer.bits=8")
-    return library.optim.AdamW8bit(params, lr, betas, eps, weight_decay)  # type: ignore[no-any-return]
+    knobs = (lr, betas, eps, weight_decay)
+    return library.optim.AdamW8bit(params, *knobs, min_8bit_size=SMALL)  # type: ignore[no-any-return]
 
 
 def _bitsandbytes(who: str) -> Any:

@@ -75,8 +75,14 @@ def _work(plan: Plan) -> Work:
     how = plan.optimizer
     return Work(
         plan.work, plan.dtype, plan.lora, plan.prompt, plan.longest, plan.batch,
-        how.micro_tokens, how.recompute, judge=plan.judge,
+        how.micro_tokens, how.recompute, judge=plan.judge, bits=how.bits,
+        offload=how.offload and _apart(plan),
     )  # fmt: skip
+
+
+def _apart(plan: Plan) -> bool:
+    """Whether main memory is another than that which is planned for: a GPU's, here or foreseen."""
+    return plan.memory is not None or torch.cuda.is_available()
 
 
 def _remedies(plan: Plan) -> list[tuple[str, dict[str, Any]]]:
@@ -86,6 +92,8 @@ def _remedies(plan: Plan) -> list[tuple[str, dict[str, Any]]]:
         ("lora=Lora", {"lora": Lora()}, plan.lora is None),
         ("optimizer.recompute=true", {"recompute": True}, not plan.optimizer.recompute),
         (f"optimizer.micro_tokens={fewer}", {"micro_tokens": fewer}, True),
+        ("optimizer.bits=8", {"bits": 8}, plan.optimizer.bits == 32),
+        ("optimizer.offload=true", {"offload": True}, not plan.optimizer.offload and _apart(plan)),
         ("dtype=bf16", {"dtype": "bf16"}, plan.dtype == "fp32"),
     ]
     return [(word, change) for word, change, open_ in every if open_]
