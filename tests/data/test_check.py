@@ -217,6 +217,29 @@ def test_the_command(tmp_path):
     assert all(f"{row.name} " in taught for row in Check.fields())
 
 
+def test_columns_and_splits_are_those_of_training(tmp_path):
+    rows = {"train": ["a b", "c d"], "test": ["c  D", "e f", "g h"]}
+    for name, asked in rows.items():
+        told = [{"question": one, "best": f"x {one}", "other": "y"} for one in asked]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, told)))
+    columns = ["columns.prompt=question", "columns.chosen=best", "columns.rejected=other"]
+    both = [f"against={tmp_path}", "against_split=test"]
+
+    def called(*words):
+        done = CliRunner().invoke(cli.app, ["data", "check", str(tmp_path), *words])
+        return done.exit_code, " ".join((done.stdout + done.stderr).split())
+
+    code, said = called(*columns, *both)
+    assert code == 0, said
+    assert "2 of 2 rows can be used" in said
+    assert "1 of 3 test prompts" in said, "the columns of `against` are called the same"
+    assert "3 of 3 rows can be used" in called(*columns, "split=test")[1]
+    assert called("columns.prompt=questoin")[0] == 3
+    assert "no split 'dev'" in called(*columns, "split=dev")[1]
+    code, said = called(*columns, "against_split=test")
+    assert (code, "there is none" in said) == (2, True)
+
+
 # --- with a model, and real files ---
 
 
