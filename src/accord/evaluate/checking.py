@@ -61,7 +61,11 @@ def run(cfg: Check) -> Checked:
         test = [Line.of(record) for record in other.records]
     if cfg.model is None:
         done = check(str(cfg.data), sheet, test, seed=cfg.seed)
-        shown: Any = [(one.id, checkpage.unspelled(one)) for one in lines[: cfg.examples]]
+        shown: Any = [
+            told
+            for one in lines[: cfg.examples]
+            for told in zip(one.called(), checkpage.unspelled(one), strict=True)
+        ]
     else:
         done, shown = _in_tokens(cfg, cfg.model, sheet, test)
     done = replace(done, shown=tuple(shown))
@@ -84,10 +88,11 @@ def _in_tokens(
     if known is None:
         more: list[Finding] = finding("context-unknown", [], 1, "models", count=1)
         done = replace(done, findings=(*done.findings, *more))
-    shown = []
+    shown: list[Any] = []
     fitting = [line for line in sheet.lines if sheet.fits(line)]
     for line in (fitting or sheet.lines)[: cfg.examples]:
         if line.ids is not None:
             prompt, answers = line.ids
-            shown.append((line.id, [pieces(speller, prompt, ids) for ids in answers or ((),)]))
+            texts = [pieces(speller, prompt, ids) for ids in answers or ((),)]
+            shown += zip(line.called(), texts, strict=True)
     return done, shown

@@ -27,6 +27,8 @@ class Subject:
     """what that rule looks for"""
     card: str = "True rule"
     """that rule, as the label of a number"""
+    same: str = "The same prompt, answered"
+    """what stands before: by the model as it was and as it is"""
 
 
 ANSWERS = Subject()
