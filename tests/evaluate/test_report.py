@@ -267,6 +267,15 @@ def test_answers_do_not_continue_a_beginning(full: str) -> None:
     assert "continued" not in page
 
 
+def test_where_no_rule_is_known_none_is_named() -> None:
+    story = Story(answer(-0.25, "a"), answer(0.5, "b"), "as it came")
+    said = replace(report(stories=(story,)), subject=Subject(mark="score"))
+    page = Page(render(said)).text
+    assert "score −0.25" in page
+    assert "better by the score" in page
+    assert "better by the rule" not in page
+
+
 def test_pick_shows_losses_too() -> None:
     found = pick(*ladder(1, 1, 0, 2, -1, 3, -4, 0), n=4)
     assert [(s.before.prompt, s.why) for s in found] == [

@@ -124,7 +124,7 @@ def _without(place: Place, records: Records, tests: Sequence[Prompt]) -> Records
     return replace(records, comparisons=comparisons, demonstrations=demonstrations)
 
 
-_ITSELF = replace(ANSWERS, rule="the reward model itself", card="Its own score")
+_ITSELF = replace(ANSWERS, rule="the reward model itself", card="Its own score", mark="score")
 _FLATTERS = (
     "No rule says what is really wanted, so the reward model judged its own pupil: the very thing "
     "that training pushed up. Take the win rate as an upper bound. Give rule=file.py:function, or "
