@@ -12,7 +12,12 @@ from accord.evaluate.tell import Subject
 
 ANIMAL = re.compile(r"\b(?:dog|cat|bird|frog|bunny|duck)s?\b", re.IGNORECASE)
 STORIES = Subject(
-    "story", "stories", "openings", "the rule", "an animal appears, and it ends in time"
+    "story",
+    "stories",
+    "openings",
+    "the rule",
+    "an animal appears, and it ends in time",
+    same="The same beginning, continued",
 )
 _OPENINGS = (
     "Once upon a time, there was a little girl named Lily. Lily loved to play outside.",

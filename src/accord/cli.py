@@ -49,6 +49,17 @@ def _show_check(done: Any) -> None:
         out.print(line, soft_wrap=not out.is_terminal)
 
 
+def _end_check(cfg: Any, done: Any) -> None:
+    if cfg.html:
+        out.print(f"\nthe page: [bold]{escape(str(cfg.html))}[/]", soft_wrap=True)
+    done.within(cfg.limit)
+
+
+def _show_export(done: Any) -> None:
+    for line in done.lines():
+        out.print(escape(line), soft_wrap=True)
+
+
 def _show_plan(planned: Any) -> None:
     found = planned.estimate
     table = Table("GB", *found.phases, box=None, header_style="dim")
@@ -75,8 +86,10 @@ class Verb:
     examples: tuple[str, ...] = ()
     defaults: str = ""
     """module:function(*settings) -> mapping: what a first reading of them calls for"""
-    leading: str = ""
-    """the key that the first word may leave out"""
+    leading: tuple[tuple[str, str], ...] = ()
+    """(key, what stands for it in the usage) of the words that may come first without their key"""
+    ends: Callable[[Settings, Any], None] = lambda cfg, done: None
+    """what is left to do when all is shown"""
 
     def read(self, preset: Path | None, words: Sequence[str]) -> list[Settings]:
         """Preset and words as settings; words win."""
@@ -150,17 +163,31 @@ VERBS = {
         ("accord sample model=runs/demo/ppo/policy prompt='One day, Mia saw a' n=3",),
     ),
 }
-CHECK = Verb(
-    ("accord.evaluate.checking:Check",),
-    "accord.evaluate.checking:run",
-    _show_check,
-    "Say what is wrong with a file of data, before anything is trained on it.",
-    (
-        "accord data check judged.jsonl",
-        "accord data check judged.jsonl model=path/to/model against=test.jsonl html=check.html",
+DATA = {
+    "check": Verb(
+        ("accord.evaluate.checking:Check",),
+        "accord.evaluate.checking:run",
+        _show_check,
+        "Say what is wrong with a file of data, before anything is trained on it.",
+        (
+            "accord data check judged.jsonl",
+            "accord data check judged.jsonl model=path/to/model against=test.jsonl html=check.html",
+        ),
+        leading=(("data", "FILE"),),
+        ends=_end_check,
     ),
-    leading="data",
-)
+    "export": Verb(
+        ("accord.data.exporting:Export",),
+        "accord.data.exporting:run",
+        _show_export,
+        "Write data in another format, or in the shape of another trainer.",
+        (
+            "accord data export votes.csv votes.parquet columns.prompt=question",
+            "accord data export judged.jsonl for-trl.jsonl to=trl",
+        ),
+        leading=(("data", "FROM"), ("out", "TO")),
+    ),
+}
 
 
 class Teaching(TyperCommand):
@@ -168,8 +195,9 @@ class Teaching(TyperCommand):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Usage, what it does, examples, options, settings."""
-        verb = VERBS.get(self.name or "", CHECK)
-        called = "data check FILE" if verb is CHECK else self.name
+        verb = (VERBS | DATA)[self.name or ""]
+        called = " ".join(("data", self.name or "", *(shown for _, shown in verb.leading)))
+        called = called if verb.leading else self.name or ""
         print(f"Usage: accord {called} [key=value ...] [--preset FILE] [--show]\n")
         print(verb.help + "\n")
         for example in verb.examples:
@@ -231,30 +259,37 @@ for _name, _verb in VERBS.items():
 
 
 data = typer.Typer(cls=Listing, no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(data, name="data", help="Look at data before a model learns from it.")
-
-
-@data.command(
-    "check", cls=Teaching, help=CHECK.help, context_settings={"ignore_unknown_options": True}
+app.add_typer(
+    data, name="data", help="Look at data before a model learns from it; write it for others."
 )
-def _check(
-    words: Annotated[list[str] | None, typer.Argument(metavar="FILE key=value ...")] = None,
-    preset: Annotated[Path | None, typer.Option(help="Settings as YAML.")] = None,
-    show: Annotated[bool, typer.Option("--show", help="Print them and stop.")] = False,
-) -> None:
-    given = [_word(word) for word in words or ()]
-    if given and "=" not in given[0]:
-        given[0] = f"{CHECK.leading}={given[0]}"
-    with _clearly():
-        cfg: Any = read_each(CHECK.classes(), preset, given)[0]
-        if show:
-            print(as_preset(cfg), end="")
-            return
-        done = _load(CHECK.work)(cfg)
-        CHECK.shows(done)
-        if cfg.html:
-            out.print(f"\nthe page: [bold]{escape(str(cfg.html))}[/]", soft_wrap=True)
-        done.within(cfg.limit)
+
+
+def _register_data(name: str, verb: Verb) -> None:
+    loose = {"ignore_unknown_options": True}
+
+    @data.command(name, cls=Teaching, help=verb.help, context_settings=loose)
+    def command(
+        words: Annotated[list[str] | None, typer.Argument(metavar="FILE key=value ...")] = None,
+        preset: Annotated[Path | None, typer.Option(help="Settings as YAML.")] = None,
+        show: Annotated[bool, typer.Option("--show", help="Print them and stop.")] = False,
+    ) -> None:
+        with _clearly():
+            given = [_word(word) for word in words or ()]
+            for place, (key, _) in enumerate(verb.leading[: len(given)]):
+                if "=" in given[place]:
+                    break
+                given[place] = f"{key}={given[place]}"
+            (cfg,) = verb.read(preset, given)
+            if show:
+                print(as_preset(cfg), end="")
+                return
+            done = _load(verb.work)(cfg)
+            verb.shows(done)
+            verb.ends(cfg, done)
+
+
+for _name, _verb in DATA.items():
+    _register_data(_name, _verb)
 
 
 @app.command("presets", help="The presets that ship, by command.")

@@ -176,6 +176,30 @@ def test_every_length_is_in_one_bar():
     assert some.quantiles["max"] == 900
 
 
+def test_no_bar_reaches_across_the_limit():
+    bars = measure("x", [3, 250, 256, 257, 300, 900], 256).bars
+    assert sum(bar.count for bar in bars) == 6
+    assert [(bar.low, bar.high) for bar in bars if bar.low <= 256 <= bar.high] == [(192, 256)]
+    assert all(bar.high <= 256 or bar.low > 256 for bar in bars)
+    assert measure("x", [3, 9], 256).bars == measure("x", [3, 9]).bars
+
+
+def test_each_answer_shown_is_named(tmp_path):
+    path = tmp_path / "d.jsonl"
+    rows = [
+        pair("q", "a b", "c", first=False),
+        {"prompt": "r", "responses": ["a", "b", "c"], "ranks": [1, 0, 1]},
+        {"prompt": "s", "responses": ["a", "b"], "ranks": [0, 0]},
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    named = [called for called, _ in run(Check(data=path)).shown]
+    assert named == [
+        *("d:1, other", "d:1, preferred"),
+        *("d:2, place 2", "d:2, preferred", "d:2, place 2"),
+        *("d:3, tied", "d:3, tied"),
+    ]
+
+
 def test_what_does_not_fit_counts_as_unusable(tmp_path):
     rows = [demo("a b", "c"), demo("a b c", "d e f"), demo("a b c d e", "f")]
     done = check("d", sheet(tmp_path, rows, limit=5))
@@ -217,6 +241,29 @@ def test_the_command(tmp_path):
     assert all(f"{row.name} " in taught for row in Check.fields())
 
 
+def test_columns_and_splits_are_those_of_training(tmp_path):
+    rows = {"train": ["a b", "c d"], "test": ["c  D", "e f", "g h"]}
+    for name, asked in rows.items():
+        told = [{"question": one, "best": f"x {one}", "other": "y"} for one in asked]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, told)))
+    columns = ["columns.prompt=question", "columns.chosen=best", "columns.rejected=other"]
+    both = [f"against={tmp_path}", "against_split=test"]
+
+    def called(*words):
+        done = CliRunner().invoke(cli.app, ["data", "check", str(tmp_path), *words])
+        return done.exit_code, " ".join((done.stdout + done.stderr).split())
+
+    code, said = called(*columns, *both)
+    assert code == 0, said
+    assert "2 of 2 rows can be used" in said
+    assert "1 of 3 test prompts" in said, "the columns of `against` are called the same"
+    assert "3 of 3 rows can be used" in called(*columns, "split=test")[1]
+    assert called("columns.prompt=questoin")[0] == 3
+    assert "no split 'dev'" in called(*columns, "split=dev")[1]
+    code, said = called(*columns, "against_split=test")
+    assert (code, "there is none" in said) == (2, True)
+
+
 # --- with a model, and real files ---
 
 
@@ -227,7 +274,7 @@ def test_in_tokens_the_context_is_the_limit_and_all_is_shown(tmp_path, stories26
     done = run(Check(data=path, model=str(stories260k)))
     assert (done.sheet.limit, done.sheet.unit, done.kept) == (512, "tokens", 1)
     assert {"too-long", "control-text"} <= {one.key for one in done.findings}
-    pieces = done.shown[0][1][0]
+    pieces = done.shown[0][1]
     assert "".join(piece.text for piece in pieces) == "<s>Once upon a time </s> there</s>"
     assert [p.text for p in pieces if p.control] == ["<s>", "</s>"], "what was typed is text"
     assert [p.text for p in pieces if p.trained] == [" a time </s> there", "</s>"]

@@ -333,7 +333,10 @@ def test_each_row_of_a_mixed_file_is_read_by_its_own_shape(tmp_path: Path) -> No
         ({"messages": [USER, {**BOT, "thinking": "hm"}]}, "thinking"),
         ({"messages": [{**USER, "role": "ghost"}, BOT]}, "unknown role"),
         ({"conversations": [{**HUMAN, "from": "Alice"}, GPT]}, "unknown role"),
-        ({**ARENA, "conversation_b": [BOT, USER, OTHER], "winner": "model_a"}, "prompts differ"),
+        (
+            {**ARENA, "conversation_b": [BOT, USER, OTHER], "winner": "model_a"},
+            "each model had a conversation of its own",
+        ),
         ({**ARENA, "winner": "model_c"}, "unknown winner"),
         ({"prompt": "Hi", "completions": ["a"], "labels": [True]}, "steps, not answers"),
         ({**PAIR, "score_chosen": 1, "score_rejected": 2}, "label contradicts itself"),

@@ -124,3 +124,12 @@ def test_ids_of_two_pictures_do_not_meet() -> None:
     assert two is not None
     ids = [set(re.findall(r'\bid="([^"]+)"', plot.svg)) for plot in (one, two)]
     assert ids[0] & ids[1] == set()
+
+
+def test_no_mark_of_a_share_is_beyond_it() -> None:
+    for share in (0.0, 1.0):
+        plot = curve(rows("share", *[share] * 5), SHARE)
+        assert plot is not None
+        marks = [float(mark) for mark in re.findall(r"(-?[\d.]+)%", " ".join(words(plot.svg)))]
+        assert marks
+        assert all(0 <= mark <= 100 for mark in marks)

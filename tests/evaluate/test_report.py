@@ -12,6 +12,7 @@ import pytest
 from accord.errors import CannotWrite
 from accord.evaluate.outcome import Answer, compare
 from accord.evaluate.report import Judge, Report, Story, marked, pick, render, write
+from accord.evaluate.tell import Subject
 from accord.records import Invalid
 from report_fakes import ANIMAL, STORIES, history, outcome, report
 
@@ -257,6 +258,22 @@ def ladder(*changes: float) -> tuple[list[Answer], list[Answer]]:
     prompts = [str(i) for i in range(len(changes))]
     before = [answer(5.0, prompt=p) for p in prompts]
     return before, [answer(5.0 + c, prompt=p) for p, c in zip(prompts, changes, strict=True)]
+
+
+def test_answers_do_not_continue_a_beginning(full: str) -> None:
+    assert "The same beginning, continued by the model as it was" in Page(full).text
+    page = Page(render(report(subject=Subject()))).text
+    assert "The same prompt, answered by the model as it was" in page
+    assert "continued" not in page
+
+
+def test_where_no_rule_is_known_none_is_named() -> None:
+    story = Story(answer(-0.25, "a"), answer(0.5, "b"), "as it came")
+    said = replace(report(stories=(story,)), subject=Subject(mark="score"))
+    page = Page(render(said)).text
+    assert "score −0.25" in page
+    assert "better by the score" in page
+    assert "better by the rule" not in page
 
 
 def test_pick_shows_losses_too() -> None:

@@ -80,3 +80,12 @@ def test_what_was_left_out_of_kept_rows_is_told(tmp_path: Path) -> None:
     place = Desk((), told.append).place(job)
     assert jobs._read(place, job, path, "prompts") == [Prompt(ask("Hi"), "a:1")]
     assert "later turns" in told[1]
+
+
+def test_of_a_file_without_a_good_row_only_the_error_is_told(tmp_path: Path) -> None:
+    path, told = tmp_path / "a.jsonl", []
+    path.write_text('{"prompt": 3}\n{"x": 1}\n')
+    words = ["model=m", f"data={path}", f"out={tmp_path / 'run'}"]
+    with pytest.raises(BadData, match=r"0 of 2 rows kept.*\n.*missing key"):
+        jobs.run_reward(Desk((), told.append), read(RewardJob, words=words), None)  # type: ignore[arg-type]
+    assert told == []

@@ -32,11 +32,11 @@ class Spelled:
 Told = tuple[tuple[int, ...], float | None, float | None, str]
 """ranks, strength, p_first, id"""
 LOT = 1024
-"""rows encoded at once"""
+"""rows that are looked at together, where there may be more than memory holds"""
 
 
 def spell_pairs(
-    comparisons: Sequence[Comparison], speller: Speller, longest: int | None = None
+    comparisons: Iterable[Comparison], speller: Speller, longest: int | None = None
 ) -> tuple[Sequence[Spelled], Tally]:
     """Comparisons of two or more answers as ids; on disk where they are many.
 
@@ -115,9 +115,26 @@ def split(
         # both sides get one; of a single prompt nothing can be kept aside
         held = low < high and lot < high and (lot == low or lot >> 12 < share * 16**13)
         sides[bool(share) and held].append(place)
-    if isinstance(items, list):
-        return [items[i] for i in sides[0]], [items[i] for i in sides[1]]
-    return Picked(items, sides[0]), Picked(items, sides[1])
+    return _pick(items, sides[0]), _pick(items, sides[1])
+
+
+def without(items: Sequence[T], prompts: Iterable[Any]) -> Sequence[T]:
+    """The items that answer none of these prompts; a hash of each prompt is held, no item is."""
+    asked = {digest(prompt_of(one)) for one in prompts}
+    places = (place for place, one in enumerate(items) if digest(prompt_of(one)) not in asked)
+    return _pick(items, array("q", places))
+
+
+def _pick(items: Sequence[T], places: Sequence[int]) -> Sequence[T]:
+    """In memory what is there already; what is on disk stays there."""
+    return [items[i] for i in places] if isinstance(items, list) else Picked(items, places)
+
+
+def lots(items: Sequence[T], size: int | None = None) -> Iterator[Sequence[T]]:
+    """The items, LOT at a time; those of a short sequence all at once."""
+    size = size or LOT
+    for start in range(0, len(items), size):
+        yield [items[i] for i in range(start, min(start + size, len(items)))]
 
 
 def prompt_of(item: Any) -> Any:

@@ -258,7 +258,7 @@ class _Reading:
             raise Flaw("wrong type", f"key 'id' holds {own!r}; it must be a string or a number")
         if own == "":
             return name
-        own = str(own)
+        own = words(str(own), "id")
         seen = self.first.setdefault(own, entry.number)
         if seen != entry.number:
             raise Flaw("id used twice", f"id {own!r} is already that of line {seen}")

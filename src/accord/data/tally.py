@@ -53,15 +53,15 @@ class Tally:
                 both.examples[reason] = (both.examples.get(reason, []) + seen)[:EXAMPLES]
         return both
 
-    def lines(self) -> list[str]:
+    def lines(self, unit: str = "rows") -> list[str]:
         """The table, most frequent reason first."""
         share = f" ({self.dropped.total() / self.total:.1%})" if self.dropped else ""
-        table = [f"{self.kept} of {self.total} rows kept, {self.dropped.total()} dropped{share}"]
+        table = [f"{self.kept} of {self.total} {unit} kept, {self.dropped.total()} dropped{share}"]
         for reason, count in self.dropped.most_common():
             table.append(f"{count:>7}  {reason}")
             table += [f"         {example}" for example in self.examples[reason]]
         if self.noted:
-            table.append(f"{self.noted.total()} parts left out of rows that are kept")
+            table.append(f"{self.noted.total()} parts left out of {unit} that are kept")
         for reason, count in self.noted.most_common():
             table.append(f"{count:>7}  {reason}")
             table += [f"         {example}" for example in self.examples[reason]]

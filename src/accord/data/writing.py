@@ -5,7 +5,7 @@ import gzip
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,9 +25,7 @@ def write(path: str | Path, records: Iterable[Record]) -> None:
 def write_rows(path: str | Path, rows: Rows) -> None:
     """Rows as a file, which appears whole or not at all."""
     path = Path(path)
-    writer = WRITERS.get(suffix(path))
-    if writer is None:
-        raise BadData(f"{path}: the name must end in {', '.join(WRITERS)} (and .gz, if you like)")
+    writer = writable(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,6 +41,14 @@ def write_rows(path: str | Path, rows: Rows) -> None:
             partial.unlink(missing_ok=True)
     except OSError as error:
         raise CannotWrite(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def writable(path: Path) -> Callable[[IO[bytes], Rows], None]:
+    """What writes a file of this name; BadData where its ending names no format."""
+    writer = WRITERS.get(suffix(path))
+    if writer is None:
+        raise BadData(f"{path}: the name must end in {', '.join(WRITERS)} (and .gz, if you like)")
+    return writer
 
 
 def _lines(file: IO[bytes], rows: Rows) -> None:

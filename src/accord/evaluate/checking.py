@@ -10,6 +10,8 @@ from accord.data.check import reading
 from accord.data.check.check import Checked, check
 from accord.data.check.finding import Finding, finding
 from accord.data.check.sheet import Line, Sheet
+from accord.data.columns import Columns
+from accord.errors import BadSettings
 from accord.evaluate import checkpage
 
 
@@ -24,7 +26,13 @@ class Check(Settings):
     kind: Literal["auto", "prompts", "demonstrations", "comparisons"] = "auto"
     """what the rows are; auto: as their keys say"""
     against: Path | None = None
-    """a file to measure on: prompts that are in both are a leak"""
+    """a file to measure on, its columns called the same: prompts that are in both are a leak"""
+    columns: Columns = Columns()
+    """what the files call our columns, where it is something else: columns.prompt=question"""
+    split: str | None = None
+    """which split of a dataset (a folder or a hub id); none: the only one, or train"""
+    against_split: str | None = None
+    """which split of `against`, which may be the same dataset"""
     longest: Count | None = None
     """the most tokens (without a model: words) a row may have, if less than the model's context"""
     html: Path | None = None
@@ -41,15 +49,23 @@ class Check(Settings):
 
 def run(cfg: Check) -> Checked:
     """Read, check, and write the page where one is wanted."""
-    read = reading.read(cfg.data, None if cfg.kind == "auto" else cfg.kind)
+    if cfg.against_split is not None and cfg.against is None:
+        raise BadSettings("against_split= is the split of against=, and there is none")
+    columns = cfg.columns.mapping()
+    read = reading.read(cfg.data, None if cfg.kind == "auto" else cfg.kind, columns, cfg.split)
     lines = [Line.of(record) for record in read.records]
     sheet = Sheet(lines, read.kind, read.tally, read.sorted, cfg.examples, limit=cfg.longest)
     test = None
     if cfg.against is not None:
-        test = [Line.of(record) for record in reading.read(cfg.against).records]
+        other = reading.read(cfg.against, None, columns, cfg.against_split)
+        test = [Line.of(record) for record in other.records]
     if cfg.model is None:
         done = check(str(cfg.data), sheet, test, seed=cfg.seed)
-        shown: Any = [(one.id, checkpage.unspelled(one)) for one in lines[: cfg.examples]]
+        shown: Any = [
+            told
+            for one in lines[: cfg.examples]
+            for told in zip(one.called(), checkpage.unspelled(one), strict=True)
+        ]
     else:
         done, shown = _in_tokens(cfg, cfg.model, sheet, test)
     done = replace(done, shown=tuple(shown))
@@ -72,10 +88,11 @@ def _in_tokens(
     if known is None:
         more: list[Finding] = finding("context-unknown", [], 1, "models", count=1)
         done = replace(done, findings=(*done.findings, *more))
-    shown = []
+    shown: list[Any] = []
     fitting = [line for line in sheet.lines if sheet.fits(line)]
     for line in (fitting or sheet.lines)[: cfg.examples]:
         if line.ids is not None:
             prompt, answers = line.ids
-            shown.append((line.id, [pieces(speller, prompt, ids) for ids in answers or ((),)]))
+            texts = [pieces(speller, prompt, ids) for ids in answers or ((),)]
+            shown += zip(line.called(), texts, strict=True)
     return done, shown

@@ -92,10 +92,9 @@ def lines(done: Checked) -> Iterator[str]:
             bar = f"{'█' * round(BAR * width) or '▏'[: bool(n)]:<{BAR}}"
             told = " [red]too long[/]" if over else ""
             yield f"  {low_high:>13} {bar} {n:,}{told}"
-    for id, texts in done.shown:
-        for pieces in texts:
-            yield f"\n[bold]{escape(id)}[/] as it is read:"
-            yield "".join(_painted(piece) for piece in pieces)
+    for called, pieces in done.shown:
+        yield f"\n[bold]{escape(called)}[/] as it is read:"
+        yield "".join(_painted(piece) for piece in pieces)
 
 
 def scope(one: Finding) -> str:

@@ -176,6 +176,9 @@ def _ticks(axes: Any, x: Sequence[float], form: str) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
     axes.yaxis.set_major_locator(MaxNLocator(4))
     if form == "share":
+        low, high = axes.get_ylim()
+        marks = MaxNLocator(4).tick_values(low, high)
+        axes.set_yticks([at for at in marks if max(low, 0) <= at <= min(high, 1)])
         axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:g}%"))
     axes.set_xlabel("step")
 

@@ -14,7 +14,7 @@ from accord.evaluate.plots import Curve, Plot, curve, scatter
 from accord.evaluate.tell import ANSWERS, Subject, keys, tell
 from accord.evaluate.trend import History
 from accord.evaluate.winrate import number
-from accord.evaluate.words import count, digits, duration, percent
+from accord.evaluate.words import MINUS, count, digits, duration, percent
 from accord.store import files
 
 FILE = "report.html"
@@ -322,7 +322,7 @@ def _template() -> Template:
     env.filters.update(
         digits=lambda x: digits(number(x)) if isinstance(x, float | int) else "invalid",
         percent=percent,
-        short=lambda x: "invalid" if number(x) is None else f"{x:.3g}",
+        short=lambda x: "invalid" if number(x) is None else f"{x:.3g}".replace("-", MINUS),
         duration=duration,
         share=lambda x: "–" if x is None or x != x else percent(x),
     )

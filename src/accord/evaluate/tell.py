@@ -27,6 +27,10 @@ class Subject:
     """what that rule looks for"""
     card: str = "True rule"
     """that rule, as the label of a number"""
+    mark: str = "rule"
+    """that rule, beside each answer"""
+    same: str = "The same prompt, answered"
+    """what stands before: by the model as it was and as it is"""
 
 
 ANSWERS = Subject()

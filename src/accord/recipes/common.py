@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, overload
 
 import torch
 from torch import Tensor
 
 from accord.data.comparisons import Spelled
 from accord.data.rows import Rows
+from accord.data.spool import Picked
 from accord.data.stream import Stream
 from accord.data.tally import Tally
 from accord.engine.average import Average
@@ -60,13 +61,28 @@ def spell_prompts(
     return asked, tally
 
 
-def named(rows: Sequence[Spelled]) -> list[Spelled]:
-    """The same rows, each with a name of its own: its id, or its place where it has none."""
-    count = Counter(row.id for row in rows)
-    return [
-        row if row.id and count[row.id] == 1 else replace(row, id=f"{row.id}#{place}")
-        for place, row in enumerate(rows)
-    ]
+class Named(Sequence[Spelled]):
+    """The same rows, each with a name of its own: its id, or its place where it has none.
+
+    Rows on disk stay there.
+    """
+
+    def __init__(self, rows: Sequence[Spelled]):
+        count = Counter(row.id for row in rows)
+        self._rows, self._shared = rows, {name for name, n in count.items() if n > 1 or not name}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, place: int) -> Spelled: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Spelled]: ...
+    def __getitem__(self, place: int | slice) -> Spelled | Sequence[Spelled]:
+        if isinstance(place, slice):
+            return Picked(self, range(len(self))[place])
+        row, place = self._rows[place], range(len(self))[place]
+        return replace(row, id=f"{row.id}#{place}") if row.id in self._shared else row
 
 
 def enter(run: Run, stream: Stream[Spelled], step: int) -> list[Spelled]:

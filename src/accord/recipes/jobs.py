@@ -247,7 +247,8 @@ def _texts(place: Place, job: Job, path: Path) -> Sequence[Demonstration]:
 
 
 def _told(place: Place, path: Path, found: sources.Read[Any]) -> Sequence[Any]:
-    place.tell(f"{path}: {len(found.records)} {found.kind} ({found.shape})")
+    if found.records:  # else what follows is an error that says why
+        place.tell(f"{path}: {len(found.records)} {found.kind} ({found.shape})")
     place.check(found.tally, str(path))
     return found.records
 

@@ -10,7 +10,7 @@ from datetime import date
 
 from accord.config import Settings, plain
 from accord.config.limits import Part
-from accord.data.comparisons import split
+from accord.data.comparisons import split, without
 from accord.engine.roles import Critic, Policy
 from accord.evaluate import report
 from accord.evaluate.outcome import Answer, compare
@@ -109,9 +109,8 @@ def run(
 
 def _without(place: Place, records: Records, tests: Sequence[Prompt]) -> Records:
     """What nobody learns from: rows that answer a prompt which the report will ask."""
-    asked = {prompt.messages for prompt in tests}
-    comparisons = [row for row in records.comparisons if row.prompt not in asked]
-    demonstrations = [row for row in records.demonstrations if row.prompt not in asked]
+    comparisons = without(records.comparisons, tests)
+    demonstrations = without(records.demonstrations, tests)
     for what, left, had in (
         ("comparisons", comparisons, records.comparisons),
         ("demonstrations", demonstrations, records.demonstrations),
@@ -124,7 +123,7 @@ def _without(place: Place, records: Records, tests: Sequence[Prompt]) -> Records
     return replace(records, comparisons=comparisons, demonstrations=demonstrations)
 
 
-_ITSELF = replace(ANSWERS, rule="the reward model itself", card="Its own score")
+_ITSELF = replace(ANSWERS, rule="the reward model itself", card="Its own score", mark="score")
 _FLATTERS = (
     "No rule says what is really wanted, so the reward model judged its own pupil: the very thing "
     "that training pushed up. Take the win rate as an upper bound. Give rule=file.py:function, or "

@@ -5,7 +5,7 @@ for each batch of comparisons (x, y₁ … y_K, an order on them):
 then shift (and scale) r so that its zero and its unit mean something
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from accord.config import Settings
 from accord.config.limits import Above0, Count, Share
-from accord.data.comparisons import Spelled
+from accord.data.comparisons import Spelled, lots
 from accord.data.rows import Choices, Rows, Tokens, choices
 from accord.data.stream import Stream
 from accord.engine.roles import Critic
@@ -88,7 +88,7 @@ def train(
     """The critic that agrees with the comparisons."""
     how: dict[str, Any] = {"optimizer": cfg.optimizer, "lora": cfg.lora, "seed": seed}
     critic = run.keep("critic", start.trainable(lr=cfg.lr, **how))
-    stream = Stream(common.named(comparisons), cfg.batch, seed)
+    stream = Stream(common.Named(comparisons), cfg.batch, seed)
     total = stream.steps(cfg.epochs)
     for step in run.steps(cfg, total):
         few = common.enter(run, stream, step)
@@ -127,8 +127,7 @@ def measure(critic: Critic, held_out: Sequence[Spelled], bins: int = 10) -> dict
     σ(score gap) against the share of judges who agree, and the correlation of score with length,
     the prompt's not counted.  Ties have no right answer: left out.
     """
-    answers = lay(held_out).answers.answers()
-    score_N = critic.score(answers)
+    score_N = torch.cat([critic.score(lay(few).answers.answers()) for few in lots(held_out)])
     length_N = torch.tensor([float(len(ids)) for c in held_out for ids in c.response_ids])
     first = torch.tensor([len(c.response_ids) for c in held_out]).cumsum(0).tolist()
     starts = [0, *first[:-1]]
@@ -182,12 +181,13 @@ def correlation(x_N: Tensor, y_N: Tensor) -> float:
     return float((x_N @ y_N) / norm) if norm > 0 else 0.0
 
 
-def normalise(critic: Critic, answers: Tokens, how: str) -> None:
+def normalise(critic: Critic, answers: Tokens | Iterable[Tokens], how: str) -> None:
     """Give the score a zero, and for mean-and-std a unit, by how it judges these answers."""
     if how == "none":
         return
     critic.normalise(1.0, 0.0)
-    score_N = critic.score(answers)
+    few = [answers] if isinstance(answers, Tokens) else answers
+    score_N = torch.cat([critic.score(tokens) for tokens in few])
     spread = float(score_N.std(correction=0)) if how == "mean-and-std" else 1.0
     if spread == 0:
         raise BadData(

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from accord.config import Settings
 from accord.config.limits import Above0, Count, Share
-from accord.data.comparisons import Spelled
+from accord.data.comparisons import Spelled, lots
 from accord.data.rows import Tokens, pad
 from accord.data.stream import Stream
 from accord.engine.roles import Policy
@@ -63,7 +63,7 @@ def train(
     """The policy that speaks like the demonstrations."""
     how: dict[str, Any] = {"optimizer": cfg.optimizer, "lora": cfg.lora, "seed": seed}
     policy = run.keep("policy", start.trainable(lr=cfg.lr, **how))
-    stream = Stream(common.named(demonstrations), cfg.batch, seed)
+    stream = Stream(common.Named(demonstrations), cfg.batch, seed)
     total = stream.steps(cfg.epochs)
     for step in run.steps(cfg, total):
         few = common.enter(run, stream, step)
@@ -91,5 +91,8 @@ def imitate(model: Speaker, tokens: Tokens) -> Loss:
 
 def measure(policy: Policy, held_out: Sequence[Spelled], loss_on: str = "response") -> float:
     """Mean negative log-likelihood per scored token, nats."""
-    tokens = lay(held_out, loss_on)
-    return float(-policy.logp(tokens).sum() / tokens.mask_BT.sum())
+    told = [
+        (-policy.logp(tokens).sum(), tokens.mask_BT.sum())
+        for tokens in (lay(few, loss_on) for few in lots(held_out))
+    ]
+    return float(sum(loss for loss, _ in told) / sum(count for _, count in told))

@@ -5,7 +5,7 @@ made = reward_stage(place, RewardModel(), start, comparisons)
 made.handle, made.artifact, made.numbers
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
@@ -16,6 +16,7 @@ from accord.config import Settings, plain
 from accord.data.comparisons import (
     Spelled,
     fingerprint,
+    lots,
     spell_demonstrations,
     spell_pairs,
     split,
@@ -275,13 +276,19 @@ def _room(longest: int, start: Policy) -> int:
     return min(longest, start.context)
 
 
-def _references(how: str, start: Policy, rows: Sequence[Spelled], seed: int) -> Tokens:
-    """The answers whose mean score becomes 0."""
+def _references(
+    how: str, start: Policy, rows: Sequence[Spelled], seed: int
+) -> Tokens | Iterator[Tokens]:
+    """The answers whose mean score becomes 0: some that `start` gives, or all preferred ones."""
     if how != "mean-and-std":
-        best = [row.response_ids[row.ranks.index(min(row.ranks))] for row in rows]
-        return pad([row.prompt_ids for row in rows], best)
+        return map(_preferred, lots(rows))
     prompts = [row.prompt_ids for row in rows[:REFERENCES]]
     longest = max(len(ids) for row in rows for ids in row.response_ids)
     room = start.context - max(map(len, prompts)) - 1
     said = start.sample(prompts, longest=min(longest, room), seed=seed)
     return as_judged(said, start.speller.end)
+
+
+def _preferred(rows: Sequence[Spelled]) -> Tokens:
+    best = [row.response_ids[row.ranks.index(min(row.ranks))] for row in rows]
+    return pad([row.prompt_ids for row in rows], best)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from accord.data.check import alike, labels, spelling, wording
 from accord.data.check.finding import Example, Finding, finding
@@ -18,6 +19,7 @@ DROPPED = {
     "answers are equal": "Drop these pairs: there is nothing to prefer.",
     "id used twice": "Give every row an id of its own, or none.",
     "not JSON": "Write one JSON object on each line.",
+    "cannot be spelled": "Take the template that they need (template=), or mend them.",
     "not UTF-8": "Write the file as UTF-8.",
 }
 
@@ -33,8 +35,8 @@ class Checked:
     lengths: tuple[Lengths, ...]
     labels: Labels | None = None
     """of comparisons"""
-    shown: tuple[tuple[str, list[list[spelling.Piece]]], ...] = ()
-    """rows as the model reads them: (row, a text for each answer)"""
+    shown: tuple[tuple[str, list[spelling.Piece]], ...] = ()
+    """texts as the model reads them: (row, and which of its answers; the text)"""
 
     @property
     def total(self) -> int:
@@ -52,8 +54,8 @@ class Checked:
         if not self.kept or lost > limit * self.total:
             share = f" ({lost / self.total:.1%})" if self.total else ""
             raise BadData(
-                f"{self.name}: {lost:,} of {self.total:,} rows{share} cannot be used, limit="
-                f"{limit:g} is the limit; mend or remove them, or raise it"
+                f"{self.name}: {lost:,} of {self.total:,} rows{share} cannot be used, more than "
+                f"limit={limit:g} allows; mend or remove them, or raise it"
             )
         return self
 
@@ -92,7 +94,7 @@ def dropped(sheet: Sheet) -> list[Finding]:
                 count,
                 one.of,
                 "rows",
-                tuple(Example(where, why) for where, _, why in seen)[: sheet.examples],
+                tuple(Example(Path(where).name, why) for where, _, why in seen)[: sheet.examples],
                 severity="error" if count > MANY * one.of else one.severity,
                 title=f"Dropped: {reason}",
                 todo=DROPPED.get(reason, one.todo),

@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, count, pairwise
 
 from accord.data.check.sheet import Sheet
@@ -33,23 +34,29 @@ def lengths(sheet: Sheet) -> list[Lengths]:
     """Of prompts, answers, and both together."""
     if not sheet.lines:
         return []
-    found = [measure("prompts", (line.sizes[0] for line in sheet.lines))]
+    measured = partial(measure, limit=sheet.limit)
+    found = [measured("prompts", (line.sizes[0] for line in sheet.lines))]
     if sheet.kind == "comparisons":
         pairs = [(line.sizes[1][i], line.sizes[1][j]) for line, i, j in sheet.pairs()]
         if pairs:
-            found.append(measure("preferred answers", (better for better, _ in pairs)))
-            found.append(measure("other answers", (worse for _, worse in pairs)))
+            found.append(measured("preferred answers", (better for better, _ in pairs)))
+            found.append(measured("other answers", (worse for _, worse in pairs)))
     elif sheet.kind == "demonstrations":
-        found.append(measure("answers", (n for line in sheet.lines for n in line.sizes[1])))
+        found.append(measured("answers", (n for line in sheet.lines for n in line.sizes[1])))
     if sheet.kind != "prompts":
-        found.append(measure("prompt and longest answer", (line.size for line in sheet.lines)))
+        found.append(measured("prompt and longest answer", (line.size for line in sheet.lines)))
     return found
 
 
-def measure(what: str, sizes: Iterable[int]) -> Lengths:
-    """Quantiles, and bars over all that is between the shortest and the longest."""
+def measure(what: str, sizes: Iterable[int], limit: int | None = None) -> Lengths:
+    """Quantiles, and bars over all that is between the shortest and the longest.
+
+    No bar reaches across the limit: what is in one fits, or it does not.
+    """
     ordered = sorted(sizes)
     edges = list(_edges(ordered[-1]))
+    if limit is not None and limit + 1 < edges[-1]:
+        edges = sorted({*edges, limit + 1} - {limit})
     first = bisect_right(edges, ordered[0]) - 1
     counts = [0] * len(edges)
     for size in ordered:

@@ -31,9 +31,14 @@ class Read:
         return any(said in self.shape for said in _NAMED)
 
 
-def read(path: Path | str, kind: Kind | None = None, columns: Mapping[str, str] = {}) -> Read:
+def read(
+    path: Path | str,
+    kind: Kind | None = None,
+    columns: Mapping[str, str] = {},
+    split: str | None = None,
+) -> Read:
     """The records of a file, as the kind it is told to be or, by its first rows, is."""
-    found = sources.read(path, kind, columns=columns)
+    found = sources.read(path, kind, columns=columns, split=split)
     if found.kind == "ratings":
         raise BadData(
             f"{path}: holds ratings of single answers ({found.shape}); a check knows prompts, "

@@ -34,6 +34,20 @@ class Line:
             answers = (record.response,) if hasattr(record, "response") else ()
         return cls(record.id, prompt, answers, record)
 
+    def called(self) -> list[str]:
+        """Its name, once for each answer (or once), with what that answer is among several."""
+        ranks = getattr(self.record, "ranks", (0,))
+        if len(ranks) < 2:
+            return [self.id]
+        if len(set(ranks)) == 1:
+            return [f"{self.id}, tied" for _ in ranks]
+        best, pair = min(ranks), len(ranks) == 2
+        others = [
+            "other" if pair else f"place {1 + sum(r < rank for r in ranks)}" for rank in ranks
+        ]
+        names = ["preferred" if rank == best else other for rank, other in zip(ranks, others)]
+        return [f"{self.id}, {name}" for name in names]
+
     @property
     def asked(self) -> str:
         """The prompt without what the system says, which many rows share."""

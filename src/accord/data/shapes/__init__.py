@@ -5,10 +5,11 @@ A new shape is a function from a row to a record, and a line in one of the table
 
 from accord.config import nearest
 from accord.data.pieces import Flaw, Row
-from accord.data.shapes import judged, plain
+from accord.data.shapes import judged, plain, votes
 from accord.data.shapes.base import SERVES, Graded, Kind, Made, Parts, Record, Shape, serve
 
 SHAPES: tuple[Shape, ...] = (
+    *votes.SHAPES,
     *judged.SHAPES,
     *plain.COMPARISONS,
     *plain.RATINGS,

@@ -1,4 +1,4 @@
-"""Rows of judgements as their sources publish them: scores, votes, trees, and annotation tools."""
+"""Rows of judgements as their sources publish them: scores, trees, and annotation tools."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,10 +7,8 @@ from accord.data.pieces import (
     Flaw,
     Row,
     answer,
-    conversation,
     filled,
     finite,
-    last,
     listed,
     message,
     name_of,
@@ -23,6 +21,7 @@ from accord.data.pieces import (
 )
 from accord.data.shapes.base import Graded, Made, Shape, ask_prompt, by_score, compared
 from accord.data.shapes.plain import ask_instruction, instructed
+from accord.data.shapes.votes import WINNERS
 from accord.records import Comparison, Conversation, Prompt, ask
 
 # --- scores of several answers ---
@@ -155,66 +154,6 @@ def _summaries(row: Row, name: str) -> Comparison:
         judge=name_of(row.get("worker", "human"), "worker"),
         why="" if sure is None else f"confidence {finite(sure, 'extra.confidence'):g}",
     )
-
-
-# --- votes ---
-
-WINNERS = {
-    **dict.fromkeys(("model_a", "left", "a", "answer1", "response1"), (0, 1)),
-    **dict.fromkeys(("model_b", "right", "b", "answer2", "response2"), (1, 0)),
-    **dict.fromkeys(("tie", "tie (bothbad)", "both_bad", "bothbad"), (0, 0)),
-}
-
-
-def _winner(row: Row) -> tuple[tuple[int, int], dict[str, str]]:
-    said = words(row["winner"], "winner").strip().lower()
-    if said not in WINNERS:
-        raise Flaw("unknown winner", f"key 'winner' is {said!r}, not {', '.join(WINNERS)}")
-    return WINNERS[said], {"why": "both bad"} if "bad" in said else {}
-
-
-def _arena(row: Row, name: str) -> Comparison:
-    talks = [conversation(unpacked(row[key]), key) for key in ("conversation_a", "conversation_b")]
-    (prompt, first), (other, second) = (
-        last(talk, key) for talk, key in zip(talks, ("conversation_a", "conversation_b"))
-    )
-    if prompt != other:
-        raise Flaw("prompts differ", "the two conversations differ before their last turns")
-    if not prompt:
-        raise Flaw("no prompt", "key 'conversation_a' holds the answer alone")
-    ranks, more = _winner(row)
-    return compared(row, name, prompt, (first, second), ranks, **(more | _voter(row)))
-
-
-def _arena_columns(row: Row, name: str) -> Comparison:
-    """The form with one column for each outcome; prompt and answers are lists of turns."""
-    turns = [listed(row[key], key) for key in ("prompt", "response_a", "response_b")]
-    if any(len(one) != 1 for one in turns):
-        raise Flaw("prompts differ", "several turns: each model answered its own conversation")
-    asked, first, second = (filled(one[0], "prompt and responses") for one in turns)
-    keys = ("winner_model_a", "winner_model_b", "winner_tie")
-    won = [yes(row[key], key) for key in keys]
-    if sum(won) != 1:
-        raise Flaw("unknown winner", "not exactly one of a, b and tie has won")
-    ranks = ((0, 1), (1, 0), (0, 0))[won.index(True)]
-    return compared(row, name, ask(asked), (first, second), ranks, **_voter(row))
-
-
-def _ab(row: Row, name: str) -> Comparison:
-    """Left against right, one row a vote.  Answers may be mere names of models."""
-    prompt = question(row["prompt"], "prompt")
-    ranks, more = _winner(row)
-    told = (filled(row["left"], "left"), filled(row["right"], "right"))
-    return compared(row, name, prompt, told, ranks, **(more | _voter(row)))
-
-
-def _voter(row: Row) -> dict[str, str]:
-    key = next((k for k in ("judge", "worker") if row.get(k) not in (None, "")), None)
-    return {"judge": name_of(row[key], key)} if key else {}
-
-
-def _models_only(row: Row) -> bool:
-    return "model_x" in row and "model_y" in row
 
 
 # --- trees ---
@@ -363,27 +302,6 @@ SHAPES = (
         asks=ask_instruction,
     ),
     Shape("TL;DR summaries", "comparisons", ("info", "summaries", "choice"), _summaries),
-    Shape(
-        "LMArena votes",
-        "comparisons",
-        ("conversation_a", "conversation_b", "winner"),
-        _arena,
-    ),
-    Shape(
-        "LMArena votes, a column for each outcome",
-        "comparisons",
-        ("prompt", "response_a", "response_b", "winner_model_a", "winner_model_b", "winner_tie"),
-        _arena_columns,
-    ),
-    Shape(
-        "A/B votes on models by name, without their answers",
-        "comparisons",
-        ("prompt", "left", "right", "winner"),
-        _ab,
-        _models_only,
-        named=False,
-    ),
-    Shape("A/B votes", "comparisons", ("prompt", "left", "right", "winner"), _ab, named=False),
     Shape("Open-Assistant trees", "comparisons", ("message_tree_id", "prompt"), _tree, named=False),
     Shape("Argilla records", "comparisons", ("fields", "responses"), _argilla),
     Shape("Label Studio tasks", "comparisons", ("data", "annotations"), _label_studio),
