@@ -121,7 +121,7 @@ def exact(micro=None) -> Policy:
 def gradient(policy, beside=(), scale=1.0):
     """The gradient an update steps along."""
     few, grads = rows(), {}
-    policy.learner.optimizer.step = lambda: grads.update(
+    policy.learner.steps.step = lambda lr: grads.update(
         {n: w.grad.clone() for n, w in policy.learner.weights.items()}
     )
     w = scale * weigh(few.mask_BT).double()
