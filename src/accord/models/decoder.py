@@ -5,6 +5,7 @@ fast on a CPU: matrices side by side in oneDNN's order, keys as columns, few sma
 masks and rotations made once a step.  It is held against the module before it is believed.
 """
 
+import os
 import warnings
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -15,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from accord.errors import BadSettings
 from accord.models import forms
 from accord.models.alike import epsilon, unlike
 from accord.models.attention import Heads, Layout, Packed, Step
@@ -225,8 +227,8 @@ class _Looker:
         return mask.repeat_interleave(keys.shape[1], 0)[:, None]
 
 
-OWN = True
-"""False leaves every model to its own code"""
+SWITCH = "ACCORD_DECODER"
+"""environment: `module` leaves every model to its own code; `own`, or nothing, does not"""
 _told: "WeakKeyDictionary[PreTrainedModel, dict[str | None, list[Own] | str]]" = WeakKeyDictionary()
 
 
@@ -242,13 +244,16 @@ def known(trunk: Trunk, using: str | None) -> list[Own] | str:
     Looked into once per model and adapter; a UserWarning where a model is built like Llama and
     does not compute like it.
     """
-    if not OWN:
-        return "switched off: accord.models.decoder.OWN is False"
+    if (wish := os.environ.get(SWITCH, "own")) not in ("own", "module"):
+        raise BadSettings(f"{SWITCH}={wish}: say own or module, or nothing, which means own")
+    if wish == "module":
+        return f"{SWITCH}=module"
     if trunk.device.type != "cpu":
         return f"on {trunk.device.type}, not measured"
     found = _told.setdefault(trunk.model, {})
     if using not in found:
-        found[using] = _look(trunk, using)
+        with trunk.autocast():
+            found[using] = _look(trunk, using)
     return found[using]
 
 
@@ -310,6 +315,13 @@ def _gap(ours: Tensor, theirs: Tensor) -> float:
 
 def packed_bytes(trunk: Trunk) -> int:
     """What the matrices of a model take, the head's included."""
-    body = _body(trunk)
-    parts = [p for p in body.layers.parameters() if p.dim() == 2]
-    return sum(p.nbytes for p in parts) + trunk.head.weight.nbytes  # type: ignore[operator]
+    parts = [*_body(trunk).layers.parameters(), *trunk.head.parameters()]
+    return sum(p.nbytes for p in parts if p.dim() == 2)
+
+
+def laid_again(trunk: Trunk) -> int:
+    """Bytes of weights that decoding lays out a second time."""
+    if trunk.device.type != "cpu" or unlike(_body(trunk)) is not None:
+        return 0
+    size = packed_bytes(trunk)
+    return size if size <= PACK_BYTES else 0
