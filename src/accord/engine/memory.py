@@ -18,6 +18,7 @@ from accord.engine.budget import for_samples, for_scores, for_updates
 from accord.models import fused, quantised
 from accord.models.attention import Packed, Step
 from accord.models.cache import SlotCache
+from accord.models.decoder import laid_again
 from accord.models.heads import Judge, Part, Speaker
 from accord.models.load import Dtype
 from accord.models.lora import Lora
@@ -37,19 +38,23 @@ class Live(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Runs the operation and notes what it made."""
-        given = {x.untyped_storage()._cdata for x in _tensors((args, kwargs))}
+        given = {x.untyped_storage()._cdata for x in _tensors((args, kwargs)) if not x.is_mkldnn}
         made = func(*args, **(kwargs or {}))
         for tensor in _tensors(made):
+            if tensor.is_mkldnn:  # oneDNN keeps its own order in a storage that nobody sees
+                self._note(tensor, id(tensor))
+                continue
             storage = tensor.untyped_storage()
             if storage._cdata not in given and storage._cdata not in self._sizes:
-                self._note(storage)
+                self._note(storage, storage._cdata)
         return made
 
-    def _note(self, storage: torch.UntypedStorage) -> None:
-        self._sizes[storage._cdata] = storage.nbytes()
-        self.now += storage.nbytes()
+    def _note(self, held: torch.UntypedStorage | Tensor, key: int) -> None:
+        size = held.nbytes if isinstance(held, Tensor) else held.nbytes()
+        self._sizes[key] = size
+        self.now += size
         self.peak = max(self.peak, self.now)
-        weakref.finalize(storage, self._drop, storage._cdata)
+        weakref.finalize(held, self._drop, key)
 
     def _drop(self, key: int) -> None:
         self.now -= self._sizes.pop(key)
@@ -212,7 +217,8 @@ class _Rehearsal:
         slots = min(work.batch, for_samples(part.trunk, places, work.slots).size)
         with Live() as live, part.trunk.autocast():
             size = write(part.trunk, part.using, slots, work.prompt, places)
-        return self._told(cache=size, **{"logits and scratch": live.peak - size})
+            again = laid_again(part.trunk)
+        return self._told(cache=size, **{"logits and scratch": live.peak - size + again})
 
 
 def write(trunk: Trunk, using: str | None, slots: int, prompt: int, places: int) -> int:

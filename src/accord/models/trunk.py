@@ -85,7 +85,7 @@ class Trunk(nn.Module):
 
         Raises BadData for a sequence longer than the context, or an id beyond the vocabulary.
         """
-        self._check(flat)
+        self.check(flat)
         self.adapters.use(using)
         out = forms.decoder(self.model)(
             input_ids=flat.ids_N[None],
@@ -96,7 +96,8 @@ class Trunk(nn.Module):
         hidden_NH: Tensor = out.last_hidden_state[0]
         return hidden_NH
 
-    def _check(self, flat: Flat) -> None:
+    def check(self, flat: Flat) -> None:
+        """BadData for a sequence longer than the context, or an id beyond the vocabulary."""
         longest = max(flat.layout.lengths, default=0) if isinstance(flat.layout, Packed) else 0
         if longest > self.context:
             raise BadData(
