@@ -13,6 +13,8 @@ from peft.tuners.lora.layer import Linear as LoraLinear
 from peft.tuners.lora.layer import LoraLayer
 from torch import Tensor, nn
 
+from accord.models import linear
+
 PACK_BYTES = 1 << 28
 """the most that the weights of a model laid out a second time may take"""
 KINDS = torch.float32, torch.bfloat16
@@ -36,8 +38,7 @@ def product(layers: Sequence[nn.Module], pack: bool) -> Product:
 
 def fast(weight: Tensor) -> bool:
     """Whether oneDNN multiplies such a weight here."""
-    there = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-    return weight.device.type == "cpu" and weight.dtype in KINDS and there
+    return weight.device.type == "cpu" and weight.dtype in KINDS and linear.there()
 
 
 def _beside(parts: Sequence[Product]) -> Product:
@@ -57,7 +58,7 @@ def _seen(layer: nn.Module, merge: bool) -> tuple[Tensor, Tensor | None] | None:
         if not merge or not _simple(layer, base, active[0]) or len(active) > 1:
             return None
         return base.weight + layer.get_delta_weight(active[0]), base.bias
-    if type(layer) is not nn.Linear:
+    if not linear.plain(layer):
         return None
     return layer.weight, layer.bias
 
@@ -67,7 +68,7 @@ def _simple(layer: LoraLayer, base: nn.Module, name: str) -> bool:
     low, high = layer.lora_A[name], layer.lora_B[name]
     return (
         type(layer) is LoraLinear
-        and type(base) is nn.Linear
+        and linear.plain(base)
         and not layer.merged
         and name not in layer.lora_variant
         and low.bias is None

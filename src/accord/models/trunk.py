@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from accord.errors import BadData, BadModel
-from accord.models import forms, masters, quantised
+from accord.models import forms, linear, masters, quantised
 from accord.models.attention import Layout, Packed
 from accord.models.lora import Adapters
 
@@ -64,6 +64,7 @@ class Trunk(nn.Module):
         """the folder or hub id the base was loaded from: what an adapter names as its base"""
         self.context = forms.context(model)
         """the most tokens a sequence may have"""
+        linear.quicken(model)
         self.adapters = Adapters(model)
         forms.carry(model)
 
