@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperCommand, TyperGroup
 
-from accord.config import Settings, as_preset, describe, find, presets, read_each
+from accord.config import Settings, as_preset, called, describe, find, presets, read_each
 from accord.errors import AccordError, BadSettings
 
 out = Console(highlight=False)
@@ -257,13 +257,21 @@ def _check(
         done.within(cfg.limit)
 
 
-@app.command("presets", help="The presets that ship, by command.")
-def _presets() -> None:
+@app.command("presets", help="The presets that ship, by command; with a name, what is in them.")
+def _presets(
+    name: Annotated[str | None, typer.Argument(help="A preset's name, or a command's.")] = None,
+) -> None:
+    with _clearly():
+        found = called(VERBS, name)
+    if name is not None:
+        for verb, row in found:
+            print(f"# accord {verb} --preset {row.name}\n{row.text}")
+        return
     table = Table("command", "preset", "what it is", box=None, header_style="dim")
-    for name in VERBS:
-        for row in presets(name):
-            table.add_row(name, row.name, row.about)
+    for verb, row in found:
+        table.add_row(verb, row.name, row.about)
     out.print(table)
+    out.print("\n[dim]accord presets NAME[/] prints one, and what was run with it")
 
 
 @app.command("runs", help="What was run and made below a folder, and what from.")

@@ -1,6 +1,7 @@
 """Every preset that ships runs, at a size of two steps; and text beside PPO is in its gradient."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -93,6 +94,10 @@ def test_a_preset_runs(place, tmp_path, verb, name):
 def test_a_preset_says_what_it_is_and_where_from(verb, name):
     one = next(p for p in presets(verb) if p.name == name)
     assert len(one.about) > 20
+    assert one.text.count("# run:") == 1
+    assert re.search(r"\bon .+[0-9]", one.ran), (
+        f"{verb} {name}: ran what, on what, with what result?"
+    )
     given = read_each(VERBS[verb].classes()[1:], one.path, [])
     assert as_preset(*given) != as_preset(*read_each(VERBS[verb].classes()[1:], None, []))
 
