@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -169,6 +170,16 @@ def test_what_was_run_is_read_from_the_comments(tmp_path):
     assert one.ran == "this, on that; it went well"
     path.write_text("# What it is\nlr: 1\n")
     assert Preset.read(path).ran == ""
+
+
+def test_numbers_say_what_they_were_measured_on(capsys):
+    folder = SimpleNamespace(kind="reward", short="1234", folder="there")
+    made = SimpleNamespace(numbers={"accuracy": 0.53125}, artifact=folder)
+    cli.VERBS["reward"].shows(made)
+    said = capsys.readouterr().out
+    assert said == "on comparisons held out:\n  accuracy 0.5312\nreward 1234: there\n"
+    cli.VERBS["sft"].shows(SimpleNamespace(numbers={}, artifact=folder))
+    assert capsys.readouterr().out == "reward 1234: there\n"
 
 
 def test_runs_lists_what_is_there(tmp_path):

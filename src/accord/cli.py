@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +24,8 @@ err = Console(stderr=True, highlight=False)
 INTERRUPTED = 130
 
 
-def _show_made(made: Any) -> None:
+def _show_made(made: Any, on: str) -> None:
+    out.print(f"{on}:") if made.numbers else None
     for key, value in made.numbers.items():
         out.print(f"  {key} {value:.4g}")
     out.print(f"{made.artifact.kind} {made.artifact.short}: [bold]{made.artifact.folder}[/]")
@@ -107,21 +109,21 @@ VERBS = {
     "sft": Verb(
         (f"{_JOBS}:SFTJob", f"{_RECIPES}.sft:SFT"),
         f"{_JOBS}:run_sft",
-        _show_made,
+        partial(_show_made, on="on demonstrations held out"),
         "Imitate demonstrations.",
         ("accord sft model=path/to/model data=answers.jsonl epochs=2",),
     ),
     "reward": Verb(
         (f"{_JOBS}:RewardJob", f"{_RECIPES}.reward:RewardModel"),
         f"{_JOBS}:run_reward",
-        _show_made,
+        partial(_show_made, on="on comparisons held out"),
         "Learn a reward model from comparisons.",
         ("accord reward model=path/to/model data=judged.jsonl loss.margin=true",),
     ),
     "ppo": Verb(
         (f"{_JOBS}:PPOJob", f"{_RECIPES}.ppo:PPO"),
         f"{_JOBS}:run_ppo",
-        _show_made,
+        partial(_show_made, on="in the last step"),
         "Train a policy against a reward model, or against a rule of yours.",
         (
             "accord ppo model=path/to/model prompts=ask.jsonl reward=runs/reward/reward",
