@@ -102,6 +102,17 @@ def test_a_preset_says_what_it_is_and_where_from(verb, name):
     assert as_preset(*given) != as_preset(*read_each(VERBS[verb].classes()[1:], None, []))
 
 
+def test_text_to_remember_and_what_remembers_it_go_together(place):
+    words = [f"model={place}/model", f"prompts={place}/ask.jsonl", f"reward={place}/judge/reward"]
+    for name, more, said in (
+        ("instructgpt", [], "ptx_data=FILE, or ptx=none"),
+        ("tldr", [f"ptx_data={place}/texts.jsonl"], "say ptx=Ptx"),
+    ):
+        given = read_each(VERBS["ppo"].classes(), find("ppo", Path(name)), [*words, *more])
+        with pytest.raises(BadSettings, match=said):
+            run_ppo(DESK, *given)
+
+
 def test_a_name_that_nearly_fits():
     path = Path
     with pytest.raises(BadSettings, match="did you mean 'ziegler'"):
