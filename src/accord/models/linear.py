@@ -45,7 +45,10 @@ class Linear(nn.Linear):
         """x W' + b."""
         if not _fits(input, self.weight):
             return F.linear(input, self.weight, self.bias)
-        return _Linear.apply(input, self.weight, self.bias)  # type: ignore[no-any-return,no-untyped-call]
+        # rows inside, so that what comes out is no view and may be changed in place
+        rows_NI = input.reshape(-1, input.shape[-1])
+        made_NO: Tensor = _Linear.apply(rows_NI, self.weight, self.bias)  # type: ignore[no-untyped-call]
+        return made_NO.view(*input.shape[:-1], -1)
 
 
 def quicken(model: nn.Module) -> None:
@@ -80,21 +83,20 @@ class _Linear(torch.autograd.Function):
     """y = x W' + b;  dx = dy W,  dW = dy' x,  db = Σ dy."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        x = x.contiguous()
+    def forward(ctx: Any, x_NI: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        x_NI = x_NI.contiguous()
         _, for_weight, _ = ctx.needs_input_grad
-        ctx.save_for_backward(x if for_weight else None, weight)
-        return _times(x, weight, bias)
+        ctx.save_for_backward(x_NI if for_weight else None, weight)
+        return _times(x_NI, weight, bias)
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight = ctx.saved_tensors
+    def backward(ctx: Any, dy_NO: Tensor) -> tuple[Tensor | None, ...]:
+        x_NI, weight = ctx.saved_tensors
         for_x, for_weight, for_bias = ctx.needs_input_grad
-        dy = dy.contiguous()
-        dy_NO = dy.flatten(0, -2)
+        dy_NO = dy_NO.contiguous()
         return (
-            _times(dy, weight.t()) if for_x else None,
-            _times(dy_NO.t(), x.flatten(0, -2).t()) if for_weight else None,
+            _times(dy_NO, weight.t()) if for_x else None,
+            _times(dy_NO.t(), x_NI.t()) if for_weight else None,
             dy_NO.sum(0) if for_bias else None,
         )
