@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from accord.data.rows import choices
+from accord.data.rows import choices, pad
 from accord.engine.learner import micro_batches
 from accord.models.fork import Fork, fork
-from accord.models.heads import Judge
+from accord.models.heads import Judge, Speaker
 from accord.models.trunk import Trunk
 from tiny import FAMILIES, tiny
 
@@ -46,6 +46,34 @@ def test_scores_and_gradients_are_those_of_whole_sequences(family):
         torch.testing.assert_close(grad, wanted[name], atol=1e-5, rtol=1e-4, msg=name)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_log_probabilities_and_gradients_are_those_of_whole_sequences(family):
+    few = choices(PROMPTS, ANSWERS)
+    price_BK = torch.linspace(-1, 1, few.mask_BK.numel()).view(few.mask_BK.shape).double()
+    told = []
+    for way in (Speaker.compare, alone):
+        speaker = Speaker(Trunk(tiny(family).double()))
+        for _, weight in speaker.learned():
+            weight.requires_grad_(True)
+        logp_BK = way(speaker, few)
+        (logp_BK * price_BK).sum().backward()
+        told.append((logp_BK.detach(), {n: w.grad for n, w in speaker.learned()}))
+    (logp_BK, grads), (want_BK, wanted) = told
+    torch.testing.assert_close(logp_BK, want_BK, atol=1e-6, rtol=1e-6)
+    assert (logp_BK[~few.mask_BK] == 0).all()
+    for name, grad in grads.items():
+        if wanted[name] is not None:
+            torch.testing.assert_close(grad, wanted[name], atol=1e-5, rtol=1e-4, msg=name)
+
+
+def alone(speaker, few):
+    """Each answer beside its own copy of the prompt."""
+    asked = [PROMPTS[b] for b, told in enumerate(ANSWERS) for _ in told]
+    said = [answer for told in ANSWERS for answer in told]
+    logp_N = speaker.logp(pad(asked, said)).sum(1)
+    return logp_N.new_zeros(few.mask_BK.shape).masked_scatter(few.mask_BK, logp_N)
+
+
 def test_branches_are_blind_to_one_another():
     judge = Judge(Trunk(tiny()))
     with torch.no_grad():
@@ -58,11 +86,14 @@ def test_branches_are_blind_to_one_another():
 
 def test_a_prompt_is_read_once():
     few = choices(PROMPTS, ANSWERS)
-    flat, last_S = fork(few)
+    flat, at_S, before_S, own_A = laid = fork(few)
     assert len(flat.ids_N) == int(few.cost_B.sum()) == 6 + 7 + 1 + 8 + 7 + 2
-    assert flat.ids_N[last_S].tolist() == [14, 15, 1, 22, 28, 1]
+    assert flat.ids_N[laid.last_A].tolist() == [14, 15, 1, 22, 28, 1]
     assert flat.place_N[:13].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 6, 6, 7, 8]
     assert isinstance(flat.layout, Fork)
+    assert own_A.tolist() == [3, 1, 3, 2, 6, 2]
+    assert flat.ids_N[at_S].tolist() == [i for few in ANSWERS for answer in few for i in answer]
+    assert flat.ids_N[before_S][:7].tolist() == [2, 12, 13, 2, 2, 16, 17]
     assert [lot.tolist() for lot in micro_batches(few.cost_B, 22)] == [[0, 1], [2]]
 
 

@@ -7,6 +7,7 @@ sequences side by side, for the stem's tokens are computed once and used by all.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -59,20 +60,41 @@ class Fork:
         return self._masks[key]
 
 
-def fork(few: Choices) -> tuple[Flat, Tensor]:
-    """(every row laid flat, the flat index of each real answer's last token, in order)."""
-    ids, places, last = [], [], []
+class Forked(NamedTuple):
+    """Rows of answers laid flat, each prompt once; S counts the answers' tokens, in order."""
+
+    flat: Flat
+    at_S: Tensor
+    """the flat index of each token"""
+    before_S: Tensor
+    """of what predicts it: its neighbour, or the prompt's last"""
+    own_A: Tensor
+    """tokens of each real answer"""
+
+    @property
+    def last_A(self) -> Tensor:
+        """The flat index of each real answer's last token."""
+        return self.at_S[self.own_A.cumsum(0) - 1]
+
+
+def fork(few: Choices) -> Forked:
+    """Every row laid flat: its prompt, then each of its answers without it."""
+    ids, places = [], []
+    at: list[int] = []
+    before: list[int] = []
     stems, branches, end = few.shared_B.tolist(), [], 0
     for b, (stem, lengths) in enumerate(zip(stems, few.length_BK.tolist(), strict=True)):
         spans = [(0, 0, stem), *((k, stem, n) for k, n in enumerate(lengths) if n)]
         for k, first, beyond in spans:
             ids.append(few.ids_BKT[b, k, first:beyond])
             places.append(torch.arange(first, beyond, device=few.ids_BKT.device))
-        own = [n - stem for n in lengths if n]
-        branches.append(own)
+        branches.append([n - stem for n in lengths if n])
+        root = end + stem - 1
         end += stem
-        for n in own:
+        for n in branches[-1]:
+            at += range(end, end + n)
+            before += [root, *range(end, end + n - 1)]
             end += n
-            last.append(end - 1)
     flat = Flat(torch.cat(ids), torch.cat(places), Fork(stems, branches))
-    return flat, torch.tensor(last, device=few.ids_BKT.device)
+    numbers = (at, before, [n for few in branches for n in few])
+    return Forked(flat, *(torch.tensor(x, device=flat.ids_N.device) for x in numbers))

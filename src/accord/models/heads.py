@@ -77,6 +77,17 @@ class Speaker(Part):
         """logp_BT alone, which is cheaper."""
         return _lay(fused.logp(*self._scored(tokens), temperature), tokens.mask_BT)
 
+    def compare(self, few: Choices) -> Tensor:
+        """logp_BK: of each whole answer given its prompt, nats, zero where there is none; each
+        row's prompt is read once.
+        """
+        laid = fork(few)
+        hidden_SH = self.trunk(laid.flat, self.using)[laid.before_S]
+        vocab = self.trunk.model.config.get_text_config().vocab_size
+        logp_S = fused.logp(self.trunk.logits, hidden_SH, laid.flat.ids_N[laid.at_S], vocab)
+        each = logp_S.split(laid.own_A.tolist())
+        return _lay(torch.stack([logp.sum() for logp in each]), few.mask_BK)
+
     def _scored(self, tokens: Tokens) -> tuple[fused.Logits, Tensor, Tensor, int]:
         """The head, and what reaches it: the hidden states before scored tokens, and those."""
         hidden_SH = self._hidden(tokens)[_before(tokens)]
@@ -129,8 +140,8 @@ class Judge(Part):
 
     def compare(self, few: Choices) -> Tensor:
         """score_BK, zero where there is no answer; each row's prompt is read once."""
-        flat, last_S = fork(few)
-        return _lay(self._worth(self.trunk(flat, self.using)[last_S]), few.mask_BK)
+        laid = fork(few)
+        return _lay(self._worth(self.trunk(laid.flat, self.using)[laid.last_A]), few.mask_BK)
 
     def _worth(self, hidden_NH: Tensor) -> Tensor:
         return self.gain * self.head(hidden_NH.to(self.head.weight.dtype))[:, 0] + self.bias
