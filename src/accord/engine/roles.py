@@ -44,6 +44,8 @@ class Handle(Generic[M]):
         """whether a run keeps it; what changes and is not kept could not be resumed"""
         self.source: Path | None = None
         """the folder it was opened from, where there was one"""
+        self.trains_on: torch.device | None = None
+        """where a whole copy that is trained goes; none: where this one is"""
 
     @property
     def version(self) -> int:
@@ -84,6 +86,11 @@ class Handle(Generic[M]):
 
     def _adapter(self, lora: Lora | None, seed: int) -> M:
         trunk, mine = self.model.trunk, self.model.using
+        if self.trains_on not in (None, trunk.device):
+            raise BadModel(
+                "an adapter is trained on the very weights of its base, which are kept on the CPU "
+                "here: train the whole model (no lora), or open it without on_cpu"
+            )
         name = f"a{next(_count)}"
         if mine is not None and lora is not None:
             there = trunk.adapters.configs[mine]
@@ -100,7 +107,7 @@ class Handle(Generic[M]):
         return self._on(trunk, name)
 
     def _whole(self) -> M:
-        model = self._on(self.model.trunk.copy(), None)
+        model = self._on(self.model.trunk.copy(self.trains_on), None)
         model.trunk.requires_grad_(False)
         return model
 
@@ -167,15 +174,21 @@ class Policy(Handle[Speaker]):
         dtype: folders.Dtype = "fp32",
         slots: int | None = None,
         template: Kind = "auto",
+        on_cpu: bool = False,
     ) -> "Policy":
-        """A model or PEFT adapter folder, a GGUF file (or a folder with one), or a hub id."""
+        """A model or PEFT adapter folder, a GGUF file (or a folder with one), or a hub id.
+
+        On the GPU where there is one.  With `on_cpu` it stays in main memory, and only a whole copy
+        that is trained goes there.
+        """
         source = gguf.as_folder(source)
         base = base_of(hub.folder(source))
         ground = Path(base or source)
         # what an adapter will name as its base must be found from any folder
         name = str(ground.resolve()) if ground.is_dir() else str(base or source)
         try:
-            trunk = Trunk(folders.load(base or source, dtype=dtype), name)
+            device = "cpu" if on_cpu else None
+            trunk = Trunk(folders.load(base or source, dtype=dtype, device=device), name)
         except BadModel as error:
             if base is None:
                 raise
@@ -193,6 +206,7 @@ class Policy(Handle[Speaker]):
         policy = cls(speaker, speller)
         policy.slots = slots
         policy.source = Path(source) if Path(source).is_dir() else None
+        policy.trains_on = torch.device(folders.fastest()) if on_cpu else None
         return policy
 
     slots: int | None = None
@@ -261,18 +275,22 @@ class Critic(Handle[Judge]):
     def on(cls, policy: Policy, *, seed: int = 0) -> "Critic":
         """A judge with a new head on a policy's trunk.  The trunk is shared until it is trained."""
         model = policy.model
-        return cls(Judge(model.trunk, model.using, seed=seed), policy.speller)
+        critic = cls(Judge(model.trunk, model.using, seed=seed), policy.speller)
+        critic.trains_on = policy.trains_on
+        return critic
 
     @classmethod
-    def open(cls, source: str | Path, *, dtype: folders.Dtype = "fp32") -> "Critic":
-        """A reward-model folder that `export` wrote."""
+    def open(
+        cls, source: str | Path, *, dtype: folders.Dtype = "fp32", on_cpu: bool = False
+    ) -> "Critic":
+        """A reward-model folder that `export` wrote; `on_cpu` as in Policy.open."""
         folder = Path(source)
         if not (folder / "critic.json").is_file():
             raise BadModel(
                 f"{folder}: no critic.json in it; this is not a reward model of accord's"
             )
         card = json.loads((folder / "critic.json").read_text())
-        critic = cls.on(Policy.open(folder, dtype=dtype))
+        critic = cls.on(Policy.open(folder, dtype=dtype, on_cpu=on_cpu))
         if critic.speller.fingerprint != card["template"]:
             raise BadModel(
                 f"{folder}: its tokenizer or template is not the one it was trained with"
@@ -291,6 +309,7 @@ class Critic(Handle[Judge]):
         torch.nn.init.zeros_(model.head.weight)
         torch.nn.init.zeros_(model.head.bias)
         made = Critic(model, self.speller)
+        made.trains_on = self.trains_on
         made.normalise(1.0, 0.0)
         return made
 
