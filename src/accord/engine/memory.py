@@ -5,7 +5,7 @@ storage made is counted, as on the real machine: no table of families, no formul
 """
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -112,6 +112,14 @@ def estimate(config: Any, work: Work) -> Estimate:
         return job.run()
 
 
+def passes(config: Any, work: Work, rows: Sequence[int]) -> list[int]:
+    """The most bytes that a pass forward and back over so many rows makes, with its gradients."""
+    job = _Rehearsal(config, work)
+    with pretending():
+        embody(job.held)
+        return job.passes(rows)
+
+
 class _Rehearsal:
     """The models of a job without their numbers, and one step over them."""
 
@@ -130,7 +138,7 @@ class _Rehearsal:
         self.weights = sum(weights.values())
         self.moments = 0
         if not work.offload:
-            self.moments = sum(_moments(part, work.bits) for part in self.learners)
+            self.moments = sum(moments(part, work.bits) for part in self.learners)
 
     def _learner(self, start: Trunk, kind: type[Speaker] | type[Judge]) -> Part:
         if self.work.lora is None:
@@ -164,7 +172,7 @@ class _Rehearsal:
     def _update(self, part: Part) -> dict[str, int]:
         """Forward and backward; a second micro-batch meets the first one's gradients."""
         rows = self._rows(for_updates(part.trunk.device, self.work.micro_tokens).size)
-        gradients, kept, peak = _learned(part), 0, 0
+        gradients, kept, peak = learned(part), 0, 0
         with Live() as live:
             for _ in range(2 if rows < self.work.batch else 1):
                 before = live.now
@@ -178,6 +186,16 @@ class _Rehearsal:
         kept = min(kept, peak - gradients if peak > gradients else peak)
         rest = {"gradients": gradients, "activations": kept}
         return self._told(**rest, **{"logits and scratch": max(0, peak - gradients - kept)})
+
+    def passes(self, rows: Sequence[int]) -> list[int]:
+        """Each on top of the gradients of a pass before it."""
+        part, peaks = self.learners[0], []
+        with Live() as live:
+            for count in (min(rows), *rows):
+                live.peak = live.now
+                self._said(part, self._read(part, count), count).backward()
+                peaks.append(live.peak)
+        return peaks[1:]
 
     def _rows(self, tokens: int) -> int:
         return max(1, min(self.work.batch, tokens // sum(self.work.row)))
@@ -232,11 +250,12 @@ def write(trunk: Trunk, using: str | None, slots: int, prompt: int, places: int)
     return sum(x.nbytes for pair in cache._kv.values() for x in pair)
 
 
-def _learned(part: Part) -> int:
+def learned(part: Part) -> int:
+    """Bytes of what it trains; of its gradients too."""
     return sum(w.nbytes for _, w in part.learned())
 
 
-def _moments(part: Part, bits: int) -> int:
+def moments(part: Part, bits: int) -> int:
     """Two means of every weight: floats, or a byte each with a scale for 256 of them."""
     sizes = [w.numel() for _, w in part.learned()]
     small = [n for n in sizes if bits == 32 or n < quantised.SMALL]

@@ -6,6 +6,7 @@ is: it is your reference.  Where a handle's model lives is not the recipe's affa
 
 import itertools
 import json
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
@@ -17,6 +18,7 @@ from torch import Tensor
 from accord.data.rows import Rows, Tokens
 from accord.engine.budget import for_samples, for_scores
 from accord.engine.draw import Sampling
+from accord.engine.fitting import fit
 from accord.engine.learner import Learner, Objective, Terms, micro_batches
 from accord.engine.sampler import Sampler, Watch, requests
 from accord.engine.steps import Optimizer
@@ -32,6 +34,8 @@ from accord.text.tokenizer import Kind, Speller
 
 M = TypeVar("M", bound=Part)
 _count = itertools.count(1)
+_waiting: "weakref.WeakSet[Handle[Any]]" = weakref.WeakSet()
+"""those whose learners have not begun: they will need memory"""
 
 
 class Handle(Generic[M]):
@@ -46,6 +50,14 @@ class Handle(Generic[M]):
         """the folder it was opened from, where there was one"""
         self.trains_on: torch.device | None = None
         """where a whole copy that is trained goes; none: where this one is"""
+
+        if learner is not None:
+            _waiting.add(self)
+
+    @property
+    def micro_tokens(self) -> int:
+        """Real tokens in one forward and backward pass of an update."""
+        return self._learner().budget.size
 
     @property
     def version(self) -> int:
@@ -133,10 +145,17 @@ class Handle(Generic[M]):
         if not self.kept:
             raise TypeError("this model changes but no run keeps it; say run.keep('name', model)")
         device = self.model.trunk.device
+        self._begin(rows)
         there = [t._replace(rows=t.rows.to(device), weight=t.weight.to(device)) for t in beside]
         return self.learner.update(
             rows.to(device), weight.to(device), objective, lr=lr, names=names, beside=there
         )
+
+    def _begin(self, rows: Rows) -> None:
+        """Before the first update: choose how much is computed at once."""
+        if self in _waiting and self.learner is not None:
+            _waiting.discard(self)
+            fit(self.learner, int(rows.cost_B.max()), [x._learner() for x in _waiting if x.kept])
 
     def save(self, folder: Path) -> None:
         """For a run's commit: everything the next update depends on."""
@@ -145,6 +164,7 @@ class Handle(Generic[M]):
     def load(self, folder: Path) -> None:
         """From a run's commit."""
         self._learner().load(folder)
+        _waiting.discard(self)  # its micro-batch was chosen, and is the same again
 
     def _learner(self) -> Learner[M]:
         if self.learner is None:

@@ -99,6 +99,7 @@ def train(
         if held_out and (step % cfg.measure_every == 0 or step == total - 1):
             seen |= {f"eval/{k}": v for k, v in measure(critic, held_out).items()}
         run.log(step, **seen, lr=cfg.lr * factor, epoch=stream.epoch(step))
+        run.log(step, micro_tokens=critic.micro_tokens)
     return critic
 
 

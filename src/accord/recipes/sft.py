@@ -75,6 +75,7 @@ def train(
         if held_out and (step % cfg.measure_every == 0 or step == total - 1):
             seen["eval/loss"] = measure(policy, held_out, cfg.loss_on)
         run.log(step, **seen, lr=cfg.lr * factor, epoch=stream.epoch(step))
+        run.log(step, micro_tokens=policy.micro_tokens)
     return policy
 
 
