@@ -3,6 +3,7 @@
 The GPU is pretended (elsewhere.py): it computes as the CPU does, and refuses what a real one would.
 """
 
+import json
 from pathlib import Path
 
 import pytest
@@ -186,3 +187,13 @@ def test_without_a_gpu_it_is_said_that_nothing_changes(home, tmp_path):
     told: list[str] = []
     called(home, tmp_path, judge(home), "on_cpu=reward", tell=told.append)
     assert any("there is no GPU here" in said for said in told)
+
+
+def test_what_is_computed_at_once_is_among_the_timings(home, tmp_path):
+    """Not among the numbers that every machine has in common."""
+    made = called(home, tmp_path, judge(home), "optimizer.micro_tokens=77")
+    lines = (tmp_path / "timings.jsonl").read_text().splitlines()
+    for line in map(json.loads, lines):
+        assert (line["policy/micro_tokens"], line["val/micro_tokens"]) == (77, 77)
+    assert len(lines) == 3
+    assert not any("micro_tokens" in key for row in made.history for key in row)
