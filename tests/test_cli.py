@@ -5,13 +5,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from typer.testing import CliRunner
 
 from accord import cli
-from accord.config import MAX_FIELDS, read_each
+from accord.config import MAX_FIELDS, Preset, presets, read_each
 
 ROOT = Path(__file__).resolve().parent.parent
 NEEDED = {
@@ -139,8 +140,47 @@ def test_the_readme_says_what_is_true():
             assert code == 0 or words[1:] == ["--help"], f"{page.name}: {line}: {said}"
             seen += 1
         for target in re.findall(r"\]\(([^)#]+)\)", text):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
+            there = target.startswith("https://") or (page.parent / target).exists()
+            assert there, f"{page.name}: {target}"
     assert seen > 8
+
+
+def test_presets_are_listed_and_printed():
+    code, said, _ = call("presets")
+    assert code == 0
+    assert all(name in said for name in ("ziegler", "instructgpt", "qlora", "presets NAME"))
+    code, said, _ = call("presets", "ziegler")
+    assert code == 0
+    assert re.findall(r"^# accord (\w+) --preset ziegler$", said, re.M) == ["reward", "ppo"]
+    code, said, _ = call("presets", "sft")
+    assert len(re.findall(r"^# accord sft --preset ", said, re.M)) == len(presets("sft"))
+    code, said, _ = call("presets", "qlora")
+    assert yaml.safe_load(said)["lora"]["r"] == 64, "one alone is a preset again"
+    code, _, said = call("presets", "zigler")
+    assert code == 2
+    assert "did you mean 'ziegler'" in said
+
+
+def test_what_was_run_is_read_from_the_comments(tmp_path):
+    path = tmp_path / "one.yaml"
+    path.write_text(
+        "# What it is\n# run: this, on that;\n#      it went well\n# Numbers: mine.\nlr: 1\n"
+    )
+    one = Preset.read(path)
+    assert (one.name, one.about) == ("one", "What it is")
+    assert one.ran == "this, on that; it went well"
+    path.write_text("# What it is\nlr: 1\n")
+    assert Preset.read(path).ran == ""
+
+
+def test_numbers_say_what_they_were_measured_on(capsys):
+    folder = SimpleNamespace(kind="reward", short="1234", folder="there")
+    made = SimpleNamespace(numbers={"accuracy": 0.53125}, artifact=folder)
+    cli.VERBS["reward"].shows(made)
+    said = capsys.readouterr().out
+    assert said == "on comparisons held out:\n  accuracy 0.5312\nreward 1234: there\n"
+    cli.VERBS["sft"].shows(SimpleNamespace(numbers={}, artifact=folder))
+    assert capsys.readouterr().out == "reward 1234: there\n"
 
 
 def test_runs_lists_what_is_there(tmp_path):

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperCommand, TyperGroup
 
-from accord.config import Settings, as_preset, describe, find, presets, read_each
+from accord.config import Settings, as_preset, called, describe, find, presets, read_each
 from accord.errors import AccordError, BadSettings
 
 out = Console(highlight=False)
@@ -23,7 +24,8 @@ err = Console(stderr=True, highlight=False)
 INTERRUPTED = 130
 
 
-def _show_made(made: Any) -> None:
+def _show_made(made: Any, on: str) -> None:
+    out.print(f"{on}:") if made.numbers else None
     for key, value in made.numbers.items():
         out.print(f"  {key} {value:.4g}")
     out.print(f"{made.artifact.kind} {made.artifact.short}: [bold]{made.artifact.folder}[/]")
@@ -120,21 +122,21 @@ VERBS = {
     "sft": Verb(
         (f"{_JOBS}:SFTJob", f"{_RECIPES}.sft:SFT"),
         f"{_JOBS}:run_sft",
-        _show_made,
+        partial(_show_made, on="on demonstrations held out"),
         "Imitate demonstrations.",
         ("accord sft model=path/to/model data=answers.jsonl epochs=2",),
     ),
     "reward": Verb(
         (f"{_JOBS}:RewardJob", f"{_RECIPES}.reward:RewardModel"),
         f"{_JOBS}:run_reward",
-        _show_made,
+        partial(_show_made, on="on comparisons held out"),
         "Learn a reward model from comparisons.",
         ("accord reward model=path/to/model data=judged.jsonl loss.margin=true",),
     ),
     "ppo": Verb(
         (f"{_JOBS}:PPOJob", f"{_RECIPES}.ppo:PPO"),
         f"{_JOBS}:run_ppo",
-        _show_made,
+        partial(_show_made, on="in the last step"),
         "Train a policy against a reward model, or against a rule of yours.",
         (
             "accord ppo model=path/to/model prompts=ask.jsonl reward=runs/reward/reward",
@@ -292,13 +294,21 @@ for _name, _verb in DATA.items():
     _register_data(_name, _verb)
 
 
-@app.command("presets", help="The presets that ship, by command.")
-def _presets() -> None:
+@app.command("presets", help="The presets that ship, by command; with a name, what is in them.")
+def _presets(
+    name: Annotated[str | None, typer.Argument(help="A preset's name, or a command's.")] = None,
+) -> None:
+    with _clearly():
+        found = called(VERBS, name)
+    if name is not None:
+        for verb, row in found:
+            print(f"# accord {verb} --preset {row.name}\n{row.text}")
+        return
     table = Table("command", "preset", "what it is", box=None, header_style="dim")
-    for name in VERBS:
-        for row in presets(name):
-            table.add_row(name, row.name, row.about)
+    for verb, row in found:
+        table.add_row(verb, row.name, row.about)
     out.print(table)
+    out.print("\n[dim]accord presets NAME[/] prints one, and what was run with it")
 
 
 @app.command("runs", help="What was run and made below a folder, and what from.")

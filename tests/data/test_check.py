@@ -349,3 +349,22 @@ def test_bars_beyond_the_limit_are_marked(tmp_path):
     assert "too long" in "\n".join(terminal(done))
     assert 'class="over"' in render(done)
     assert 'class="over"' not in render(run(Check(data=path)))
+
+
+def test_a_row_that_holds_several_records_is_one_row(tmp_path):
+    """A tree gives as many comparisons as it has ranked groups."""
+
+    def said(name, **more):
+        return {"message_id": name, "role": "assistant", "text": f"Words {name}.", **more}
+
+    def asked(name, replies):
+        return {"message_id": name, "role": "prompter", "text": f"Say {name}?", "replies": replies}
+
+    pair = [said("c", rank=0, replies=[]), said("d", rank=1, replies=[])]
+    best = said("a", rank=0, replies=[asked("e", pair)])
+    tree = {"message_tree_id": "t", "prompt": asked("p", [best, said("b", rank=1, replies=[])])}
+    done = check("trees", sheet(tmp_path, [tree, {"nothing": 1}]))
+    assert (done.kept, done.lost, done.total) == (2, 1, 2)
+    assert "1 of 2 rows can be used, 1 dropped, none cut; 2 comparisons" in next(terminal(done))
+    with pytest.raises(BadData, match="1 of 2 rows"):
+        done.within(0.1)

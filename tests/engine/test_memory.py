@@ -133,9 +133,11 @@ def test_an_update_takes_what_was_foreseen(kind, work):
     assert foreseen == pytest.approx(found, rel=0.15)
 
 
-def test_sampling_takes_what_was_foreseen():
-    told = estimate(config_of("gpt2"), Work("ppo", prompt=64, answer=48, batch=64, judge=False))
-    policy = policy_of("gpt2")
+@pytest.mark.parametrize("kind", MODELS)
+def test_sampling_takes_what_was_foreseen(kind):
+    told = estimate(config_of(kind), Work("ppo", prompt=64, answer=48, batch=64, judge=False))
+    policy = policy_of(kind)
+    assert (policy.decoder == "own") == (kind != "gpt2")
     asked = [(5,) * 63 + (i,) for i in range(2, 66)]  # none alike: each is read by itself
     found = watched(lambda: policy.sample(asked, longest=48, seed=0, how=Sampling()))
     rest = told.phases["sample"]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from accord.models.attention import Packed, Step
-from accord.models.cache import SlotCache
+from accord.models.cache import SlotCache, TurnedCache
 from accord.models.trunk import Flat, Trunk, flatten_ids
 from tiny import FAMILIES, ragged, tiny
 
@@ -92,3 +92,38 @@ def test_step_by_step_is_all_at_once(family):
         for b, slot in enumerate(slots):
             want = whole[b][firsts[b] + k]
             torch.testing.assert_close(hidden_BH[slot], want, atol=2e-5, rtol=1e-4)
+
+
+def test_a_turned_cache_holds_the_same():
+    """Filled, copied, grown, moved and kept side by side with the plain one."""
+    rng = torch.Generator().manual_seed(0)
+    source = SlotCache(2, 5)
+    for slot in range(2):
+        source.fill(0, slot, *torch.randn(2, HEADS, 3 + slot, D, generator=rng))
+    plain, turned = SlotCache(6, 40), TurnedCache(6, 40)
+    slots = torch.arange(6)
+    for cache in (plain, turned):
+        cache.copy(source, slots % 2, slots)
+    assert turned._kv[0][1].shape[2] == 16
+    place_B, count = 3 + slots % 2, 6
+    for step in range(20):
+        k, v = torch.randn(2, count, HEADS, D, generator=rng)
+        said = []
+        for cache in (plain, turned):
+            cache.seen = int(place_B.max()) + 1
+            said.append(cache.put(0, place_B, k, v))
+        (k1, v1), (k2, v2) = said
+        assert torch.equal(k1, k2.transpose(2, 3)[:, :, : plain.seen])
+        assert torch.equal(v1, v2[:, :, : plain.seen])
+        assert not v2[:, :, plain.seen :].any()
+        place_B = place_B + 1
+        if step in (4, 9):  # the last two into holes; then in an order that overlaps
+            index = torch.tensor([0, 5, 2, 3] if step == 4 else [1, 2, 0])
+            for cache in (plain, turned):
+                cache.keep(index)
+            place_B, count = place_B[index], len(index)
+        if step == 7:
+            for cache in (plain, turned):
+                cache.move(torch.tensor([3]), torch.tensor([1]))
+            place_B[1] = place_B[3]
+    assert turned._kv[0][1].shape[:3] == (3, HEADS, 32)

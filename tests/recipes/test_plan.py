@@ -136,6 +136,26 @@ def test_means_in_main_memory_are_left_out_where_a_gpu_is_planned_for(model):
     assert here.phases["update"]["optimizer"] > there.phases["update"]["optimizer"] == 0
 
 
+def test_frozen_models_in_main_memory_are_left_out_where_a_gpu_is_planned_for(model):
+    every = {
+        aside: run_plan(
+            DESK, Plan(model=model, memory="1GB", on_cpu=aside, **BASE)
+        ).estimate.phases["update"]["weights"]
+        for aside in ((), ("reference",), ("reward",), ("reference", "reward"))
+    }
+    start = run_plan(DESK, Plan(model=model, memory="1GB")).estimate.phases["update"]["weights"]
+    one = every[()] - every["reference",]
+    assert one == every[()] - every["reward",] == (every[()] - every["reference", "reward"]) // 2
+    assert one == start // 2  # sft holds the start, and the copy that learns
+    here = run_plan(DESK, Plan(model=model, on_cpu=("reference",), **BASE))
+    assert here.estimate.phases["update"]["weights"] == every[()]
+    tight = run_plan(DESK, Plan(model=model, memory="1KB", **BASE))
+    assert any(word.startswith("on_cpu=reference,reward: ") for word in tight.words)
+    for settings in ({"work": "sft"}, {"work": "ppo", "lora": Lora()}):
+        with pytest.raises(BadSettings, match="whole models"):
+            run_plan(DESK, Plan(model=model, on_cpu=("reference",), **settings))
+
+
 # --- what would help ---
 
 

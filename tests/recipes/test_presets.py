@@ -1,6 +1,7 @@
 """Every preset that ships runs, at a size of two steps; and text beside PPO is in its gradient."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -93,8 +94,23 @@ def test_a_preset_runs(place, tmp_path, verb, name):
 def test_a_preset_says_what_it_is_and_where_from(verb, name):
     one = next(p for p in presets(verb) if p.name == name)
     assert len(one.about) > 20
+    assert one.text.count("# run:") == 1
+    assert re.search(r"\bon .+[0-9]", one.ran), (
+        f"{verb} {name}: ran what, on what, with what result?"
+    )
     given = read_each(VERBS[verb].classes()[1:], one.path, [])
     assert as_preset(*given) != as_preset(*read_each(VERBS[verb].classes()[1:], None, []))
+
+
+def test_text_to_remember_and_what_remembers_it_go_together(place):
+    words = [f"model={place}/model", f"prompts={place}/ask.jsonl", f"reward={place}/judge/reward"]
+    for name, more, said in (
+        ("instructgpt", [], "ptx_data=FILE, or ptx=none"),
+        ("tldr", [f"ptx_data={place}/texts.jsonl"], "say ptx=Ptx"),
+    ):
+        given = read_each(VERBS["ppo"].classes(), find("ppo", Path(name)), [*words, *more])
+        with pytest.raises(BadSettings, match=said):
+            run_ppo(DESK, *given)
 
 
 def test_a_name_that_nearly_fits():
@@ -121,7 +137,7 @@ def exact(micro=None) -> Policy:
 def gradient(policy, beside=(), scale=1.0):
     """The gradient an update steps along."""
     few, grads = rows(), {}
-    policy.learner.optimizer.step = lambda: grads.update(
+    policy.learner.steps.step = lambda lr: grads.update(
         {n: w.grad.clone() for n, w in policy.learner.weights.items()}
     )
     w = scale * weigh(few.mask_BT).double()

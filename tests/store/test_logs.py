@@ -47,6 +47,7 @@ def test_plain_lines_every_few_seconds() -> None:
             run.log(step, lr=1e-5, **{"objective/scores": step / 4, "objective/kl": 1234.5})
         view.begin("ppo", 12, 12, {})
         view.end(True)
+        view.begin("a-long-name-of-a-run", 0, 3, {})
     assert read(console).split("\n") == [
         "  ppo       12 steps",
         "  ppo        3/12  left 0:18  score 0.500   kl 1234",
@@ -54,6 +55,7 @@ def test_plain_lines_every_few_seconds() -> None:
         "  ppo        9/12  left 0:06  score 2.00   kl 1234",
         "  ppo       ✓ 12 steps, 0:24  score 2.75   kl 1234",
         "  ppo       ✓ all 12 steps were done before; nothing left to do",
+        "  a-long-name-of-a-run 3 steps",
         "",
     ]
 

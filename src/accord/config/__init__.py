@@ -9,7 +9,7 @@ preset and a word read alike.  A word that fits nothing is an error.
 """
 
 from accord.config.help import Field, describe
-from accord.config.presets import Preset, find, presets
+from accord.config.presets import Preset, called, find, presets
 from accord.config.reading import read, read_each
 from accord.config.schema import nearest
 from accord.config.settings import MAX_FIELDS, Settings, as_preset, digest, plain
@@ -20,6 +20,7 @@ __all__ = [
     "Preset",
     "Settings",
     "as_preset",
+    "called",
     "describe",
     "digest",
     "find",

@@ -18,6 +18,7 @@ from accord.engine.budget import for_samples, for_scores, for_updates
 from accord.models import fused, quantised
 from accord.models.attention import Packed, Step
 from accord.models.cache import SlotCache
+from accord.models.decoder import laid_again
 from accord.models.heads import Judge, Part, Speaker
 from accord.models.load import Dtype
 from accord.models.lora import Lora
@@ -37,19 +38,23 @@ class Live(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Runs the operation and notes what it made."""
-        given = {x.untyped_storage()._cdata for x in _tensors((args, kwargs))}
+        given = {x.untyped_storage()._cdata for x in _tensors((args, kwargs)) if not x.is_mkldnn}
         made = func(*args, **(kwargs or {}))
         for tensor in _tensors(made):
+            if tensor.is_mkldnn:  # oneDNN keeps its own order in a storage that nobody sees
+                self._note(tensor, id(tensor))
+                continue
             storage = tensor.untyped_storage()
             if storage._cdata not in given and storage._cdata not in self._sizes:
-                self._note(storage)
+                self._note(storage, storage._cdata)
         return made
 
-    def _note(self, storage: torch.UntypedStorage) -> None:
-        self._sizes[storage._cdata] = storage.nbytes()
-        self.now += storage.nbytes()
+    def _note(self, held: torch.UntypedStorage | Tensor, key: int) -> None:
+        size = held.nbytes if isinstance(held, Tensor) else held.nbytes()
+        self._sizes[key] = size
+        self.now += size
         self.peak = max(self.peak, self.now)
-        weakref.finalize(storage, self._drop, storage._cdata)
+        weakref.finalize(held, self._drop, key)
 
     def _drop(self, key: int) -> None:
         self.now -= self._sizes.pop(key)
@@ -81,6 +86,8 @@ class Work:
     """of each of the optimizer's means"""
     offload: bool = False
     """the optimizer's means lie in another memory than this"""
+    on_cpu: tuple[str, ...] = ()
+    """and so do these frozen models of ppo: reference, reward"""
 
     @property
     def row(self) -> list[int]:
@@ -128,13 +135,19 @@ class _Rehearsal:
         start = sketch(config, work.dtype)
         speaks = work.kind != "reward"
         self.held: list[torch.nn.Module] = [start]
+        aside: list[torch.nn.Module] = []
         self.learners = [self._learner(start, Speaker if speaks else Judge)]
         if work.kind == "ppo":
             judged = sketch(config, work.dtype) if work.judge else start
             self.held.append(judged)
+            frozen = {"reference": start, "reward": judged} if work.lora is None else {}
+            aside = [frozen[name] for name in work.on_cpu if name in frozen]
             self.learners.append(self._learner(judged, Judge))
         self.held += self.learners
         weights = {id(w): w.nbytes for part in self.held for w in part.parameters()}
+        for part in aside:
+            for w in part.parameters():
+                weights.pop(id(w), None)
         self.weights = sum(weights.values())
         self.moments = 0
         if not work.offload:
@@ -230,7 +243,8 @@ class _Rehearsal:
         slots = min(work.batch, for_samples(part.trunk, places, work.slots).size)
         with Live() as live, part.trunk.autocast():
             size = write(part.trunk, part.using, slots, work.prompt, places)
-        return self._told(cache=size, **{"logits and scratch": live.peak - size})
+            again = laid_again(part.trunk)
+        return self._told(cache=size, **{"logits and scratch": live.peak - size + again})
 
 
 def write(trunk: Trunk, using: str | None, slots: int, prompt: int, places: int) -> int:

@@ -25,6 +25,7 @@ from accord.engine.steps import Optimizer
 from accord.errors import BadModel
 from accord.models import gguf
 from accord.models import load as folders
+from accord.models.decoder import known
 from accord.models.heads import Judge, Part, Speaker
 from accord.models.lora import Lora, base_of
 from accord.models.trunk import Trunk
@@ -263,6 +264,12 @@ class Policy(Handle[Speaker]):
         if room.size < chosen:
             self.slots = room.size
         return said
+
+    @property
+    def decoder(self) -> str:
+        """What writes its answers: `own`, or `module` with the reason why."""
+        told = known(self.model.trunk, self.model.using)
+        return f"module: {told}" if isinstance(told, str) else "own"
 
     def logp(self, tokens: Tokens, temperature: float = 1.0) -> Tensor:
         """log π of every scored token, nats, [B, T]; zero elsewhere."""

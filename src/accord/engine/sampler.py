@@ -15,9 +15,9 @@ from torch import Tensor
 
 from accord.engine.draw import Sampling, draw, key, uniform
 from accord.errors import BadData, BadSettings, NotFinite
-from accord.models.attention import Packed, Step
 from accord.models.cache import SlotCache
-from accord.models.trunk import Flat, Trunk, flatten_ids
+from accord.models.decoder import decoder
+from accord.models.trunk import Trunk
 from accord.records import Ids, Rollout
 
 Watch = Callable[[int], None]
@@ -97,54 +97,53 @@ class Sampler:
 
 
 class _Batch:
-    """The slots of one run: who sits where, what comes next for each."""
+    """The slots of one run: who sits where, what comes next for each.  Seats are always dense."""
 
     def __init__(self, sampler: Sampler, requests: Sequence[Request], how: Sampling, longest: int):
-        self.trunk, self.using, self.ends = sampler.trunk, sampler.using, sampler.ends
-        self.how, self.longest, self.device = how, longest, sampler.trunk.device
+        self.ends, self.how, self.longest = sampler.ends, how, longest
+        self.device = sampler.trunk.device
         self.queue = deque(_Slot(request, order) for order, request in enumerate(requests))
         self.waiting = Counter(request.prompt_ids for request in requests)
         self.prefixes: dict[Ids, _Prefix] = {}
         room = max(len(request.prompt_ids) for request in requests) + longest
         self.size = min(sampler.slots, len(requests))
-        self.cache = SlotCache(self.size, room)
-        self.seats: list[_Slot | None] = [None] * self.size
+        self.decoder = decoder(sampler.trunk, sampler.using, room)
+        self.cache = self.decoder.cache(self.size, room)
+        self.seats: list[_Slot] = []
         self.key_B = torch.zeros(self.size, dtype=torch.long, device=self.device)
         self.place_B = torch.zeros_like(self.key_B)
         """where the next token goes, counted from the start of the prompt"""
-        self.said_B = torch.zeros_like(self.key_B)
+        self.said_B, self.ids_B = torch.zeros_like(self.key_B), torch.zeros_like(self.key_B)
         self.logits_BV = torch.zeros(0)
 
     @property
     def active(self) -> int:
-        return sum(seat is not None for seat in self.seats)
+        return len(self.seats)
 
     def refill(self) -> None:
         """Seat waiting answers, a handful at a time: a prefill for each alone would be slow."""
-        free = [i for i, seat in enumerate(self.seats) if seat is None]
-        if not self.queue:
-            self._shrink()
-        elif len(free) >= max(1, self.size // 8):
-            self._seat([(i, self.queue.popleft()) for i in free[: len(self.queue)]])
+        free = self.size - self.active
+        if self.queue and free >= max(1, self.size // 8):
+            self._seat([self.queue.popleft() for _ in range(min(free, len(self.queue)))])
 
-    def _seat(self, pairs: list[tuple[int, _Slot]]) -> None:
-        prompts = [slot.request.prompt_ids for _, slot in pairs]
+    def _seat(self, slots: list[_Slot]) -> None:
+        prompts, start = [slot.request.prompt_ids for slot in slots], self.active
         self._prefill([p for p in dict.fromkeys(prompts) if p not in self.prefixes])
         for cache in {id(self.prefixes[p].cache): self.prefixes[p].cache for p in prompts}.values():
             here = [
                 (i, self.prefixes[p].row)
-                for (i, _), p in zip(pairs, prompts, strict=True)
+                for i, p in enumerate(prompts, start)
                 if self.prefixes[p].cache is cache
             ]
             at, rows = torch.tensor(here, device=self.device).T
             self.cache.copy(cache, rows, at)
-        for i, slot in pairs:
-            prefix = self.prefixes[slot.request.prompt_ids]
-            if not len(self.logits_BV):
-                self.logits_BV = prefix.logits_V.new_zeros(self.size, len(prefix.logits_V))
-            self.seats[i], self.logits_BV[i] = slot, prefix.logits_V
-            self.key_B[i], self.said_B[i] = slot.request.key, 0
-            self.place_B[i] = len(slot.request.prompt_ids)
+        new_BV = torch.stack([self.prefixes[p].logits_V for p in prompts])
+        self.logits_BV = torch.cat([self.logits_BV[:start], new_BV]) if start else new_BV
+        self.seats += slots
+        now = slice(start, self.active)
+        self.key_B[now] = torch.tensor([slot.request.key for slot in slots])
+        self.place_B[now] = torch.tensor([len(p) for p in prompts])
+        self.said_B[now] = 0
         for prompt in prompts:
             self.waiting[prompt] -= 1
             if not self.waiting[prompt]:
@@ -153,45 +152,55 @@ class _Batch:
     def _prefill(self, prompts: list[Ids]) -> None:
         if not prompts:
             return
-        cache = SlotCache(len(prompts), max(map(len, prompts)))
-        layout = Packed([len(p) for p in prompts], cache)
-        hidden_NH = self.trunk(flatten_ids(prompts, layout, self.device), self.using)
-        ends = torch.tensor([len(p) for p in prompts]).cumsum(0) - 1
-        logits_PV = self.trunk.logits(hidden_NH[ends.to(self.device)])
+        cache, logits_PV = self.decoder.read(prompts)
         for row, prompt in enumerate(prompts):
             self.prefixes[prompt] = _Prefix(cache, row, logits_PV[row])
 
-    def _shrink(self) -> None:
-        """Drop empty seats once a quarter of them is empty."""
-        if self.active > 0.75 * self.size:
-            return
-        keep = [i for i, seat in enumerate(self.seats) if seat is not None]
-        index = torch.tensor(keep, device=self.device)
-        self.cache.keep(index)
-        self.seats, self.size = [self.seats[i] for i in keep], len(keep)
-        self.key_B, self.place_B, self.said_B, self.logits_BV = (
-            x[index] for x in (self.key_B, self.place_B, self.said_B, self.logits_BV)
-        )
-
     def step(self) -> list[_Slot]:
         """Draw one token in every seat, and look ahead in those that go on; the finished ones."""
-        ids_B, logp_B = draw(self.logits_BV, uniform(self.key_B, self.said_B), self.how)
-        finished = self._note(ids_B.tolist(), logp_B.tolist())
-        self.said_B += 1
+        now = slice(self.active)
+        u_B = uniform(self.key_B[now], self.said_B[now])
+        self.ids_B[now], logp_B = draw(self.logits_BV[now], u_B, self.how)
+        finished = self._note(self.ids_B[now].tolist(), logp_B.tolist())
+        self.said_B[now] += 1
+        if finished:
+            self._close_up({slot.order for slot in finished})
         if self.active:
-            # an empty seat computes along on what is left in it; nobody looks
-            place_B = self.place_B.clamp(max=self.cache.places - 1)
-            self.cache.seen = int(place_B.max()) + 1
-            flat = Flat(ids_B, place_B, Step(self.cache, place_B))
-            self.logits_BV = self.trunk.logits(self.trunk(flat, self.using))
-            self.place_B += 1
+            rows = self._rows()
+            self.cache.seen = int(self.place_B[: self.active].max()) + 1
+            # a row beyond the seats computes along on what is left in it; nobody looks
+            place_B = self.place_B[:rows].clamp(max=self.cache.seen - 1)
+            self.logits_BV = self.decoder.step(self.ids_B[:rows], place_B, self.cache)
+            self.place_B[: self.active] += 1
         return finished
+
+    def _rows(self) -> int:
+        """In lots of four: products are prepared once per size."""
+        return self.active if self.active < 4 else min(self.cache.slots, -(-self.active // 4) * 4)
+
+    def _close_up(self, gone: set[int]) -> None:
+        """The last answers move into the places of finished ones, so that those cost nothing."""
+        live = [i for i, slot in enumerate(self.seats) if slot.order not in gone]
+        count = len(live)
+        holes = sorted(set(range(count)).difference(live))
+        order = list(range(self.cache.slots))
+        for hole, last in zip(holes, [i for i in live if i >= count], strict=True):
+            order[hole] = last
+        self.seats = [self.seats[i] for i in order[:count]]
+        if not count:
+            return
+        index = torch.tensor(order[: self._rows()], device=self.device)
+        if not self.queue and len(index) < self.cache.slots:
+            self.cache.keep(index)
+        elif holes:
+            at = torch.tensor(holes, device=self.device)
+            self.cache.move(index[at], at)
+        for state_B in (self.key_B, self.place_B, self.said_B, self.ids_B):
+            state_B[: len(index)] = state_B[index]
 
     def _note(self, ids: list[int], logp: list[float]) -> list[_Slot]:
         finished = []
         for i, slot in enumerate(self.seats):
-            if slot is None:
-                continue
             if logp[i] != logp[i] or logp[i] == -float("inf"):
                 raise NotFinite(
                     f"sample {slot.request.id!r}: the model's logits are not finite at answer "
@@ -201,7 +210,6 @@ class _Batch:
             slot.logp.append(logp[i])
             if ids[i] in self.ends or len(slot.ids) == self.longest:
                 finished.append(slot)
-                self.seats[i] = None
         return finished
 
 

@@ -64,10 +64,11 @@ def spread(one: Estimate) -> str:
 
 def summary(done: Checked) -> str:
     """What becomes of the rows, in a sentence."""
-    lost = done.total - done.kept
+    rows = done.total - done.lost
+    several = "" if done.kept == rows else f"{done.kept:,} "
     return (
-        f"{done.kept:,} of {count(done.total, 'row')} can be used, {lost:,} dropped, none cut; "
-        f"{done.sheet.kind}, lengths in {done.sheet.unit}"
+        f"{rows:,} of {count(done.total, 'row')} can be used, {done.lost:,} dropped, none cut; "
+        f"{several}{done.sheet.kind}, lengths in {done.sheet.unit}"
     )
 
 

@@ -77,7 +77,11 @@ def width(model: PreTrainedModel) -> int:
 
 def logits(model: PreTrainedModel, hidden_NH: Tensor) -> Tensor:
     """logits_NV in fp32 (or better), with the scalings some families put behind the head."""
-    logits_NV: Tensor = head(model)(hidden_NH)
+    return scaled(model, head(model)(hidden_NH))
+
+
+def scaled(model: PreTrainedModel, logits_NV: Tensor) -> Tensor:
+    """What the head says, in fp32 (or better), with the scalings behind it."""
     logits_NV = logits_NV.to(torch.promote_types(logits_NV.dtype, torch.float32))
     config = model.config
     if (scale := getattr(config, "logit_scale", None)) is not None:  # Cohere

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from accord.errors import BadData, BadModel
-from accord.models import forms, masters, quantised
+from accord.models import forms, linear, masters, quantised
 from accord.models.attention import Layout, Packed
 from accord.models.lora import Adapters
 
@@ -64,6 +64,7 @@ class Trunk(nn.Module):
         """the folder or hub id the base was loaded from: what an adapter names as its base"""
         self.context = forms.context(model)
         """the most tokens a sequence may have"""
+        linear.quicken(model)
         self.adapters = Adapters(model)
         forms.carry(model)
 
@@ -85,7 +86,7 @@ class Trunk(nn.Module):
 
         Raises BadData for a sequence longer than the context, or an id beyond the vocabulary.
         """
-        self._check(flat)
+        self.check(flat)
         self.adapters.use(using)
         out = forms.decoder(self.model)(
             input_ids=flat.ids_N[None],
@@ -96,7 +97,8 @@ class Trunk(nn.Module):
         hidden_NH: Tensor = out.last_hidden_state[0]
         return hidden_NH
 
-    def _check(self, flat: Flat) -> None:
+    def check(self, flat: Flat) -> None:
+        """BadData for a sequence longer than the context, or an id beyond the vocabulary."""
         longest = max(flat.layout.lengths, default=0) if isinstance(flat.layout, Packed) else 0
         if longest > self.context:
             raise BadData(

@@ -176,8 +176,10 @@ def run_ppo(desk: Desk, job: PPOJob, cfg: ppo.PPO) -> Made[Policy]:
     job.some("PPO")
     if not job.reward and cfg.critic != "zero":
         raise BadSettings("there is no reward model to start the critic from: say critic=zero")
-    if (job.ptx_data is None) != (cfg.ptx is None):
-        raise BadSettings("ptx and ptx_data go together: ptx=Ptx ptx_data=FILE, or neither")
+    if cfg.ptx and not job.ptx_data:
+        raise BadSettings("ptx has no text to remember: say which, ptx_data=FILE, or ptx=none")
+    if job.ptx_data and not cfg.ptx:
+        raise BadSettings(f"nothing remembers the text of ptx_data={job.ptx_data}: say ptx=Ptx")
     _separate(job, cfg)
     place = desk.place(job)
     texts = _texts(place, job, job.ptx_data) if job.ptx_data else ()

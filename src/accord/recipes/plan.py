@@ -39,6 +39,8 @@ class Plan(Settings):
     """rows per step"""
     judge: bool = True
     """ppo: against a reward model; false: against a rule"""
+    on_cpu: tuple[Literal["reference", "reward"], ...] = ()
+    """ppo: frozen models that stay in main memory beside a GPU"""
     memory: str | None = None
     """what there is, as 24GB; none: what this machine has"""
 
@@ -59,6 +61,8 @@ class Planned:
 
 def run_plan(desk: Any, plan: Plan) -> Planned:
     """Foresee the job; where it does not fit, also what each remedy would bring it to."""
+    if plan.on_cpu and (plan.work != "ppo" or plan.lora is not None):
+        raise BadSettings("on_cpu= is for work=ppo of whole models: leave it out")
     config = config_of(plan.model)
     there = _bytes(plan.memory) if plan.memory else machine()
     work = _work(plan)
@@ -76,7 +80,7 @@ def _work(plan: Plan) -> Work:
     return Work(
         plan.work, plan.dtype, plan.lora, plan.prompt, plan.longest, plan.batch,
         how.micro_tokens, how.recompute, judge=plan.judge, bits=how.bits,
-        offload=how.offload and _apart(plan),
+        offload=how.offload and _apart(plan), on_cpu=plan.on_cpu if _apart(plan) else (),
     )  # fmt: skip
 
 
@@ -89,12 +93,15 @@ def _remedies(plan: Plan) -> list[tuple[str, dict[str, Any]]]:
     """Words to add, and what each changes, for what is not said yet."""
     now = for_updates(torch.device("cpu"), plan.optimizer.micro_tokens).size
     fewer = max(_work(plan).row[0], now // 4)
+    whole = plan.work == "ppo" and plan.lora is None
+    aside = (("reference", "reward") if plan.judge else ("reference",)) if whole else ()
     every: list[tuple[str, dict[str, Any], bool]] = [
         ("lora=Lora", {"lora": Lora()}, plan.lora is None),
         ("optimizer.recompute=true", {"recompute": True}, not plan.optimizer.recompute),
         (f"optimizer.micro_tokens={fewer}", {"micro_tokens": fewer}, fewer < now),
         ("optimizer.bits=8", {"bits": 8}, plan.optimizer.bits == 32),
         ("optimizer.offload=true", {"offload": True}, not plan.optimizer.offload and _apart(plan)),
+        (f"on_cpu={','.join(aside)}", {"on_cpu": aside}, _apart(plan) and aside != plan.on_cpu),
         ("dtype=bf16", {"dtype": "bf16"}, plan.dtype == "fp32"),
     ]
     return [(word, change) for word, change, open_ in every if open_]

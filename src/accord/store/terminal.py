@@ -179,7 +179,7 @@ class Terminal(Sink):
         return Group(top, below)
 
     def _head(self) -> Text:
-        return Text(f"  {self.name:<10}", "bold")
+        return Text(f"  {self.name:<9} ", "bold")
 
     def _numbers(self, *, trend: bool) -> Text:
         wide = self.console.width if self.console.is_terminal else 110

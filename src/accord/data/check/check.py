@@ -45,12 +45,17 @@ class Checked:
 
     @property
     def kept(self) -> int:
-        """Rows that can be trained on."""
+        """Records that can be trained on."""
         return len(self.sheet.lines) - len(self.sheet.useless)
+
+    @property
+    def lost(self) -> int:
+        """Rows that cannot.  One that can may hold several records: a tree."""
+        return self.sheet.tally.dropped.total() + len(self.sheet.useless)
 
     def within(self, limit: float) -> "Checked":
         """Itself; BadData where nothing, or less than all but a share `limit`, can be used."""
-        lost = self.total - self.kept
+        lost = self.lost
         if not self.kept or lost > limit * self.total:
             share = f" ({lost / self.total:.1%})" if self.total else ""
             raise BadData(
