@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from accord.engine.budget import for_samples, for_scores, for_updates
-from accord.models import fused, quantised
+from accord.models import fused, masters, quantised
 from accord.models.attention import Packed, Step
 from accord.models.cache import SlotCache
 from accord.models.heads import Judge, Part, Speaker
@@ -80,7 +80,7 @@ class Work:
     bits: int = 32
     """of each of the optimizer's means"""
     offload: bool = False
-    """the optimizer's means lie in another memory than this"""
+    """the optimizer's means, and masters, lie in another memory than this"""
 
     @property
     def row(self) -> list[int]:
@@ -109,6 +109,7 @@ def estimate(config: Any, work: Work) -> Estimate:
     job = _Rehearsal(config, work)
     with pretending():
         embody(job.held)
+        job.lower()
         return job.run()
 
 
@@ -117,6 +118,7 @@ def passes(config: Any, work: Work, rows: Sequence[int]) -> list[int]:
     job = _Rehearsal(config, work)
     with pretending():
         embody(job.held)
+        job.lower()
         return job.passes(rows)
 
 
@@ -134,11 +136,22 @@ class _Rehearsal:
             self.held.append(judged)
             self.learners.append(self._learner(judged, Judge))
         self.held += self.learners
-        weights = {id(w): w.nbytes for part in self.held for w in part.parameters()}
-        self.weights = sum(weights.values())
         self.moments = 0
         if not work.offload:
             self.moments = sum(moments(part, work.bits) for part in self.learners)
+
+    @property
+    def weights(self) -> int:
+        """Bytes."""
+        return sum({id(w): w.nbytes for part in self.held for w in part.parameters()}.values())
+
+    def lower(self) -> None:
+        """Masters lie where the offloaded optimizer does."""
+        for part in self.learners if self.work.offload else ():
+            low = masters.lows(part)
+            for _, weight in part.learned():
+                if id(weight) in low:
+                    masters.lower(weight, low[id(weight)])
 
     def _learner(self, start: Trunk, kind: type[Speaker] | type[Judge]) -> Part:
         if self.work.lora is None:
@@ -182,7 +195,7 @@ class _Rehearsal:
                 del hidden_NH
             peak = live.peak
         for _, weight in part.learned():
-            weight.grad = None
+            masters.leaf(weight).grad = None
         kept = min(kept, peak - gradients if peak > gradients else peak)
         rest = {"gradients": gradients, "activations": kept}
         return self._told(**rest, **{"logits and scratch": max(0, peak - gradients - kept)})
@@ -251,8 +264,8 @@ def write(trunk: Trunk, using: str | None, slots: int, prompt: int, places: int)
 
 
 def learned(part: Part) -> int:
-    """Bytes of what it trains; of its gradients too."""
-    return sum(w.nbytes for _, w in part.learned())
+    """Bytes of its gradients: those of what it trains, masters taken for rounded weights."""
+    return sum(masters.leaf(w).nbytes for _, w in part.learned())
 
 
 def moments(part: Part, bits: int) -> int:
