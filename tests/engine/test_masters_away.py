@@ -10,10 +10,11 @@ from transformers import AutoConfig
 
 from accord.cli import VERBS
 from accord.config import read_each
-from accord.data.rows import Tokens
+from accord.data.rows import Tokens, pad
 from accord.data.sources import write
 from accord.engine.average import Average
-from accord.engine.memory import Work, estimate
+from accord.engine.budget import LARGE
+from accord.engine.memory import Work, estimate, passes, watched
 from accord.engine.roles import Critic, Policy
 from accord.engine.steps import Optimizer, Steps
 from accord.maths.losses import Loss, nll
@@ -22,6 +23,7 @@ from accord.models import fused
 from accord.models.heads import Judge, Speaker
 from accord.models.load import load
 from accord.models.lora import Lora
+from accord.models.sketch import config_of
 from accord.models.trunk import Trunk
 from accord.recipes.jobs import Desk, run_ppo
 from elsewhere import CPU, GPU, pretended_gpu
@@ -184,9 +186,50 @@ def test_masters_away_are_foreseen():
     assert here["weights"] - there["weights"] == 2 * numbers
     assert there["optimizer"] == 0
     assert sum(here.values()) - sum(there.values()) == 10 * numbers
+    both = (work, dataclasses.replace(work, offload=True))
+    here, there = (passes(config, one, (1, 2)) for one in both)
+    assert all(4 * numbers < b <= a for a, b in zip(here, there)), "a pass is rehearsed so too"
+
+
+@pytest.mark.parametrize("offload", [False, True])
+def test_what_is_foreseen_of_them_is_what_is_taken(apart, tmp_path, offload):
+    """Of all tensors that live at once, those in main memory (masters and means) taken off."""
+    wide = {"hidden_size": 128, "intermediate_size": 344, "num_hidden_layers": 3}
+    place = folder(tmp_path / "model", "grouped", vocab_size=1000, **wide)
+    tokens = pad([(5,) * 32] * 24, [(5,) * 31] * 24)
+    numbers = 0
+
+    def job() -> None:
+        nonlocal numbers
+        how = Optimizer(micro_tokens=512, offload=offload)
+        policy = half(tmp_path).trainable(lr=1e-4, optimizer=how)
+        numbers = sum(w.numel() for w in policy.learner.weights.values())
+        for _ in range(2):
+            policy.learner.update(tokens, weigh(tokens.mask_BT), imitate)
+
+    found = watched(job) - (12 * numbers if offload else 0)
+    sizes = {"prompt": 32, "answer": 31, "batch": 24, "micro_tokens": 512}
+    work = Work("sft", dtype="bf16", offload=offload, **sizes)
+    foreseen = estimate(config_of(place), work).total("update")
+    print(f"offload={offload}: {foreseen / 1e6:.1f} MB foreseen, {found / 1e6:.1f} measured")
+    assert foreseen == pytest.approx(found, rel=0.15)
 
 
 # --- beside a GPU, which is pretended ---
+
+
+def test_a_micro_batch_is_chosen_with_masters_away(tmp_path, monkeypatch):
+    """Where memory is short, a pass of such a model is rehearsed, and the run goes on."""
+    with pretended_gpu():
+        start = half(tmp_path)
+        start.model.to(GPU)
+        handle = start.trainable(lr=1e-2, optimizer=Optimizer(offload=True))
+        handle.kept = True
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device=None: (400_000, 1 << 30))
+        weight = weigh(rows().mask_BT)
+        with pytest.warns(UserWarning, match="memory is short: "):
+            handle.update(rows(), weight, imitate)
+    assert handle.micro_tokens < LARGE[0]
 
 
 @pytest.mark.parametrize("kind", ["policy", "critic"])
