@@ -66,9 +66,12 @@ def roughly(part: Part) -> int:
 
 def _coming(learner: Learner[Any]) -> int:
     """Bytes of the means that its first step will make on its device."""
-    away = learner.how.offload and learner.model.trunk.device.type != "cpu"
     there = bool(learner.steps.optimizer.state)
-    return 0 if away or there else moments(learner.model, learner.how.bits)
+    return 0 if _away(learner) or there else moments(learner.model, learner.how.bits)
+
+
+def _away(learner: Learner[Any]) -> bool:
+    return learner.how.offload and learner.model.trunk.device.type != "cpu"
 
 
 def _beside(learner: Learner[Any], part: Part) -> bool:
@@ -82,12 +85,13 @@ def _work(learner: Learner[Any], row: int) -> Work | None:
     dtype = dtypes.get(trunk.compute or trunk.model.dtype)
     if dtype is None or quantised.kind(trunk.model):
         return None
-    lora = None
+    how, lora = learner.how, None
+    more: dict[str, Any] = {"recompute": how.recompute, "offload": _away(learner)}
     if using is not None:
         there = trunk.adapters.configs[using]
         names = there.target_modules or ()
         targets = names if isinstance(names, str) else ",".join(sorted(names))
         lora = Lora(there.r, there.lora_alpha, targets)
     if isinstance(learner.model, Judge):  # its head reads few of the tokens, and is small
-        return Work("reward", dtype, lora, max(1, row - 2), 1, recompute=learner.how.recompute)
-    return Work("sft", dtype, lora, 0, row, recompute=learner.how.recompute)
+        return Work("reward", dtype, lora, max(1, row - 2), 1, **more)
+    return Work("sft", dtype, lora, 0, row, **more)

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from accord.engine.budget import for_samples, for_scores, for_updates
-from accord.models import fused, quantised
+from accord.models import fused, masters, quantised
 from accord.models.attention import Packed, Step
 from accord.models.cache import SlotCache
 from accord.models.decoder import laid_again
@@ -85,7 +85,7 @@ class Work:
     bits: int = 32
     """of each of the optimizer's means"""
     offload: bool = False
-    """the optimizer's means lie in another memory than this"""
+    """the optimizer's means, and masters, lie in another memory than this"""
     on_cpu: tuple[str, ...] = ()
     """and so do these frozen models of ppo: reference, reward"""
 
@@ -116,6 +116,7 @@ def estimate(config: Any, work: Work) -> Estimate:
     job = _Rehearsal(config, work)
     with pretending():
         embody(job.held)
+        job.lower()
         return job.run()
 
 
@@ -124,6 +125,7 @@ def passes(config: Any, work: Work, rows: Sequence[int]) -> list[int]:
     job = _Rehearsal(config, work)
     with pretending():
         embody(job.held)
+        job.lower()
         return job.passes(rows)
 
 
@@ -135,23 +137,33 @@ class _Rehearsal:
         start = sketch(config, work.dtype)
         speaks = work.kind != "reward"
         self.held: list[torch.nn.Module] = [start]
-        aside: list[torch.nn.Module] = []
+        self.aside: list[torch.nn.Module] = []
         self.learners = [self._learner(start, Speaker if speaks else Judge)]
         if work.kind == "ppo":
             judged = sketch(config, work.dtype) if work.judge else start
             self.held.append(judged)
             frozen = {"reference": start, "reward": judged} if work.lora is None else {}
-            aside = [frozen[name] for name in work.on_cpu if name in frozen]
+            self.aside = [frozen[name] for name in work.on_cpu if name in frozen]
             self.learners.append(self._learner(judged, Judge))
         self.held += self.learners
-        weights = {id(w): w.nbytes for part in self.held for w in part.parameters()}
-        for part in aside:
-            for w in part.parameters():
-                weights.pop(id(w), None)
-        self.weights = sum(weights.values())
         self.moments = 0
         if not work.offload:
             self.moments = sum(moments(part, work.bits) for part in self.learners)
+
+    @property
+    def weights(self) -> int:
+        """Bytes of all that lies here."""
+        away = {id(w) for part in self.aside for w in part.parameters()}
+        here = {id(w): w.nbytes for part in self.held for w in part.parameters()}
+        return sum(size for name, size in here.items() if name not in away)
+
+    def lower(self) -> None:
+        """Masters lie where the offloaded optimizer does."""
+        for part in self.learners if self.work.offload else ():
+            low = masters.lows(part)
+            for _, weight in part.learned():
+                if id(weight) in low:
+                    masters.lower(weight, low[id(weight)])
 
     def _learner(self, start: Trunk, kind: type[Speaker] | type[Judge]) -> Part:
         if self.work.lora is None:
@@ -195,7 +207,7 @@ class _Rehearsal:
                 del hidden_NH
             peak = live.peak
         for _, weight in part.learned():
-            weight.grad = None
+            masters.leaf(weight).grad = None
         kept = min(kept, peak - gradients if peak > gradients else peak)
         rest = {"gradients": gradients, "activations": kept}
         return self._told(**rest, **{"logits and scratch": max(0, peak - gradients - kept)})
@@ -265,8 +277,8 @@ def write(trunk: Trunk, using: str | None, slots: int, prompt: int, places: int)
 
 
 def learned(part: Part) -> int:
-    """Bytes of what it trains; of its gradients too."""
-    return sum(w.nbytes for _, w in part.learned())
+    """Bytes of its gradients: those of what it trains, masters taken for rounded weights."""
+    return sum(masters.leaf(w).nbytes for _, w in part.learned())
 
 
 def moments(part: Part, bits: int) -> int:

@@ -8,6 +8,7 @@ import itertools
 import json
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
@@ -73,7 +74,8 @@ class Handle(Generic[M]):
     @property
     def fingerprint(self) -> str:
         """sha256 of the weights this role sees: which model it is, wherever it lies."""
-        return folders.fingerprint(self.model.seen())
+        with self._exact():
+            return folders.fingerprint(self.model.seen())
 
     def trainable(
         self,
@@ -119,8 +121,14 @@ class Handle(Generic[M]):
         trunk.adapters.add(name, config, like=mine, seed=seed)
         return self._on(trunk, name)
 
+    def _exact(self) -> AbstractContextManager[None]:
+        """While it lasts, the model bears its masters, wherever they are kept."""
+        return self.learner.steps.whole() if self.learner else nullcontext()
+
     def _whole(self) -> M:
-        model = self._on(self.model.trunk.copy(self.trains_on), None)
+        device = self.trains_on or self.model.trunk.device
+        with self._exact():
+            model = self._on(self.model.trunk.copy(device), None)
         model.trunk.requires_grad_(False)
         return model
 
@@ -283,7 +291,8 @@ class Policy(Handle[Speaker]):
             self.model.trunk.adapters.save(self.model.using, folder)
         else:
             trunk = self.model.trunk
-            folders.save(trunk.model, folder, weights=trunk.adapters.bare())
+            with self._exact():
+                folders.save(trunk.model, folder, weights=trunk.adapters.bare())
         self.speller.save(folder)
 
     def _with(self, model: Speaker, learner: Learner[Speaker] | None = None) -> Self:
@@ -357,7 +366,8 @@ class Critic(Handle[Judge]):
         """The trunk as a Hugging Face or PEFT folder, the head beside it, and a card."""
         folder = Path(folder)
         trunk, using = self.model.trunk, self.model.using
-        Policy(Speaker(trunk, using), self.speller).export(folder)
+        with self._exact():
+            Policy(Speaker(trunk, using), self.speller).export(folder)
         head = {k: v.detach().cpu().contiguous() for k, v in self.model.head.named_parameters()}
         save_file(head, folder / "score_head.safetensors")
         card = {
