@@ -20,7 +20,7 @@ from accord.errors import BadSettings
 SWITCH = "ACCORD_PRODUCTS"
 """environment: `torch` or `onednn`; nothing: what is faster here"""
 LOT = 64
-"""rows are filled up to a multiple: for every number of rows oneDNN prepares anew, and keeps that"""
+"""rows are filled up to a multiple: for each number of them oneDNN prepares anew, and keeps that"""
 _CPU = Path("/proc/cpuinfo")
 
 
