@@ -24,8 +24,8 @@ class Average(Generic[H]):
         if handle.learner is None:
             raise TypeError("a frozen model has no weights to average")
         self.handle, self.decay, self.kept = handle, decay or 0.0, False
-        learned = handle.learner.weights.items() if decay else ()
-        self._weights = {name: w.detach() for name, w in learned}
+        self._steps = handle.learner.steps
+        self._weights = self._steps.exact() if decay else {}
         self.mean = {name: w.clone() for name, w in self._weights.items()}
 
     @torch.no_grad()
@@ -39,6 +39,7 @@ class Average(Generic[H]):
         """The handle, its weights made their mean."""
         for name, w in self._weights.items():
             w.copy_(self.mean[name])
+        self._steps.show()
         return self.handle
 
     def save(self, folder: Path) -> None:

@@ -18,6 +18,7 @@ from accord.engine.budget import Budget, for_updates
 from accord.engine.steps import Optimizer, Steps
 from accord.errors import BadModel, NotFinite
 from accord.maths.losses import Loss
+from accord.models import masters
 from accord.models.heads import Part
 from accord.models.load import tensors
 
@@ -53,7 +54,7 @@ class Learner(Generic[M]):
         self.budget = for_updates(self.model.trunk.device, self.how.micro_tokens)
         for weight in self.weights.values():
             weight.requires_grad_(True)
-        self.steps = Steps(self.weights, self.how, self.lr)
+        self.steps = Steps(self.weights, self.how, self.lr, low=masters.lows(self.model))
 
     @property
     def weights(self) -> dict[str, nn.Parameter]:
@@ -81,7 +82,7 @@ class Learner(Generic[M]):
         least = 2 * min(int(t.rows.cost_B.min()) for t in terms)  # below: single rows anyway
         seen = self.budget.spend(partial(self._gradient, terms), least)
         longest = math.inf if self.how.max_norm is None else self.how.max_norm
-        norm = nn.utils.clip_grad_norm_(self.weights.values(), longest)
+        norm = nn.utils.clip_grad_norm_(self.steps.leaves(), longest)
         if not torch.isfinite(norm):
             self._stop("the gradient", rows, names)
         self.steps.step(self.lr if lr is None else lr)
@@ -131,8 +132,7 @@ class Learner(Generic[M]):
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """(weights, optimizer state), both flat and named by parameter."""
-        weights = {name: w.detach() for name, w in self.weights.items()}
-        return weights, self.steps.state()
+        return self.steps.exact(), self.steps.state()
 
     def save(self, folder: Path) -> None:
         """All that the next update depends on: weights, moments, version."""
@@ -148,7 +148,7 @@ class Learner(Generic[M]):
         """Take up exactly where `save` stopped; raises BadModel where the files do not fit."""
         given = tensors(folder / "weights.safetensors")
         buffers = {k.removeprefix("buffer|"): given.pop(k) for k in list(given) if "buffer|" in k}
-        weights = self.weights
+        weights = self.steps.exact()
         moments = tensors(folder / "moments.safetensors")
         _fit(weights, given, folder)
         with torch.no_grad():

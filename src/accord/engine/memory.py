@@ -5,7 +5,7 @@ storage made is counted, as on the real machine: no table of families, no formul
 """
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from accord.engine.budget import for_samples, for_scores, for_updates
-from accord.models import fused, quantised
+from accord.models import fused, masters, quantised
 from accord.models.attention import Packed, Step
 from accord.models.cache import SlotCache
 from accord.models.decoder import laid_again
@@ -85,7 +85,9 @@ class Work:
     bits: int = 32
     """of each of the optimizer's means"""
     offload: bool = False
-    """the optimizer's means lie in another memory than this"""
+    """the optimizer's means, and masters, lie in another memory than this"""
+    on_cpu: tuple[str, ...] = ()
+    """and so do these frozen models of ppo: reference, reward"""
 
     @property
     def row(self) -> list[int]:
@@ -114,7 +116,17 @@ def estimate(config: Any, work: Work) -> Estimate:
     job = _Rehearsal(config, work)
     with pretending():
         embody(job.held)
+        job.lower()
         return job.run()
+
+
+def passes(config: Any, work: Work, rows: Sequence[int]) -> list[int]:
+    """The most bytes that a pass forward and back over so many rows makes, with its gradients."""
+    job = _Rehearsal(config, work)
+    with pretending():
+        embody(job.held)
+        job.lower()
+        return job.passes(rows)
 
 
 class _Rehearsal:
@@ -125,17 +137,33 @@ class _Rehearsal:
         start = sketch(config, work.dtype)
         speaks = work.kind != "reward"
         self.held: list[torch.nn.Module] = [start]
+        self.aside: list[torch.nn.Module] = []
         self.learners = [self._learner(start, Speaker if speaks else Judge)]
         if work.kind == "ppo":
             judged = sketch(config, work.dtype) if work.judge else start
             self.held.append(judged)
+            frozen = {"reference": start, "reward": judged} if work.lora is None else {}
+            self.aside = [frozen[name] for name in work.on_cpu if name in frozen]
             self.learners.append(self._learner(judged, Judge))
         self.held += self.learners
-        weights = {id(w): w.nbytes for part in self.held for w in part.parameters()}
-        self.weights = sum(weights.values())
         self.moments = 0
         if not work.offload:
-            self.moments = sum(_moments(part, work.bits) for part in self.learners)
+            self.moments = sum(moments(part, work.bits) for part in self.learners)
+
+    @property
+    def weights(self) -> int:
+        """Bytes of all that lies here."""
+        away = {id(w) for part in self.aside for w in part.parameters()}
+        here = {id(w): w.nbytes for part in self.held for w in part.parameters()}
+        return sum(size for name, size in here.items() if name not in away)
+
+    def lower(self) -> None:
+        """Masters lie where the offloaded optimizer does."""
+        for part in self.learners if self.work.offload else ():
+            low = masters.lows(part)
+            for _, weight in part.learned():
+                if id(weight) in low:
+                    masters.lower(weight, low[id(weight)])
 
     def _learner(self, start: Trunk, kind: type[Speaker] | type[Judge]) -> Part:
         if self.work.lora is None:
@@ -169,7 +197,7 @@ class _Rehearsal:
     def _update(self, part: Part) -> dict[str, int]:
         """Forward and backward; a second micro-batch meets the first one's gradients."""
         rows = self._rows(for_updates(part.trunk.device, self.work.micro_tokens).size)
-        gradients, kept, peak = _learned(part), 0, 0
+        gradients, kept, peak = learned(part), 0, 0
         with Live() as live:
             for _ in range(2 if rows < self.work.batch else 1):
                 before = live.now
@@ -179,10 +207,20 @@ class _Rehearsal:
                 del hidden_NH
             peak = live.peak
         for _, weight in part.learned():
-            weight.grad = None
+            masters.leaf(weight).grad = None
         kept = min(kept, peak - gradients if peak > gradients else peak)
         rest = {"gradients": gradients, "activations": kept}
         return self._told(**rest, **{"logits and scratch": max(0, peak - gradients - kept)})
+
+    def passes(self, rows: Sequence[int]) -> list[int]:
+        """Each on top of the gradients of a pass before it."""
+        part, peaks = self.learners[0], []
+        with Live() as live:
+            for count in (min(rows), *rows):
+                live.peak = live.now
+                self._said(part, self._read(part, count), count).backward()
+                peaks.append(live.peak)
+        return peaks[1:]
 
     def _rows(self, tokens: int) -> int:
         return max(1, min(self.work.batch, tokens // sum(self.work.row)))
@@ -238,11 +276,12 @@ def write(trunk: Trunk, using: str | None, slots: int, prompt: int, places: int)
     return sum(x.nbytes for pair in cache._kv.values() for x in pair)
 
 
-def _learned(part: Part) -> int:
-    return sum(w.nbytes for _, w in part.learned())
+def learned(part: Part) -> int:
+    """Bytes of its gradients: those of what it trains, masters taken for rounded weights."""
+    return sum(masters.leaf(w).nbytes for _, w in part.learned())
 
 
-def _moments(part: Part, bits: int) -> int:
+def moments(part: Part, bits: int) -> int:
     """Two means of every weight: floats, or a byte each with a scale for 256 of them."""
     sizes = [w.numel() for _, w in part.learned()]
     small = [n for n in sizes if bits == 32 or n < quantised.SMALL]

@@ -6,7 +6,9 @@ is: it is your reference.  Where a handle's model lives is not the recipe's affa
 
 import itertools
 import json
+import weakref
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
@@ -17,6 +19,7 @@ from torch import Tensor
 from accord.data.rows import Rows, Tokens
 from accord.engine.budget import for_samples, for_scores
 from accord.engine.draw import Sampling
+from accord.engine.fitting import fit
 from accord.engine.learner import Learner, Objective, Terms, micro_batches
 from accord.engine.sampler import Sampler, Watch, requests
 from accord.engine.steps import Optimizer
@@ -33,6 +36,8 @@ from accord.text.tokenizer import Kind, Speller
 
 M = TypeVar("M", bound=Part)
 _count = itertools.count(1)
+_waiting: "weakref.WeakSet[Handle[Any]]" = weakref.WeakSet()
+"""those whose learners have not begun: they will need memory"""
 
 
 class Handle(Generic[M]):
@@ -45,6 +50,16 @@ class Handle(Generic[M]):
         """whether a run keeps it; what changes and is not kept could not be resumed"""
         self.source: Path | None = None
         """the folder it was opened from, where there was one"""
+        self.trains_on: torch.device | None = None
+        """where a whole copy that is trained goes; none: where this one is"""
+
+        if learner is not None:
+            _waiting.add(self)
+
+    @property
+    def micro_tokens(self) -> int:
+        """Real tokens in one forward and backward pass of an update."""
+        return self._learner().budget.size
 
     @property
     def version(self) -> int:
@@ -59,7 +74,8 @@ class Handle(Generic[M]):
     @property
     def fingerprint(self) -> str:
         """sha256 of the weights this role sees: which model it is, wherever it lies."""
-        return folders.fingerprint(self.model.seen())
+        with self._exact():
+            return folders.fingerprint(self.model.seen())
 
     def trainable(
         self,
@@ -85,6 +101,11 @@ class Handle(Generic[M]):
 
     def _adapter(self, lora: Lora | None, seed: int) -> M:
         trunk, mine = self.model.trunk, self.model.using
+        if self.trains_on not in (None, trunk.device):
+            raise BadModel(
+                "an adapter is trained on the very weights of its base, which are kept on the CPU "
+                "here: train the whole model (no lora), or open it without on_cpu"
+            )
         name = f"a{next(_count)}"
         if mine is not None and lora is not None:
             there = trunk.adapters.configs[mine]
@@ -100,8 +121,14 @@ class Handle(Generic[M]):
         trunk.adapters.add(name, config, like=mine, seed=seed)
         return self._on(trunk, name)
 
+    def _exact(self) -> AbstractContextManager[None]:
+        """While it lasts, the model bears its masters, wherever they are kept."""
+        return self.learner.steps.whole() if self.learner else nullcontext()
+
     def _whole(self) -> M:
-        model = self._on(self.model.trunk.copy(), None)
+        device = self.trains_on or self.model.trunk.device
+        with self._exact():
+            model = self._on(self.model.trunk.copy(device), None)
         model.trunk.requires_grad_(False)
         return model
 
@@ -127,10 +154,17 @@ class Handle(Generic[M]):
         if not self.kept:
             raise TypeError("this model changes but no run keeps it; say run.keep('name', model)")
         device = self.model.trunk.device
+        self._begin(rows)
         there = [t._replace(rows=t.rows.to(device), weight=t.weight.to(device)) for t in beside]
         return self.learner.update(
             rows.to(device), weight.to(device), objective, lr=lr, names=names, beside=there
         )
+
+    def _begin(self, rows: Rows) -> None:
+        """Before the first update: choose how much is computed at once."""
+        if self in _waiting and self.learner is not None:
+            _waiting.discard(self)
+            fit(self.learner, int(rows.cost_B.max()), [x._learner() for x in _waiting if x.kept])
 
     def save(self, folder: Path) -> None:
         """For a run's commit: everything the next update depends on."""
@@ -139,6 +173,7 @@ class Handle(Generic[M]):
     def load(self, folder: Path) -> None:
         """From a run's commit."""
         self._learner().load(folder)
+        _waiting.discard(self)  # its micro-batch was chosen, and is the same again
 
     def _learner(self) -> Learner[M]:
         if self.learner is None:
@@ -168,15 +203,21 @@ class Policy(Handle[Speaker]):
         dtype: folders.Dtype = "fp32",
         slots: int | None = None,
         template: Kind = "auto",
+        on_cpu: bool = False,
     ) -> "Policy":
-        """A model or PEFT adapter folder, a GGUF file (or a folder with one), or a hub id."""
+        """A model or PEFT adapter folder, a GGUF file (or a folder with one), or a hub id.
+
+        On the GPU where there is one.  With `on_cpu` it stays in main memory, and only a whole copy
+        that is trained goes there.
+        """
         source = gguf.as_folder(source)
         base = base_of(hub.folder(source))
         ground = Path(base or source)
         # what an adapter will name as its base must be found from any folder
         name = str(ground.resolve()) if ground.is_dir() else str(base or source)
         try:
-            trunk = Trunk(folders.load(base or source, dtype=dtype), name)
+            device = "cpu" if on_cpu else None
+            trunk = Trunk(folders.load(base or source, dtype=dtype, device=device), name)
         except BadModel as error:
             if base is None:
                 raise
@@ -194,6 +235,7 @@ class Policy(Handle[Speaker]):
         policy = cls(speaker, speller)
         policy.slots = slots
         policy.source = Path(source) if Path(source).is_dir() else None
+        policy.trains_on = torch.device(folders.fastest()) if on_cpu else None
         return policy
 
     slots: int | None = None
@@ -249,7 +291,8 @@ class Policy(Handle[Speaker]):
             self.model.trunk.adapters.save(self.model.using, folder)
         else:
             trunk = self.model.trunk
-            folders.save(trunk.model, folder, weights=trunk.adapters.bare())
+            with self._exact():
+                folders.save(trunk.model, folder, weights=trunk.adapters.bare())
         self.speller.save(folder)
 
     def _with(self, model: Speaker, learner: Learner[Speaker] | None = None) -> Self:
@@ -268,18 +311,22 @@ class Critic(Handle[Judge]):
     def on(cls, policy: Policy, *, seed: int = 0) -> "Critic":
         """A judge with a new head on a policy's trunk.  The trunk is shared until it is trained."""
         model = policy.model
-        return cls(Judge(model.trunk, model.using, seed=seed), policy.speller)
+        critic = cls(Judge(model.trunk, model.using, seed=seed), policy.speller)
+        critic.trains_on = policy.trains_on
+        return critic
 
     @classmethod
-    def open(cls, source: str | Path, *, dtype: folders.Dtype = "fp32") -> "Critic":
-        """A reward-model folder that `export` wrote."""
+    def open(
+        cls, source: str | Path, *, dtype: folders.Dtype = "fp32", on_cpu: bool = False
+    ) -> "Critic":
+        """A reward-model folder that `export` wrote; `on_cpu` as in Policy.open."""
         folder = Path(source)
         if not (folder / "critic.json").is_file():
             raise BadModel(
                 f"{folder}: no critic.json in it; this is not a reward model of accord's"
             )
         card = json.loads((folder / "critic.json").read_text())
-        critic = cls.on(Policy.open(folder, dtype=dtype))
+        critic = cls.on(Policy.open(folder, dtype=dtype, on_cpu=on_cpu))
         if critic.speller.fingerprint != card["template"]:
             raise BadModel(
                 f"{folder}: its tokenizer or template is not the one it was trained with"
@@ -298,6 +345,7 @@ class Critic(Handle[Judge]):
         torch.nn.init.zeros_(model.head.weight)
         torch.nn.init.zeros_(model.head.bias)
         made = Critic(model, self.speller)
+        made.trains_on = self.trains_on
         made.normalise(1.0, 0.0)
         return made
 
@@ -318,7 +366,8 @@ class Critic(Handle[Judge]):
         """The trunk as a Hugging Face or PEFT folder, the head beside it, and a card."""
         folder = Path(folder)
         trunk, using = self.model.trunk, self.model.using
-        Policy(Speaker(trunk, using), self.speller).export(folder)
+        with self._exact():
+            Policy(Speaker(trunk, using), self.speller).export(folder)
         head = {k: v.detach().cpu().contiguous() for k, v in self.model.head.named_parameters()}
         save_file(head, folder / "score_head.safetensors")
         card = {

@@ -1,6 +1,7 @@
 """Gradients into steps: the optimizer, in the precision and the place its state is to have."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from accord.maths.optim import adam
-from accord.models import quantised
+from accord.models import masters, quantised
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,9 @@ class Optimizer:
     """of each mean: 8 take a quarter of the memory (block-wise: Dettmers et al. 2022; the extra
     `quant`), and steps are then no longer exactly Adam's"""
     offload: bool = False
-    """the means live in main memory and the step is computed there, the same step: on a GPU, 8
-    bytes less of its memory per weight that learns; on a CPU nothing changes"""
+    """the means, and under bf16 the fp32 masters, live in main memory and the step is computed
+    there, the same step: on a GPU, 8 bytes less of its memory per weight that learns, and under
+    bf16 10; on a CPU nothing changes"""
 
     def __post_init__(self) -> None:
         if self.bits == 8 and self.form == "tf":
@@ -53,12 +55,22 @@ class Steps:
         how: Optimizer,
         lr: float,
         home: torch.device | None = None,
+        low: Mapping[int, torch.dtype] | None = None,
     ):
-        """`home`: where the optimizer works; none: where each weight is, or a CPU if offloaded."""
+        """`home`: where the optimizer works; none: where each weight is, or a CPU if offloaded.
+
+        `low`: see `masters.lows`; of a weight that is also at home, only that precision stays here.
+        """
         self.weights = dict(weights)
         self._home = home or (torch.device("cpu") if how.offload else None)
         self._eight = how.bits == 8
         self._twins = {name: self._twin(w) for name, w in self.weights.items()}
+        away = {name for name, w in self.weights.items() if self._twins[name] is not w}
+        kinds = {name: (low or {}).get(id(self.weights[name])) for name in away}
+        self._lowered = {name for name, kind in kinds.items() if kind is not None}
+        for name, kind in kinds.items():
+            if kind is not None:
+                masters.lower(self.weights[name], kind)
         knobs: dict[str, Any] = {
             "lr": lr,
             "betas": how.betas,
@@ -74,20 +86,48 @@ class Steps:
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         moved = [(w, self._twins[name]) for name, w in self.weights.items()]
-        moved = [(w, twin) for w, twin in moved if twin is not w and w.grad is not None]
         for w, twin in moved:
-            assert w.grad is not None
-            twin.grad = w.grad.to(twin.device)
+            grad = masters.leaf(w).grad
+            if twin is not w and grad is not None:
+                twin.grad = grad.to(twin.device)
         self.optimizer.step()
         with torch.no_grad():
             for w, twin in moved:
-                w.copy_(twin)
-                twin.grad = None
+                if twin is not w and twin.grad is not None:
+                    w.copy_(twin)
+                    twin.grad = None
+
+    def leaves(self) -> list[Tensor]:
+        """The tensors that gather the gradients."""
+        return [masters.leaf(w) for w in self.weights.values()]
 
     def forget(self) -> None:
         """No gradient stays."""
-        for w in self.weights.values():
-            w.grad = None
+        for x in self.leaves():
+            x.grad = None
+
+    def exact(self) -> dict[str, Tensor]:
+        """The weights as they learn, by name: of one that is kept rounded here, its master."""
+        kept = {name: self._twins[name] for name in self._lowered}
+        return {name: kept.get(name, w).detach() for name, w in self.weights.items()}
+
+    def show(self) -> None:
+        """The masters were changed: round them anew."""
+        with torch.no_grad():
+            for name in self._lowered:
+                self.weights[name].copy_(self._twins[name])
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """The masters stand in the model's place for as long: to be saved, or copied."""
+        held = {name: self.weights[name].data for name in self._lowered}
+        try:
+            for name in held:
+                self.weights[name].data = self._twins[name].data
+            yield
+        finally:
+            for name, data in held.items():
+                self.weights[name].data = data
 
     def state(self) -> dict[str, Tensor]:
         """The optimizer's numbers, flat: name|key."""
@@ -98,11 +138,12 @@ class Steps:
         }
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take up from `state`, and from the weights as they now are."""
+        """Take up from `state`, and from the weights (`exact`) as they now are."""
         with torch.no_grad():
             for name, w in self.weights.items():
-                if self._twins[name] is not w:
+                if self._twins[name] is not w and name not in self._lowered:
                     self._twins[name].copy_(w)
+        self.show()
         self.optimizer.state.clear()
         for name, value in state.items():
             of, _, key = name.rpartition("|")

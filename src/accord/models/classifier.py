@@ -87,7 +87,7 @@ class Classifier:
             )
         folders.finite(model.named_parameters(), source)
         model.eval().requires_grad_(False)
-        return cls(model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), source)
+        return cls(model.to(device or folders.fastest()), source)
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -19,6 +19,8 @@ from accord.errors import BadSettings
 
 SWITCH = "ACCORD_PRODUCTS"
 """environment: `torch` or `onednn`; nothing: what is faster here"""
+LOT = 64
+"""rows are filled up to a multiple: for each number of them oneDNN prepares anew, and keeps that"""
 _CPU = Path("/proc/cpuinfo")
 
 
@@ -45,10 +47,13 @@ class Linear(nn.Linear):
         """x W' + b."""
         if not _fits(input, self.weight):
             return F.linear(input, self.weight, self.bias)
-        # rows inside, so that what comes out is no view and may be changed in place
         rows_NI = input.reshape(-1, input.shape[-1])
+        count = len(rows_NI)
+        if (more := -count % LOT) and count > LOT:
+            rows_NI = F.pad(rows_NI, (0, 0, 0, more))
+        # shaped out here: autograd lets nobody change in place a view made inside a function
         made_NO: Tensor = _Linear.apply(rows_NI, self.weight, self.bias)  # type: ignore[no-untyped-call]
-        return made_NO.view(*input.shape[:-1], -1)
+        return made_NO[:count].view(*input.shape[:-1], -1)
 
 
 def quicken(model: nn.Module) -> None:

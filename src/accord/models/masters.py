@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 
 def give_masters(model: nn.Module) -> None:
@@ -40,13 +42,56 @@ def rounded(model: nn.Module) -> Iterator[None]:
             _swap_back(part)
 
 
+def lows(model: nn.Module) -> dict[int, torch.dtype]:
+    """id of each master -> the precision in which its modules see it."""
+    parts = [m for m in model.modules() if hasattr(m, "rounded_to")]
+    return {id(m._parameters[k]): low for m in parts for k, low in m.rounded_to.items()}  # type: ignore[union-attr, operator]
+
+
+def lower(weight: nn.Parameter, low: torch.dtype) -> None:
+    """The weight is kept rounded; its master must be kept elsewhere by who calls this.
+
+    A stand-in of the master's shape, which holds no numbers, gathers the gradient as the master
+    would have: each use of the weight widened to fp32, then added.
+    """
+    stand = torch.empty((), dtype=weight.dtype, device=weight.device).expand(weight.shape)
+    weight.stand = stand.requires_grad_()  # type: ignore[attr-defined]
+    weight.data = weight.data.to(low)
+
+
+def leaf(weight: nn.Parameter) -> Tensor:
+    """What gathers the gradient of a weight: itself, or its master's stand-in."""
+    found: Tensor = getattr(weight, "stand", weight)
+    return found
+
+
+class _Seen(torch.autograd.Function):
+    """A rounded weight, whose gradient goes to the stand-in of its master."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, stand: Tensor) -> Tensor:
+        ctx.wide = stand.dtype
+        return weight.detach()
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, slope: Tensor) -> tuple[None, Tensor]:
+        return None, slope.to(ctx.wide)
+
+
+def _seen(weight: Any, low: torch.dtype) -> Tensor:
+    if weight.dtype == low and hasattr(weight, "stand"):
+        return _Seen.apply(weight, weight.stand)  # type: ignore[no-any-return,no-untyped-call]
+    return weight.to(low)  # type: ignore[no-any-return]
+
+
 def _swap(module: Any, made: dict[int, Tensor]) -> None:
     own = module._parameters
     module.masters = {name: own[name] for name in module.rounded_to}
     for name, dtype in module.rounded_to.items():
         weight = own[name]
         if id(weight) not in made:
-            made[id(weight)] = weight.to(dtype)
+            made[id(weight)] = _seen(weight, dtype)
         own[name] = made[id(weight)]
 
 

@@ -119,14 +119,17 @@ class Trunk(nn.Module):
         """
         return masters.rounded(self.model) if self.compute is not None else nullcontext()
 
-    def copy(self) -> "Trunk":
+    def copy(self, device: torch.device | None = None) -> "Trunk":
         """A copy to be trained whole: fp32 master weights, the old precision for the products.
+        On the same device, unless another is named.
 
         The adapters that live here stay here: the copy is of the bare base.
         """
         quantised.whole(self.model, "trained")
         twin = copy.deepcopy(self)
         twin.adapters.drop()
+        if device is not None:
+            twin.model.to(device)  # type: ignore[arg-type]
         if twin.model.dtype.itemsize < 4:
             twin.compute = twin.model.dtype
             masters.give_masters(twin.model)

@@ -144,6 +144,11 @@ def both(policy: dict[str, float], critic: dict[str, float]) -> dict[str, float]
     return seen | {names.get(key, key): value for key, value in critic.items()}
 
 
+def cut(policy: Policy, critic: Critic) -> dict[str, float]:
+    """How much of each update is computed at once, by names that tell them apart."""
+    return {"policy/micro_tokens": policy.micro_tokens, "val/micro_tokens": critic.micro_tokens}
+
+
 class KLPrice:
     """The KL coefficient as a part that a run keeps: it remembers what it has learned."""
 

@@ -14,6 +14,8 @@ from accord.engine.draw import Sampling
 from accord.engine.roles import Critic, Policy
 from accord.engine.sampler import Watch
 from accord.errors import BadSettings
+from accord.models.load import fastest
+from accord.models.lora import base_of
 from accord.recipes import ppo, reward, sft
 from accord.recipes.common import spell_prompts
 from accord.recipes.judging import Bench, Rewards
@@ -26,6 +28,7 @@ from accord.rewards.reader import Reader
 from accord.store import artifact
 from accord.store.artifact import Artifact
 from accord.store.logs import Sink, sink
+from accord.text import hub
 
 
 class Job(Settings):
@@ -81,6 +84,9 @@ class PPOJob(Job, Rewards):
     """prompts: a file, folder or hub id; any shape of docs/data.md"""
     ptx_data: Path | None = None
     """JSON lines with text, or prompt and response: what ptx is to remember"""
+    on_cpu: tuple[Literal["reference", "reward"], ...] = ()
+    """frozen models that stay in main memory and compute there, comma-separated: slower, and room
+    on the GPU for what is trained; without a GPU all do"""
 
 
 class PipelineJob(Job):
@@ -174,12 +180,16 @@ def run_ppo(desk: Desk, job: PPOJob, cfg: ppo.PPO) -> Made[Policy]:
         raise BadSettings("ptx has no text to remember: say which, ptx_data=FILE, or ptx=none")
     if job.ptx_data and not cfg.ptx:
         raise BadSettings(f"nothing remembers the text of ptx_data={job.ptx_data}: say ptx=Ptx")
+    _separate(job, cfg)
     place = desk.place(job)
     texts = _texts(place, job, job.ptx_data) if job.ptx_data else ()
     prompts = _read(place, job, job.prompts, "prompts")
     compared = _read(place, job, job.check, "comparisons") if job.check else ()
-    start = _open(job)
-    bench = Bench.of(job, start.speller, prompts, compared, dtype=job.dtype)
+    if job.on_cpu and fastest() == "cpu":
+        desk.tell("on_cpu changes nothing: there is no GPU here, and all models are on the CPU")
+    start = _open(job, on_cpu="reference" in job.on_cpu)
+    aside = "reward" in job.on_cpu
+    bench = Bench.of(job, start.speller, prompts, compared, dtype=job.dtype, on_cpu=aside)
     bench.check(desk.tell)
     critic = bench.critic() if cfg.critic != "zero" else None
     parents = [*bench.parents, *_origins(job.prompts)]
@@ -234,8 +244,25 @@ def run_sample(desk: Desk, job: SampleJob) -> list[tuple[str, list[str]]]:
     ]
 
 
-def _open(job: Job) -> Policy:
-    return Policy.open(job.model, dtype=job.dtype, template=job.template)
+def _separate(job: PPOJob, cfg: ppo.PPO) -> None:
+    """BadSettings where what is to stay on the CPU has no weights of its own."""
+    adapts = cfg.lora is not None or base_of(hub.folder(job.model)) is not None
+    if adapts and "reference" in job.on_cpu:
+        raise BadSettings(
+            "on_cpu=reference: with an adapter the reference is the policy itself, its adapter "
+            "off, and takes no memory of its own: leave it out of on_cpu, or train the whole model"
+        )
+    if "reward" in job.on_cpu and not job.reward:
+        raise BadSettings("on_cpu=reward: there is no reward model; leave it out of on_cpu")
+    if cfg.lora is not None and "reward" in job.on_cpu and cfg.critic != "zero":
+        raise BadSettings(
+            "on_cpu=reward: with lora the critic is an adapter on the reward model's own weights: "
+            "leave it out of on_cpu, or say critic=zero"
+        )
+
+
+def _open(job: Job, *, on_cpu: bool = False) -> Policy:
+    return Policy.open(job.model, dtype=job.dtype, template=job.template, on_cpu=on_cpu)
 
 
 def _read(place: Place, job: Job, path: Path, kind: sources.Kind) -> Sequence[Any]:

@@ -68,12 +68,13 @@ class Bench:
         compared: Sequence[Comparison] = (),
         *,
         dtype: Dtype = "fp32",
+        on_cpu: bool = False,
     ) -> "Bench":
         """What the words of a command name, for answers of this policy to these prompts."""
         reader = Reader(policy, [*prompts, *(Prompt(one.prompt) for one in compared)])
         rule = Guarded(said.rule, reader, said.guard) if said.rule else None
         if said.reward:
-            choice = Choice(reader, dtype, said.guard, said.classifier, said.http)
+            choice = Choice(reader, dtype, said.guard, said.classifier, said.http, on_cpu)
             return cls(choice.of(said.reward), rule, policy, compared)
         if rule is None:
             raise BadSettings("there is no reward: say reward=… or rule=…")

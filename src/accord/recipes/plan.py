@@ -1,13 +1,14 @@
 """What a job will take of the machine, told before it begins."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
 from accord.config import Settings
 from accord.config.limits import Count
+from accord.engine import room
+from accord.engine.budget import for_updates
 from accord.engine.memory import Estimate, Work, estimate
 from accord.engine.steps import Optimizer
 from accord.errors import BadSettings
@@ -15,7 +16,6 @@ from accord.models.lora import Lora
 from accord.models.sketch import config_of
 
 UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
-CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 
 class Plan(Settings):
@@ -39,6 +39,8 @@ class Plan(Settings):
     """rows per step"""
     judge: bool = True
     """ppo: against a reward model; false: against a rule"""
+    on_cpu: tuple[Literal["reference", "reward"], ...] = ()
+    """ppo: frozen models that stay in main memory beside a GPU"""
     memory: str | None = None
     """what there is, as 24GB; none: what this machine has"""
 
@@ -59,16 +61,18 @@ class Planned:
 
 def run_plan(desk: Any, plan: Plan) -> Planned:
     """Foresee the job; where it does not fit, also what each remedy would bring it to."""
+    if plan.on_cpu and (plan.work != "ppo" or plan.lora is not None):
+        raise BadSettings("on_cpu= is for work=ppo of whole models: leave it out")
     config = config_of(plan.model)
-    room = _bytes(plan.memory) if plan.memory else machine()
+    there = _bytes(plan.memory) if plan.memory else machine()
     work = _work(plan)
     found = estimate(config, work)
     words: list[str] = []
-    if found.total(found.peak) > room:
+    if found.total(found.peak) > there:
         for word, change in _remedies(plan):
             changed = estimate(config, Work(**vars(work) | change))
             words.append(f"{word}: {changed.total(changed.peak) / 1e9:.2f} GB")
-    return Planned(found, room, tuple(words))
+    return Planned(found, there, tuple(words))
 
 
 def _work(plan: Plan) -> Work:
@@ -76,7 +80,7 @@ def _work(plan: Plan) -> Work:
     return Work(
         plan.work, plan.dtype, plan.lora, plan.prompt, plan.longest, plan.batch,
         how.micro_tokens, how.recompute, judge=plan.judge, bits=how.bits,
-        offload=how.offload and _apart(plan),
+        offload=how.offload and _apart(plan), on_cpu=plan.on_cpu if _apart(plan) else (),
     )  # fmt: skip
 
 
@@ -87,13 +91,17 @@ def _apart(plan: Plan) -> bool:
 
 def _remedies(plan: Plan) -> list[tuple[str, dict[str, Any]]]:
     """Words to add, and what each changes, for what is not said yet."""
-    fewer = max(plan.prompt + plan.longest, (plan.optimizer.micro_tokens or 1024) // 4)
+    now = for_updates(torch.device("cpu"), plan.optimizer.micro_tokens).size
+    fewer = max(_work(plan).row[0], now // 4)
+    whole = plan.work == "ppo" and plan.lora is None
+    aside = (("reference", "reward") if plan.judge else ("reference",)) if whole else ()
     every: list[tuple[str, dict[str, Any], bool]] = [
         ("lora=Lora", {"lora": Lora()}, plan.lora is None),
         ("optimizer.recompute=true", {"recompute": True}, not plan.optimizer.recompute),
-        (f"optimizer.micro_tokens={fewer}", {"micro_tokens": fewer}, True),
+        (f"optimizer.micro_tokens={fewer}", {"micro_tokens": fewer}, fewer < now),
         ("optimizer.bits=8", {"bits": 8}, plan.optimizer.bits == 32),
         ("optimizer.offload=true", {"offload": True}, not plan.optimizer.offload and _apart(plan)),
+        (f"on_cpu={','.join(aside)}", {"on_cpu": aside}, _apart(plan) and aside != plan.on_cpu),
         ("dtype=bf16", {"dtype": "bf16"}, plan.dtype == "fp32"),
     ]
     return [(word, change) for word, change, open_ in every if open_]
@@ -108,13 +116,11 @@ def _bytes(said: str) -> int:
 
 
 def machine() -> int:
-    """Bytes this machine gives: its GPU's free memory, or the limit on its main memory."""
-    if torch.cuda.is_available():
-        return int(torch.cuda.mem_get_info()[0])
-    lines = Path("/proc/meminfo").read_text().splitlines()
-    free = next(int(x.split()[1]) * 1024 for x in lines if x.startswith("MemAvailable"))
-    limit = CGROUP.read_text().strip() if CGROUP.is_file() else "max"
-    return free if limit == "max" else min(free, int(limit))
+    """Bytes this machine has left: its GPU's, or else its main memory's."""
+    found = room.free(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    if found is None:
+        raise BadSettings("this machine does not say what memory it has: say memory=24GB")
+    return found
 
 
 def lines(planned: Planned) -> list[str]:

@@ -128,7 +128,7 @@ def train(
         rows, seen = experience(cfg, rollouts, worth, start, critic, price.beta)
         dice, text = key(seed, f"minibatches {step}"), partial(mixer.at, step)
         seen |= optimise(cfg, policy, critic, rows, [r.id for r in rollouts], factor, dice, text)
-        seen |= common.watched(gold, said)
+        seen |= common.watched(gold, said) | common.cut(policy, critic)
         price.learn(seen["objective/kl"], len(rollouts))
         average.learn()
         run.ledger.note(step, said, dropped)

@@ -98,6 +98,7 @@ def train(
         seen = critic.update(rows, even(len(rows)), prefers, lr=cfg.lr * factor, names=names)
         if held_out and (step % cfg.measure_every == 0 or step == total - 1):
             seen |= {f"eval/{k}": v for k, v in measure(critic, held_out).items()}
+        seen["micro_tokens"] = critic.micro_tokens
         run.log(step, **seen, lr=cfg.lr * factor, epoch=stream.epoch(step))
     return critic
 

@@ -74,6 +74,7 @@ def train(
         seen = policy.update(tokens, weight, imitate, lr=cfg.lr * factor, names=names)
         if held_out and (step % cfg.measure_every == 0 or step == total - 1):
             seen["eval/loss"] = measure(policy, held_out, cfg.loss_on)
+        seen["micro_tokens"] = policy.micro_tokens
         run.log(step, **seen, lr=cfg.lr * factor, epoch=stream.epoch(step))
     return policy
 

@@ -47,6 +47,8 @@ class Choice:
     guard: Guard
     classifier: Reading
     http: Server
+    on_cpu: bool = False
+    """models stay in main memory, also where there is a GPU"""
 
     def of(self, words: Sequence[str]) -> Reward:
         """The reward of one word, or the weighted sum of several."""
@@ -67,7 +69,7 @@ class Choice:
     def _folder(self, name: str) -> Reward:
         folder = Path(name)
         if (folder / "critic.json").is_file():
-            critic = Critic.open(folder, dtype=self.dtype)
+            critic = Critic.open(folder, dtype=self.dtype, on_cpu=self.on_cpu)
             return Learned(critic, self.reader.speller, self.reader)
         if not folder.is_dir() and not is_hub_id(name):
             raise BadSettings(
@@ -76,7 +78,13 @@ class Choice:
             )
         made = [str(kind) for kind in read(name, "config.json").get("architectures") or ()]
         if any(kind.endswith(HEAD) for kind in made):
-            return Foreign.open(name, self.reader, self.classifier, dtype=self.dtype)
+            return Foreign.open(
+                name,
+                self.reader,
+                self.classifier,
+                dtype=self.dtype,
+                device="cpu" if self.on_cpu else None,
+            )
         if (folder / "adapter_config.json").is_file():
             raise BadModel(
                 f"reward={name}: a PEFT adapter without critic.json; merge it into its classifier "

@@ -53,12 +53,18 @@ class Foreign:
 
     @classmethod
     def open(
-        cls, source: str | Path, reader: Reader, how: Reading = Reading(), *, dtype: Dtype = "fp32"
+        cls,
+        source: str | Path,
+        reader: Reader,
+        how: Reading = Reading(),
+        *,
+        dtype: Dtype = "fp32",
+        device: str | None = None,
     ) -> "Foreign":
         """A folder or hub id; BadModel where it cannot work, BadSettings where it must be told
         which label is wanted.
         """
-        classifier = Classifier.open(source, dtype=dtype)
+        classifier = Classifier.open(source, dtype=dtype, device=device)
         return cls(classifier, folders.tokenizer(source), reader, how)
 
     @property

@@ -27,12 +27,14 @@ from accord.store.logs import Sink
 
 P = TypeVar("P", bound=Part)
 JOURNALS = ("metrics", "samples", "ledger")
-TIMINGS = ("step_time", "fps", "tokens_per_second", "samples_per_second")
+TIMINGS = ("step_time", "fps", "tokens_per_second", "samples_per_second", "micro_tokens")
 
 
 def timing(key: str) -> bool:
-    """Whether a number depends on the clock: `step_time`, `fps`, ..., and all below `time/`."""
-    return key in TIMINGS or key.startswith("time/")
+    """Whether a number depends on the clock or the machine: `step_time`, `fps`, ..., wherever they
+    are, and all below `time/`.
+    """
+    return key.rpartition("/")[2] in TIMINGS or key.startswith("time/")
 
 
 class Run:
