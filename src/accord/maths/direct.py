@@ -33,8 +33,8 @@ from accord.maths.unpaired import AOT, BCO, KTO
 class ORPO(Direct):
     """-log p̄⁺ - λ log σ(log odds(p̄⁺) - log odds(p̄⁻)): Hong et al. 2024, eqs. 6 and 7.
 
-    odds(p) = p / (1-p); p̄ is the geometric mean of an answer's token probabilities.  From a base model, in
-    one stage.  TRL's first term also counts the prompt's tokens, all tokens of a micro-batch alike.
+    odds(p) = p / (1-p), and p̄ is the geometric mean of an answer's token probabilities.  From a
+    base model, in one stage.  TRL's first term counts the prompt's tokens too, and all alike.
     """
 
     needs_reference = False
@@ -132,40 +132,27 @@ Single = (
 )  # fmt: skip
 
 
-_DPO = DPO()
-
-
 @dataclass(frozen=True)
 class Mixture(Direct):
-    """Σ weight · loss of two or three losses: MPO (Wang et al. 2024) is DPO, BCO and NLL.
+    """Σ weight · loss: MPO (Wang et al. 2024) is 0.8 DPO + 0.2 BCO + 1 NLL.
 
     Rewards and log-probs are those that the first loss with a reward watches.
     """
 
-    first: Single = _DPO
-    """one loss"""
-    second: Single = NLL()
-    """another"""
-    third: Single | None = None
-    """a third; none: only two"""
-    weights: tuple[float, ...] = (1.0, 1.0)
-    """how much each counts, in order"""
+    losses: tuple[Single, ...]
+    """those added up"""
+    weights: tuple[float, ...]
+    """how much each counts"""
 
     def __post_init__(self) -> None:
-        losses = self.losses
-        if len(self.weights) != len(losses) or min(self.weights) <= 0:
-            raise ValueError(f"weights must be {len(losses)} numbers above 0, one for each loss")
+        if len(self.weights) != len(self.losses) or min(self.weights, default=0) <= 0:
+            raise ValueError("a mixture needs losses, and for each of them a weight above 0")
         for need in ("needs_reference", "needs_batch", "needs_mismatch"):
-            object.__setattr__(self, need, any(getattr(loss, need) for loss in losses))
-        object.__setattr__(self, "width", sum(loss.width for loss in losses))
-        kinds = [loss.pairs for loss in losses]
+            object.__setattr__(self, need, any(getattr(loss, need) for loss in self.losses))
+        object.__setattr__(self, "width", sum(loss.width for loss in self.losses))
+        kinds = [loss.pairs for loss in self.losses]
         most = next(k for k in ("rankings", "pairs", "unpaired") if k in kinds)
         object.__setattr__(self, "pairs", most)
-
-    @property
-    def losses(self) -> tuple[Single, ...]:
-        """Those that there are."""
-        return tuple(loss for loss in (self.first, self.second, self.third) if loss is not None)
 
     def columns(self, whole: Answered, mismatch_N: Tensor | None = None) -> Tensor:
         """Those of all, side by side."""
@@ -179,12 +166,12 @@ class Mixture(Direct):
             raise ValueError("a mixture needs the columns of its losses: call its `columns`")
         own = zip(self.losses, extra_BE.split(widths, 1), strict=True)
         told = [loss(a._replace(extra_BE=few_BE)) for loss, few_BE in own]
-        each_B = sum(w * loss.each for w, loss in zip(self.weights, told, strict=True))
+        each_B = torch.stack([w * x.each for w, x in zip(self.weights, told, strict=True)]).sum(0)
         watch: dict[str, Tensor] = {}
         for loss in told:
             known = ("rewards/", "logps/", "share/") if "rewards/chosen" in watch else ()
             watch |= {k: x for k, x in loss.watch.items() if not k.startswith(known)}
-        return Loss(torch.as_tensor(each_B), watch)
+        return Loss(each_B, watch)
 
 
 Preferring = Single | Mixture
