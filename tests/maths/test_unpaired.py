@@ -261,6 +261,20 @@ def test_what_is_not_there_changes_nothing(name):
         assert torch.allclose(loss.columns(hole), whole.extra_BE)
 
 
+@pytest.mark.parametrize("name", ["KTO", "BCO"])
+def test_every_row_is_the_mean_of_its_own_answers(name):
+    rows = [
+        answers([-9, -12, -8], [-10, -12.5, -6]),
+        answers([-9, None, None], [-10, None, None]),
+        answers([None, -3, -5], [None, -4, -5], rank=[0, 0, 0]),
+    ]
+    loss = LOSSES[name]
+    z = t([0.3])
+    apart = [float(loss(a._replace(extra_BE=z)).each) for a in rows]
+    together = loss(join(*rows)._replace(extra_BE=z.expand(3, 1))).each
+    assert together.tolist() == pytest.approx(apart)
+
+
 def test_what_is_watched_of_good_and_bad_apart():
     rows = [single(1.0, True, 0.5), single(4.0, True, 0.5), single(-2.0, False, 0.5)]
     told = KTO(beta=0.1)(join(*rows, single(3.0, False, 0.5)))
