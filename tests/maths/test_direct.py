@@ -151,6 +151,18 @@ def test_mixtures_that_cannot_be():
 # --- all losses ---
 
 
+def test_dpo_rests_at_the_known_optimum():
+    """π* ∝ ρ e^(r/β) of three answers, judged in all pairs by people who know r (Rafailov 2023)."""
+    rho, r = torch.tensor([[0.7, 0.2, 0.1], [0.0, 1.0, 2.0]], dtype=torch.float64)
+    star = (rho.log() + r / 0.5).log_softmax(0)
+    pairs = ((0, 1), (0, 2), (1, 2))
+    rows = [
+        answers(star[[i, j]], rho.log()[[i, j]], p=float((r[i] - r[j]).sigmoid())) for i, j in pairs
+    ]
+    assert torch.allclose(slope(DPO(0.5), join(*rows)), torch.zeros(3, 2).double(), atol=1e-12)
+    assert slope(DPO(0.4), join(*rows)).abs().max() > 0.01
+
+
 def test_every_loss_is_tried():
     kinds = {type(loss) for loss in EVERY.values()}
     assert kinds == {*Single.__args__, Mixture}

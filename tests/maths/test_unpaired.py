@@ -7,7 +7,7 @@ import torch
 
 from accord.maths.answers import Answered
 from accord.maths.pairwise import CDPO, DPO
-from accord.maths.unpaired import AOT, BCO, KTO, extra, settle
+from accord.maths.unpaired import AOT, BCO, KTO, extra, others, settle
 from direct_fakes import NAN, answers, each, join, ready, slope, some, take
 
 LOSSES = {
@@ -49,6 +49,15 @@ def test_kto_measures_from_the_mean_of_other_prompts_and_never_below_0():
     a, loss = some(B=3), KTO()
     assert loss.columns(a, t(0.5, -0.2, 0.9)).tolist() == [[pytest.approx(0.4)]] * 3
     assert loss.columns(a, t(0.5, -0.9)).tolist() == [[0.0]] * 3
+
+
+def test_every_row_is_shown_the_answer_to_another_prompt():
+    assert others("abcd") == [3, 0, 1, 2]
+    assert others("aaba") == [2, 2, 1, 2]
+    assert others(["x", "y"]) == [1, 0]
+    for prompts in ("a", "aaa"):
+        with pytest.raises(ValueError, match="other prompts"):
+            others(prompts)
 
 
 def test_kto_takes_no_gradient_through_its_point():

@@ -4,7 +4,7 @@ What a row has to know of the others is a column, made by `columns` from one pas
 over all rows of an optimizer step; so no cut into micro-batches can change it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +20,23 @@ def extra(a: Answered, width: int) -> Tensor:
     if a.extra_BE is None or a.extra_BE.shape[1] != width:
         raise ValueError(f"this loss needs {width} numbers of the whole batch: call its `columns`")
     return a.extra_BE
+
+
+def others(prompts: Sequence[Hashable]) -> list[int]:
+    """For each row the nearest row before it, counted round, that has another prompt.
+
+    Whose answers it is to be shown for KTO's z.  Raises ValueError where all prompts are the same.
+    """
+    B = len(prompts)
+    if len(set(prompts)) < 2:
+        raise ValueError(
+            f"KTO compares with answers to other prompts, but all {B} rows of a step have the same "
+            "one: a larger batch, or data with more prompts, is needed"
+        )
+    return [
+        next(j for back in range(1, B) if prompts[j := (b - back) % B] != prompts[b])
+        for b in range(B)
+    ]
 
 
 def _spread(a: Answered, good_BK: Tensor, bad_BK: Tensor) -> Tensor:
