@@ -101,6 +101,91 @@ def compared():
         yield {"name": name, "score": scores, "rank": ranks, "strength": strength, "p": soft} | out
 
 
+def direct_pair(pw, rw, nw, pl, rl, nl):
+    """Losses of DPO's family as odds and probabilities, not as log-odds."""
+    b, e, t = 0.1, 0.1, 0.05
+    win, lose = math.exp(pw - rw), math.exp(pl - rl)  # u = π/ρ
+    odds = (win / lose) ** b
+    p, h = odds / (1 + odds), math.log(win / lose)
+    m = 1 / (1 + odds ** (-1 / t))
+    good, bad = win**b / (1 + win**b), lose**b / (1 + lose**b)
+    gm_win, gm_lose = math.exp(pw / nw), math.exp(pl / nl)
+    each_odds = (gm_win / (1 - gm_win)) / (gm_lose / (1 - gm_lose))
+    longer = math.exp(0.01 * (nw - nl))
+    per_token = sigma(5 * (math.log(win) / nw - math.log(lose) / nl))
+    f = {
+        "ForwardKL": lambda u: -1 / u,
+        "JensenShannon": lambda u: math.log(2 * u / (1 + u)),
+        "Alpha": lambda u: (1 - u**-0.3) / 0.3,
+    }
+    scored = {f"DPO {k}": -math.log(sigma(b * (g(win) - g(lose)))) for k, g in f.items()}
+    return scored | {
+        "DPO": -math.log(p),
+        "CDPO": -(1 - e) * math.log(p) - e * math.log(1 - p),
+        "RobustDPO": (-(1 - e) * math.log(p) + e * math.log(1 - p)) / (1 - 2 * e),
+        "IPO": h * h - h / b + 1 / (4 * b * b),
+        "IPO means": (math.log(win) / nw - math.log(lose) / nl - 5) ** 2,
+        "Hinge": max(0, 1 - math.log(odds)),
+        "NormDPO": -math.log(per_token),
+        "RPO": -math.log(p) - math.log(gm_win),
+        "RDPO": -math.log(odds * longer / (1 + odds * longer)),
+        "EXO": p * math.log(p / (1 - e)) + (1 - p) * math.log((1 - p) / e),
+        "NCA": -math.log(good) - math.log(1 - good) / 2 - math.log(1 - bad) / 2,
+        "SPPO": (pw - rw - 5) ** 2 + (pl - rl + 5) ** 2,
+        "APOZero": 1 - good + bad,
+        "APODown": good + 1 - p,
+        "DiscoPOP": -math.log(p) * (1 - m) + m / odds,
+        "ORPO": -math.log(gm_win) - 0.25 * math.log(each_odds / (1 + each_odds)),
+        "SimPO": math.log(1 + (gm_lose / gm_win) ** 2 * math.e),
+        "CPO": -math.log(math.exp(pw * b) / (math.exp(pw * b) + math.exp(pl * b))) - pw,
+        "CPO means": -math.log(math.exp(pw * b) / (math.exp(pw * b) + math.exp(pl * b))) - pw / nw,
+        "NLL": -pw / nw,
+        "BCO": (-math.log(good) - math.log(1 - bad)) / 2,
+        "KTO": (1.0 / (1 + (win * math.exp(-0.2)) ** b) + 1.3 / (1 + (math.exp(0.2) / lose) ** b))
+        / 2,
+    }
+
+
+def direct():
+    for row in (
+        (-10.0, -11.0, 10, -12.0, -11.5, 12),
+        (-7.5, -6.0, 3, -9.0, -11.0, 8),
+        (-3.0, -3.0, 6, -4.0, -4.0, 2),
+    ):
+        yield {"row": list(row)} | direct_pair(*row)
+
+
+def plackett_luce(scores, ranks):
+    """Of a strict ranking; an answer that is not there is None."""
+    left = sorted((r, s) for s, r in zip(scores, ranks) if s is not X)
+    loss = 0.0
+    while left:
+        loss -= math.log(math.exp(left[0][1]) / sum(math.exp(s) for _, s in left))
+        left = left[1:]
+    return loss
+
+
+def rankings():
+    for scores, ranks in (
+        ([0.3, -1.0, 2.0, 0.1], [1, 0, 3, 2]),
+        ([0.3, X, 2.0], [1, 0, 0]),
+        ([0.5, -0.5], [1, 0]),
+    ):
+        yield {"score": scores, "rank": ranks, "PlackettLuce": plackett_luce(scores, ranks)}
+
+
+def optimal_transport():
+    """(log π⁺, log ρ⁺, log π⁻, log ρ⁻) of four pairs."""
+    rows = [[-3.0, -4.0, -6.0, -5.0], [-1.0, -1.5, -1.0, -2.0], [-8.0, -6.0, -7.0, -6.0]]
+    rows.append([-2.0, -2.5, -4.0, -9.0])
+    paired = zip(sorted(w - x for w, _, x, _ in rows), sorted(r - s for _, r, _, s in rows))
+    apart = zip(sorted(w - r for w, r, _, _ in rows), sorted(x - s for _, _, x, s in rows))
+    both = {"paired": list(paired), "unpaired": list(apart)}
+    return {"rows": rows} | {
+        k: -sum(math.log(sigma(0.1 * (u - v))) for u, v in few) for k, few in both.items()
+    }
+
+
 def gae_as_a_sum(reward, value, gamma, lam, after):
     """Σ_l (γλ)^l δ_{t+l}, not the recursion."""
     values = [*value, after]
@@ -228,6 +313,9 @@ def adaptive_kl():
 def make():
     return {
         "compared": list(compared()),
+        "direct": list(direct()),
+        "rankings": list(rankings()),
+        "optimal_transport": optimal_transport(),
         "clip": list(clip()),
         "value": list(value()),
         "gae": list(gae()),
