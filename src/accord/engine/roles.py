@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from accord.data.rows import Rows, Tokens
+from accord.data.rows import Choices, Rows, Tokens
 from accord.engine.budget import for_samples, for_scores
 from accord.engine.draw import Sampling
 from accord.engine.fitting import fit
@@ -282,6 +282,10 @@ class Policy(Handle[Speaker]):
     def logp(self, tokens: Tokens, temperature: float = 1.0) -> Tensor:
         """log π of every scored token, nats, [B, T]; zero elsewhere."""
         return self._each(tokens, lambda few: self.model.logp(few, temperature))
+
+    def compare(self, few: Choices) -> Tensor:
+        """log π of every whole answer given its prompt, nats, [B, K]; zero where there is none."""
+        return self._each(few, self.model.compare)
 
     def export(self, folder: str | Path) -> None:
         """A plain Hugging Face folder with its tokenizer, or a PEFT adapter folder."""

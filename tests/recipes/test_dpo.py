@@ -1,0 +1,182 @@
+"""The family of DPO: to the optimum of a language that can be listed, and cut as one likes."""
+
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import torch
+
+from accord.data.comparisons import Spelled
+from accord.engine.learner import micro_batches
+from accord.engine.steps import Optimizer
+from accord.errors import BadSettings
+from accord.maths.control import Constant, Linear
+from accord.maths.direct import CPO, ORPO, SimPO
+from accord.maths.pairwise import DPO, IPO, PlackettLuce
+from accord.maths.unpaired import AOT, BCO, KTO
+from accord.maths.weights import even
+from accord.recipes import dpo
+from accord.recipes.blend import blended
+from accord.recipes.dpo import Preference
+from accord.store.run import Run
+from toys import BEGIN, distribution, sentences, toy_policy
+
+SAID = sentences()
+BETA = 0.5
+
+
+def worth(ids) -> float:
+    """What the judges of this language like: the letter 2, and short sentences."""
+    return 1.0 * ids.count(2) - 0.4 * len(ids)
+
+
+def drawn(count: int, seed: int = 0, *, ask=(BEGIN,)) -> list[Spelled]:
+    """Pairs of sentences, preferred as Bradley and Terry say, by a soft label: no noise."""
+    rng = torch.Generator().manual_seed(seed)
+    p_N = distribution(toy_policy())
+    i_N, j_N = (torch.multinomial(p_N, count, True, generator=rng).tolist() for _ in range(2))
+    rows = []
+    for n, (i, j) in enumerate(zip(i_N, j_N, strict=True)):
+        if SAID[i] == SAID[j]:
+            continue
+        p = 1 / (1 + 2.718281828459045 ** (worth(SAID[j]) - worth(SAID[i])))
+        rows.append(Spelled(ask, (SAID[i], SAID[j]), (0, 1), None, p, f"d{n}"))
+    return rows
+
+
+def test_it_goes_to_the_optimum():
+    """π* ∝ ρ e^(r/β): Rafailov et al. 2023, eq. 4; here all of it can be seen."""
+    start = toy_policy()
+    rho_N = distribution(start)
+    r_N = torch.tensor([worth(ids) for ids in SAID]).double()
+    best_N = rho_N * (r_N / BETA).exp()
+    best_N /= best_N.sum()
+    cfg = Preference(
+        loss=DPO(beta=BETA), epochs=12, batch=128, lr=1e-2, schedule=Linear(), held_out=0
+    )
+    made = dpo.train(cfg, Run(), start, drawn(2000))
+    p_N = distribution(made)
+
+    def kl(a_N, b_N) -> float:
+        return float((a_N * (a_N / b_N).log()).sum())
+
+    before, after = kl(best_N, rho_N), kl(best_N, p_N)
+    print(f"KL(π*‖ρ) {before:.3f} nats before, {after:.3f} after")
+    assert after < 0.05 * before
+    # no policy may lie above the frontier: E[r] - β KL is at most log of the partition function
+    gain = float((p_N * r_N).sum()) - BETA * kl(p_N, rho_N)
+    assert gain <= BETA * float((rho_N * (r_N / BETA).exp()).sum().log()) + 1e-9
+
+
+LOSSES = {
+    "DPO": DPO(),
+    "IPO": IPO(),
+    "SimPO": SimPO(),
+    "ORPO": ORPO(),
+    "CPO": CPO(),
+    "KTO": KTO(),
+    "BCO": BCO(),
+    "AOT": AOT(),
+    "AOT unpaired": AOT(paired=False),
+    "mixture": blended(DPO(), "0.2*BCO,1*NLL"),
+}
+
+
+def two_prompts(count: int) -> list[Spelled]:
+    half = [replace(row, p_first=None) for row in drawn(count)]
+    other = [replace(row, id=f"o{n}", prompt_ids=(BEGIN, 2)) for n, row in enumerate(half)]
+    return half + other
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_no_cut_changes_a_gradient(name):
+    few, loss = two_prompts(8), LOSSES[name]
+    start = toy_policy(dtype=torch.float64)
+    moved = toy_policy(1, dtype=torch.float64)
+    told = []
+    for tokens in (10**6, 30, 1):
+        policy = moved.trainable(lr=0.1, optimizer=Optimizer(max_norm=None))
+        rows = dpo.lay(few, dpo.refer(start, few))
+        rows = dpo.see(loss, rows, few, policy, start)
+        weight_B = even(len(rows)).double()
+        for index in micro_batches(rows.cost_B, tokens):
+            each_B = dpo.prefer(policy.model, rows.take(index), loss=loss).each
+            (each_B * weight_B[index]).sum().backward()
+        told.append({n: w.grad.clone() for n, w in policy.learner.weights.items()})
+    for name, grad in told[0].items():
+        for other in told[1:]:
+            torch.testing.assert_close(grad, other[name], atol=1e-10, rtol=1e-8, msg=name)
+    assert max(float(g.abs().max()) for g in told[0].values()) > 1e-4
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_each_prefers_what_is_preferred(name):
+    """By sign: what was called better gains on what was called worse, on both prompts."""
+    rows = [
+        replace(row, ranks=(0, 1) if worth(a) > worth(b) else (1, 0), p_first=None)
+        for row in two_prompts(100)
+        for a, b in [row.response_ids]
+        if abs(worth(a) - worth(b)) > 0.3
+    ]
+    start = toy_policy()
+    cfg = Preference(epochs=3, batch=16, lr=3e-3, schedule=Constant(), held_out=0)
+    loss = LOSSES[name]
+    if name == "mixture":
+        cfg = cfg.model_copy(update={"mix": "0.2*BCO,1*NLL"})
+    else:
+        cfg = cfg.model_copy(update={"loss": loss})
+    made = dpo.train(cfg, Run(), start, rows)
+    before = dpo.measure(start, rows, dpo.refer(start, rows))
+    after = dpo.measure(made, rows, dpo.refer(start, rows))
+    assert before["accuracies"] == 0.5
+    assert after["accuracies"] > 0.8
+    assert after["margins"] > 0.1
+
+
+def test_the_first_step_is_at_the_reference():
+    """log π = log ρ: no reward, half of the pairs agreed with, and a loss of log 2."""
+    run = Run()
+    cfg = Preference(epochs=1, batch=16, held_out=0)
+    dpo.train(cfg, run, toy_policy(), drawn(60), drawn(20, 1))
+    first = run.history[0]
+    assert first["loss"] == pytest.approx(0.6931471, abs=1e-5)
+    assert first["rewards/margins"] == pytest.approx(0, abs=1e-5)
+    assert first["eval/margins"] == pytest.approx(0, abs=0.2)
+    assert {"logps/chosen", "logps/rejected", "eval/accuracies", "lr"} <= first.keys()
+
+
+def test_rankings_go_whole():
+    """K answers of unequal number to a row; the rest is nothing."""
+    rows = [
+        Spelled((BEGIN,), tuple(SAID[1:4]), (0, 1, 1), None, None, "three"),
+        Spelled((BEGIN, 2), tuple(SAID[5:7]), (1, 0), None, None, "two"),
+    ]
+    policy = toy_policy()
+    for loss in (DPO(), PlackettLuce()):
+        laid = dpo.lay(rows, dpo.refer(policy, rows))
+        each_B = dpo.prefer(policy.model, laid, loss=loss).each
+        alone = torch.cat(
+            [
+                dpo.prefer(policy.model, dpo.lay([r], dpo.refer(policy, [r])), loss=loss).each
+                for r in rows
+            ]
+        )
+        torch.testing.assert_close(each_B, alone)
+
+
+def test_kto_of_one_prompt_is_refused():
+    rows = [replace(row, p_first=None) for row in drawn(20)]
+    with pytest.raises(ValueError, match="same one: a larger batch, or data with more prompts"):
+        dpo.train(Preference(loss=KTO(), batch=8, held_out=0), Run(), toy_policy(), rows)
+
+
+@pytest.mark.parametrize("mix", ["BCO", "0*BCO", "-1*NLL", "1*Nothing", "x*DPO", "1*DPO,"])
+def test_an_odd_mixture_is_refused(mix):
+    with pytest.raises(BadSettings, match=r"is not a weight above 0 and a loss.*there are DPO"):
+        blended(DPO(), mix)
+
+
+def test_the_loss_is_picklable():
+    import pickle
+
+    assert pickle.loads(pickle.dumps(partial(dpo.prefer, loss=DPO()))).keywords == {"loss": DPO()}
