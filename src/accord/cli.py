@@ -133,6 +133,16 @@ VERBS = {
         "Learn a reward model from comparisons.",
         ("accord reward model=path/to/model data=judged.jsonl loss.margin=true",),
     ),
+    "dpo": Verb(
+        (f"{_JOBS}:PreferenceJob", f"{_RECIPES}.dpo:Preference"),
+        f"{_JOBS}:run_dpo",
+        partial(_show_made, on="on comparisons held out, log π/ρ in nats"),
+        "Learn a policy from comparisons at once: DPO and its family.",
+        (
+            "accord dpo model=path/to/model data=judged.jsonl loss.beta=0.1",
+            "accord dpo model=path/to/model data=rated.jsonl kind=ratings loss=KTO",
+        ),
+    ),
     "ppo": Verb(
         (f"{_JOBS}:PPOJob", f"{_RECIPES}.ppo:PPO"),
         f"{_JOBS}:run_ppo",

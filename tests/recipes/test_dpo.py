@@ -15,7 +15,7 @@ from accord.maths.direct import CPO, ORPO, SimPO
 from accord.maths.pairwise import DPO, IPO, PlackettLuce
 from accord.maths.unpaired import AOT, BCO, KTO
 from accord.maths.weights import even
-from accord.recipes import dpo
+from accord.recipes import dpo, preferred
 from accord.recipes.blend import blended
 from accord.recipes.dpo import Preference
 from accord.store.run import Run
@@ -52,7 +52,7 @@ def test_it_goes_to_the_optimum():
     best_N = rho_N * (r_N / BETA).exp()
     best_N /= best_N.sum()
     cfg = Preference(
-        loss=DPO(beta=BETA), epochs=12, batch=128, lr=1e-2, schedule=Linear(), held_out=0
+        loss=DPO(beta=BETA), epochs=12, batch=128, lr=5e-3, schedule=Linear(), held_out=0
     )
     made = dpo.train(cfg, Run(), start, drawn(2000))
     p_N = distribution(made)
@@ -96,7 +96,7 @@ def test_no_cut_changes_a_gradient(name):
     told = []
     for tokens in (10**6, 30, 1):
         policy = moved.trainable(lr=0.1, optimizer=Optimizer(max_norm=None))
-        rows = dpo.lay(few, dpo.refer(start, few))
+        rows = preferred.lay(few, preferred.refer(start, few))
         rows = dpo.see(loss, rows, few, policy, start)
         weight_B = even(len(rows)).double()
         for index in micro_batches(rows.cost_B, tokens):
@@ -126,8 +126,8 @@ def test_each_prefers_what_is_preferred(name):
     else:
         cfg = cfg.model_copy(update={"loss": loss})
     made = dpo.train(cfg, Run(), start, rows)
-    before = dpo.measure(start, rows, dpo.refer(start, rows))
-    after = dpo.measure(made, rows, dpo.refer(start, rows))
+    before = preferred.measure(start, rows, preferred.refer(start, rows))
+    after = preferred.measure(made, rows, preferred.refer(start, rows))
     assert before["accuracies"] == 0.5
     assert after["accuracies"] > 0.8
     assert after["margins"] > 0.1
@@ -153,11 +153,13 @@ def test_rankings_go_whole():
     ]
     policy = toy_policy()
     for loss in (DPO(), PlackettLuce()):
-        laid = dpo.lay(rows, dpo.refer(policy, rows))
+        laid = preferred.lay(rows, preferred.refer(policy, rows))
         each_B = dpo.prefer(policy.model, laid, loss=loss).each
         alone = torch.cat(
             [
-                dpo.prefer(policy.model, dpo.lay([r], dpo.refer(policy, [r])), loss=loss).each
+                dpo.prefer(
+                    policy.model, preferred.lay([r], preferred.refer(policy, [r])), loss=loss
+                ).each
                 for r in rows
             ]
         )

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from accord.data.spool import Picked, gather
 from accord.data.tally import Tally
 from accord.errors import BadData
-from accord.records import Comparison, Conversation, Demonstration, Ids
+from accord.records import Comparison, Conversation, Demonstration, Ids, Rating
 from accord.text.tokenizer import Speller
 
 T = TypeVar("T")
@@ -51,6 +51,14 @@ def spell_demonstrations(
 ) -> tuple[Sequence[Spelled], Tally]:
     """Demonstrations as ids; those of more than `longest` tokens are dropped and counted."""
     rows = ((d.prompt, (d.response,), ((0,), None, None, d.id)) for d in demonstrations)
+    return _gather(rows, speller, longest)
+
+
+def spell_ratings(
+    ratings: Iterable[Rating], speller: Speller, longest: int | None = None
+) -> tuple[Sequence[Spelled], Tally]:
+    """Ratings as ids: one answer a row, in place 0 if it is good and 1 if not."""
+    rows = ((r.prompt, (r.response,), ((int(not r.good),), None, None, r.id)) for r in ratings)
     return _gather(rows, speller, longest)
 
 

@@ -7,21 +7,19 @@ for each batch of comparisons (x, y₁ … y_K, an order on them):
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from accord.config import Settings
 from accord.config.limits import Above0, Count, Share
-from accord.data.comparisons import Spelled, lots
-from accord.data.rows import Choices, Rows, choices
+from accord.data.comparisons import Spelled
+from accord.data.rows import choices
 from accord.data.stream import Stream
+from accord.engine.reference import Reference
 from accord.engine.roles import Policy
 from accord.engine.steps import Optimizer
-from accord.maths.answers import Answered, Direct, duels
+from accord.maths.answers import Direct
 from accord.maths.control import Constant, Cosine, Linear
 from accord.maths.direct import Single
 from accord.maths.losses import Loss
@@ -32,10 +30,8 @@ from accord.models.heads import Speaker
 from accord.models.lora import Lora
 from accord.recipes import common
 from accord.recipes.blend import blended
+from accord.recipes.preferred import Preferred, answered, lay, measure, refer, told_by
 from accord.store.run import Run
-
-Reference = Sequence[Sequence[float]]
-"""log ρ of each answer of each row, nats"""
 
 
 class Preference(Settings):
@@ -70,17 +66,6 @@ class Preference(Settings):
         return blended(self.loss, self.mix)
 
 
-@dataclass(frozen=True)
-class Preferred(Rows):
-    """Answers, what the reference says of them, and the order people put them in."""
-
-    answers: Choices
-    ref_BK: Tensor
-    rank_BK: Tensor
-    p_first_B: Tensor
-    extra_BE: Tensor
-
-
 def train(
     cfg: Preference,
     run: Run,
@@ -98,7 +83,7 @@ def train(
     how: dict[str, Any] = {"optimizer": cfg.optimizer, "lora": cfg.lora, "seed": seed}
     policy = run.keep("policy", start.trainable(lr=cfg.lr, **how))
     loss = cfg.objective
-    ref, ref_held = reference or (refer(start, compared), refer(start, held_out))
+    ref, ref_held = reference or (told_by(start, compared, loss), refer(start, held_out))
     stream = Stream(common.Named(compared), cfg.batch, seed)
     total = stream.steps(cfg.epochs)
     for step in run.steps(cfg, total):
@@ -114,28 +99,6 @@ def train(
     return policy
 
 
-def refer(reference: Policy, rows: Sequence[Spelled]) -> list[tuple[float, ...]]:
-    """log ρ of every answer, nats."""
-    told: list[tuple[float, ...]] = []
-    for few in lots(rows):
-        logp_BK = reference.compare(_answers(few)).tolist()
-        told += [tuple(logp[: len(c.ranks)]) for logp, c in zip(logp_BK, few, strict=True)]
-    return told
-
-
-def lay(few: Sequence[Spelled], ref: Reference) -> Preferred:
-    """Comparisons as rows; absent answers and soft labels are marked, not guessed."""
-    answers = _answers(few)
-    B, K = answers.length_BK.shape
-    return Preferred(
-        answers,
-        torch.tensor([[*said, *[0.0] * (K - len(said))] for said in ref]),
-        torch.tensor([[*c.ranks, *[K] * (K - len(c.ranks))] for c in few]),
-        torch.tensor([float("nan") if c.p_first is None else c.p_first for c in few]),
-        torch.zeros(B, 0),
-    )
-
-
 def see(
     loss: Direct, rows: Preferred, few: Sequence[Spelled], policy: Policy, reference: Policy
 ) -> Preferred:
@@ -149,36 +112,10 @@ def see(
         asked = choices([c.prompt_ids for c in few], foreign)
         mismatch_N = (policy.compare(asked) - reference.compare(asked))[:, 0].cpu()
     logp_BK = policy.compare(rows.answers).cpu() if loss.needs_batch else rows.ref_BK
-    return replace(rows, extra_BE=loss.columns(_answered(rows, logp_BK), mismatch_N))
+    return replace(rows, extra_BE=loss.columns(answered(rows, logp_BK), mismatch_N))
 
 
 def prefer(model: Speaker, rows: Preferred, *, loss: Any) -> Loss:
     """What the model says of every answer, then the loss."""
-    made: Loss = loss(_answered(rows, model.compare(rows.answers)))
+    made: Loss = loss(answered(rows, model.compare(rows.answers)))
     return made
-
-
-def measure(policy: Policy, held_out: Sequence[Spelled], ref: Reference) -> dict[str, float]:
-    """How often log π/ρ agrees with held-out comparisons, and by how much (nats); whether the
-    preferred answers became likelier (`chosen` above 0) or only less unlikely than the others.
-    """
-    rows = [(c, said) for c, said in zip(held_out, ref, strict=True) if len(c.ranks) > 1]
-    told: dict[str, list[Tensor]] = {"accuracies": [], "margins": [], "chosen": [], "rejected": []}
-    for lot in lots(rows):
-        few = lay([c for c, _ in lot], [said for _, said in lot])
-        answered = _answered(few, policy.compare(few.answers).cpu())
-        watch = duels(answered).loss(torch.zeros(())).watch
-        for name, numbers in told.items():
-            numbers.append(watch[f"rewards/{name}"])
-    return {name: float(torch.cat(each).mean()) for name, each in told.items() if each}
-
-
-def _answers(few: Sequence[Spelled]) -> Choices:
-    return choices([c.prompt_ids for c in few], [c.response_ids for c in few])
-
-
-def _answered(rows: Preferred, logp_BK: Tensor) -> Answered:
-    own_BK = rows.answers.length_BK - rows.answers.shared_B[:, None]
-    ref_BK = rows.ref_BK.to(logp_BK.dtype)
-    mask_BK, ranks = rows.answers.mask_BK, rows.rank_BK
-    return Answered(logp_BK, ref_BK, own_BK, mask_BK, ranks, rows.p_first_B, rows.extra_BE)

@@ -16,12 +16,21 @@ from accord.engine.sampler import Watch
 from accord.errors import BadSettings
 from accord.models.load import fastest
 from accord.models.lora import base_of
-from accord.recipes import ppo, reward, sft
+from accord.recipes import dpo, ppo, reward, sft
+from accord.recipes.blend import blended
 from accord.recipes.common import spell_prompts
 from accord.recipes.judging import Bench, Rewards
 from accord.recipes.mixing import Mixed
 from accord.recipes.pipeline import Pipeline, Records, Way, run
-from accord.recipes.stages import Made, Place, ppo_stage, reward_stage, room_for, sft_stage
+from accord.recipes.stages import (
+    Made,
+    Place,
+    ppo_stage,
+    preference_stage,
+    reward_stage,
+    room_for,
+    sft_stage,
+)
 from accord.records import Demonstration, Message, Prompt, ask
 from accord.rewards.guard import Guard, Guarded
 from accord.rewards.reader import Reader
@@ -73,6 +82,17 @@ class RewardJob(Job):
     """where the run, and the reward model it makes, is kept; the same command again goes on"""
     data: Path
     """comparisons: a file, folder or hub id; any shape of docs/data.md"""
+
+
+class PreferenceJob(Job):
+    """Learn a policy from the comparisons of a file, at once."""
+
+    out: Path = Path("runs/dpo")
+    """where the run, and the policy it makes, is kept; the same command again goes on from there"""
+    data: Path
+    """comparisons (or ratings): a file, folder or hub id; any shape of docs/data.md"""
+    kind: Literal["comparisons", "ratings"] = "comparisons"
+    """ratings: single answers that are good or bad, for loss=KTO, BCO, NLL"""
 
 
 class PPOJob(Job, Rewards):
@@ -169,6 +189,14 @@ def run_reward(desk: Desk, job: RewardJob, cfg: reward.RewardModel) -> Made[Crit
     place = desk.place(job)
     comparisons = _read(place, job, job.data, "comparisons")
     return reward_stage(place, cfg, _open(job), comparisons, parents=_origins(job.data))
+
+
+def run_dpo(desk: Desk, job: PreferenceJob, cfg: dpo.Preference) -> Made[Policy]:
+    """accord dpo"""
+    place = desk.place(job)
+    blended(cfg.loss, cfg.mix)  # a typo costs no minute
+    judged = _read(place, job, job.data, job.kind)
+    return preference_stage(place, cfg, _open(job), judged, parents=_origins(job.data))
 
 
 def run_ppo(desk: Desk, job: PPOJob, cfg: ppo.PPO) -> Made[Policy]:

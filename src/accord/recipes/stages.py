@@ -19,19 +19,21 @@ from accord.data.comparisons import (
     lots,
     spell_demonstrations,
     spell_pairs,
+    spell_ratings,
     split,
 )
 from accord.data.rows import Tokens, pad
 from accord.data.tally import Tally
 from accord.data.texts import spell_texts
+from accord.engine.reference import Reference, kept
 from accord.engine.roles import Critic, Policy
 from accord.errors import BadData, BadSettings
 from accord.models import quantised
 from accord.models.load import Dtype
-from accord.recipes import ppo, reward, sft
+from accord.recipes import dpo, ppo, preferred, reward, sft
 from accord.recipes.common import spell_prompts
 from accord.recipes.mixing import Mixed, apart
-from accord.records import Comparison, Demonstration, Prompt
+from accord.records import Comparison, Demonstration, Prompt, Rating
 from accord.rewards.base import Reward, which
 from accord.rewards.learned import Learned, as_judged
 from accord.store import artifact
@@ -148,6 +150,45 @@ def reward_stage(
 
     data = fingerprint(comparisons)
     return _stage(_Work("reward", place, cfg, start, data, tuple(parents)), Critic, make)
+
+
+def preference_stage(
+    place: Place,
+    cfg: dpo.Preference,
+    start: Policy,
+    judged: Sequence[Comparison] | Sequence[Rating],
+    *,
+    parents: Sequence[Artifact] = (),
+) -> Made[Policy]:
+    """A policy that agrees with comparisons, or with ratings of single answers, as `<out>/policy`.
+
+    What the reference says of the answers is kept in `<out>/reference`.
+    """
+    rated = bool(judged) and isinstance(judged[0], Rating)
+    spell: Any = spell_ratings if rated else spell_pairs
+    rows, tally = spell(judged, start.speller, _room(cfg.longest, start))
+    place.check(tally, "ratings" if rated else "comparisons")
+    preferred.suits(cfg.objective, rows)
+    train, held_out = split(rows, cfg.held_out, seed=place.seed)
+
+    work = _Work("policy", place, cfg, start, fingerprint(judged), tuple(parents))
+
+    def make(run: Run) -> tuple[Policy, dict[str, float]]:
+        def refer(reference: Policy, few: Sequence[Spelled]) -> Reference:
+            return kept(place.out / "reference", reference, few, preferred.refer, work.dtype)
+
+        loss = cfg.objective
+        ref = refer(start, train) if loss.needs_reference else preferred.told_by(start, train, loss)
+        ref_held = refer(start, held_out)
+        made = dpo.train(
+            cfg, run, start, train, held_out, reference=(ref, ref_held), seed=place.seed
+        )
+        numbers = preferred.measure(made, held_out, ref_held)
+        if said := preferred.displaced(numbers):
+            place.tell(said)
+        return made, numbers
+
+    return _stage(work, Policy, make)
 
 
 def ppo_stage(

@@ -1,0 +1,102 @@
+"""Rows of compared answers with what a reference says of them, and how a policy fares on them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from accord.data.comparisons import Spelled, lots
+from accord.data.rows import Choices, Rows, choices
+from accord.engine.reference import Reference
+from accord.engine.roles import Policy
+from accord.errors import BadData
+from accord.maths.answers import Answered, Direct, duels
+from accord.maths.unpaired import AOT
+
+
+@dataclass(frozen=True)
+class Preferred(Rows):
+    """Answers, what the reference says of them, and the order people put them in."""
+
+    answers: Choices
+    ref_BK: Tensor
+    rank_BK: Tensor
+    p_first_B: Tensor
+    extra_BE: Tensor
+
+
+def suits(loss: Direct, rows: Sequence[Spelled]) -> None:
+    """BadData where the loss cannot use such rows at all."""
+    most, least = (each((len(c.ranks) for c in rows), default=2) for each in (max, min))
+    kind = type(loss).__name__
+    if loss.pairs != "unpaired" and least < 2:
+        raise BadData(f"{kind} compares answers, and these rows have one each: loss=KTO, or BCO")
+    if isinstance(loss, AOT) and most > 2:
+        raise BadData(f"{kind} compares two answers, and there are rows with {most}")
+
+
+def displaced(numbers: Mapping[str, float]) -> str:
+    """A warning where preferred answers have become less likely too (Razin et al. 2024)."""
+    if numbers.get("chosen", 0.0) >= 0 or numbers["accuracies"] <= 0.5:
+        return ""
+    return (
+        f"likelihood displacement: preferred answers held out are now {-numbers['chosen']:.1f} "
+        "nats less likely than under the reference, the others even less; a lower learning rate, "
+        "a higher beta, or loss=RPO (it also imitates) keeps them"
+    )
+
+
+def told_by(reference: Policy, rows: Sequence[Spelled], loss: Direct) -> Reference:
+    """What the loss must know of the reference: nothing, for some."""
+    return refer(reference, rows) if loss.needs_reference else [(0.0,) * len(c.ranks) for c in rows]
+
+
+def refer(reference: Policy, rows: Sequence[Spelled]) -> list[tuple[float, ...]]:
+    """log ρ of every answer, nats."""
+    told: list[tuple[float, ...]] = []
+    for few in lots(rows):
+        logp_BK = reference.compare(answers_of(few)).tolist()
+        told += [tuple(logp[: len(c.ranks)]) for logp, c in zip(logp_BK, few, strict=True)]
+    return told
+
+
+def lay(few: Sequence[Spelled], ref: Reference) -> Preferred:
+    """Comparisons as rows; absent answers and soft labels are marked, not guessed."""
+    answers = answers_of(few)
+    B, K = answers.length_BK.shape
+    return Preferred(
+        answers,
+        torch.tensor([[*said, *[0.0] * (K - len(said))] for said in ref]),
+        torch.tensor([[*c.ranks, *[K] * (K - len(c.ranks))] for c in few]),
+        torch.tensor([float("nan") if c.p_first is None else c.p_first for c in few]),
+        torch.zeros(B, 0),
+    )
+
+
+def measure(policy: Policy, held_out: Sequence[Spelled], ref: Reference) -> dict[str, float]:
+    """How often log π/ρ agrees with held-out comparisons, and by how much (nats); whether the
+    preferred answers became likelier (`chosen` above 0) or only less unlikely than the others.
+    """
+    rows = [(c, said) for c, said in zip(held_out, ref, strict=True) if len(c.ranks) > 1]
+    told: dict[str, list[Tensor]] = {"accuracies": [], "margins": [], "chosen": [], "rejected": []}
+    for lot in lots(rows):
+        few = lay([c for c, _ in lot], [said for _, said in lot])
+        said = answered(few, policy.compare(few.answers).cpu())
+        watch = duels(said).loss(torch.zeros(())).watch
+        for name, numbers in told.items():
+            numbers.append(watch[f"rewards/{name}"])
+    return {name: float(torch.cat(each).mean()) for name, each in told.items() if each}
+
+
+def answers_of(few: Sequence[Spelled]) -> Choices:
+    """All answers, each prompt once."""
+    return choices([c.prompt_ids for c in few], [c.response_ids for c in few])
+
+
+def answered(rows: Preferred, logp_BK: Tensor) -> Answered:
+    """What a loss is called with."""
+    own_BK = rows.answers.length_BK - rows.answers.shared_B[:, None]
+    ref_BK = rows.ref_BK.to(logp_BK.dtype)
+    mask_BK, ranks = rows.answers.mask_BK, rows.rank_BK
+    return Answered(logp_BK, ref_BK, own_BK, mask_BK, ranks, rows.p_first_B, rows.extra_BE)
