@@ -14,6 +14,7 @@ import os
 import shutil
 import signal
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from accord.engine.roles import Critic
 from accord.engine.steps import Optimizer
 from accord.maths.control import AdaptiveKL
 from accord.models.lora import Lora
-from accord.recipes import ppo, reward, sft
+from accord.recipes import dpo, ppo, reward, sft
 from accord.recipes.common import Asked
 from accord.records import Invalid, Rollout
 from accord.rewards.ending import Relative
@@ -69,6 +70,12 @@ POINTS: dict[str, list[tuple[str, str, int, str]]] = {
         ("weights are written, moments are not", WRITE, 4, "before"),
         ("measuring", "accord.recipes.reward:measure", 3, "before"),
     ],
+    "dpo": [
+        *ANYWHERE,
+        ("an update", GUARD, 8, "before"),
+        ("weights are written, moments are not", WRITE, 4, "before"),
+        ("measuring", "accord.recipes.dpo:measure", 3, "before"),
+    ],
     "ppo": [
         *ANYWHERE,
         ("sampling", "accord.engine.sampler:_Batch.step", 14, "after"),
@@ -106,12 +113,16 @@ def play(name: str, run: Run) -> Any:
         rows = [Spelled(r.prompt_ids, (r.response_ids,), (0,), None, None, r.id) for r in others]
         cfg = sft.SFT(batch=4, lr=1e-3, measure_every=1, optimizer=HOW)
         return sft.train(cfg, run, start, rows[:20], rows[20:])
-    if name == "reward":
+    if name in ("reward", "dpo"):
         pairs = [(a, b) for a, b in zip(others[::2], others[2::2]) if a != b]
         rows = [
             Spelled((0,), (a.response_ids, b.response_ids), (0, 1), None, None, a.id)
             for a, b in pairs
         ]
+        if name == "dpo":  # KTO's z is of the policy as it is: it must come back too
+            twice = [replace(row, prompt_ids=(0, 4), id=f"{row.id}+") for row in rows]
+            told = dpo.Preference(mix="1*KTO", batch=4, lr=1e-3, measure_every=1, optimizer=HOW)
+            return dpo.train(told, run, start, (rows + twice)[:20], rows[10:])
         cfg = reward.RewardModel(batch=2, lr=1e-3, measure_every=1, optimizer=HOW)
         return reward.train(cfg, run, toy_critic(1), rows[:10], rows[10:])
     cfg = PPO.model_copy(update={"lora": Lora(r=2)} if "adapters" in name else {})

@@ -40,7 +40,7 @@ def test_a_killed_recipe_ends_as_if_nothing_had_happened():
     with tempfile.TemporaryDirectory(dir=memory) as root:
         rows = [line.split("\t") for line in ask(root, "kill", "1").splitlines()]
         counts = {name: int(count) for name, count, *_ in rows}
-        assert counts == {"sft": 9, "reward": 9, "ppo": 12, "ppo on adapters": 3}
+        assert counts == {"sft": 9, "reward": 9, "dpo": 9, "ppo": 12, "ppo on adapters": 3}
         for name, _, *safe in rows:
             assert set(safe) >= {"2", "4"}, f"{name} was killed at too few places: {safe}"
         ask(root, "go-on", "2")
@@ -55,7 +55,9 @@ def test_a_killed_recipe_ends_as_if_nothing_had_happened():
 def _complete(path: Path, name: str) -> None:
     """What was compared is all there is."""
     files = set(tree(path))
-    parts = {"sft": ["policy"], "reward": ["critic"]}.get(name, ["policy", "critic"])
+    parts = {"sft": ["policy"], "dpo": ["policy"], "reward": ["critic"]}.get(
+        name, ["policy", "critic"]
+    )
     for part in parts:
         for file in ("weights.safetensors", "moments.safetensors", "learner.json"):
             assert f"commits/00000005/{part}/{file}" in files
