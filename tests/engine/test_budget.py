@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 import pytest
 import torch
 
+from accord.data.rows import pad
 from accord.engine import budget
 from accord.engine.budget import Budget, exhausted, for_samples, for_updates, slot_bytes
-from accord.engine.learner import Terms
+from accord.engine.learner import Terms, alone, micro_batches
 from accord.engine.roles import Critic, Policy
 from accord.engine.steps import Optimizer
 from accord.errors import TooLittleMemory
@@ -115,7 +116,55 @@ def test_a_row_that_does_not_fit_alone_is_one_sentence():
         taught(Tight(rows=0), micro=64)
 
 
+ONEDNN = (  # the first seen under a limit of address space, all in dnnl.hpp
+    "could not create a primitive",
+    "could not create a memory",
+    "could not create a memory object",
+    "could not execute a primitive",
+)
+
+
+@pytest.mark.parametrize("said", ONEDNN)
+def test_onednn_out_of_memory_halves_too(said):
+    with pytest.warns(UserWarning, match="going on with"):
+        _, _, learner = taught(Tight(rows=1, error=RuntimeError(said)), micro=64)
+    assert learner.version == 2
+
+
+def test_equal_rows_are_tried_one_at_a_time():
+    """Two rows of n tokens are a pair with 2n and alone with 2n - 1."""
+    few = pad([(5, 6)] * 4, [(7, 8, 9)] * 4)
+    policy = exact(64)
+    with pytest.warns(UserWarning, match="going on with") as said:
+        policy.update(few, weigh(few.mask_BT).double(), Tight(rows=1))
+    assert "going on with 9 tokens in a micro-batch" in str(said[-1].message)
+    critic = Critic.on(tiny_policy())
+    want, score = critic.score(few), critic.model.score
+
+    def tight(some):
+        if len(some) > 1:
+            raise MemoryError
+        return score(some)
+
+    critic.model.score = tight
+    with pytest.warns(UserWarning, match="going on with") as said:
+        torch.testing.assert_close(critic.score(few), want, atol=1e-5, rtol=0)
+    assert "going on with 9 tokens in a pass" in str(said[-1].message)
+
+
+@pytest.mark.parametrize("costs", [[5, 5, 5], [3, 9, 4], [1, 1], [7], [9, 1, 8]])
+def test_alone_is_the_most_tokens_that_part_all_rows(costs):
+    cost_B = torch.tensor(costs)
+    most = alone(cost_B)
+    assert all(len(lot) == 1 for lot in micro_batches(cost_B, most))
+    if len(costs) > 1:
+        assert any(len(lot) > 1 for lot in micro_batches(cost_B, most + 1))
+
+
 def test_other_errors_are_not_mistaken():
+    assert not exhausted(
+        RuntimeError("could not create a primitive descriptor for the matmul primitive")
+    )
     assert not exhausted(RuntimeError("shapes cannot be multiplied"))
     assert not exhausted(ValueError("can't allocate memory"))
     with pytest.raises(RuntimeError, match="shapes"):

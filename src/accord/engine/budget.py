@@ -4,6 +4,7 @@ A budget changes memory and speed, never what is computed: gradients are sums ov
 scores and samples do not depend on their neighbours (but for the last bits of a sum).
 """
 
+import re
 import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -23,6 +24,11 @@ LARGE = 8192, 16384
 CACHE_BYTES = 1 << 30
 """what the sampler's cache and logits may take on a CPU; on a GPU an eighth of its memory"""
 MOST_SLOTS = {"cpu": 256}
+_FULL = re.compile(
+    "can't allocate memory"
+    r"|could not (create|execute) a primitive(?! descriptor)|could not create a memory( object)?$"
+)
+"""what torch's allocator says, and oneDNN, whose scratch memory is its own (dnnl.hpp)"""
 MANY_SLOTS = 1024
 
 
@@ -64,7 +70,7 @@ def exhausted(error: BaseException) -> bool:
     """Whether memory ran out, rather than something being wrong."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return isinstance(error, RuntimeError) and _FULL.search(str(error)) is not None
 
 
 def for_updates(device: torch.device, asked: int | None) -> Budget:

@@ -79,7 +79,7 @@ class Learner(Generic[M]):
         number not be finite.  Returns the weighted sums of what was watched, and the gradient norm.
         """
         terms = (Terms(rows, weight, objective, names), *beside)
-        least = 2 * min(int(t.rows.cost_B.min()) for t in terms)  # below: single rows anyway
+        least = min(alone(t.rows.cost_B) for t in terms)
         seen = self.budget.spend(partial(self._gradient, terms), least)
         longest = math.inf if self.how.max_norm is None else self.how.max_norm
         norm = nn.utils.clip_grad_norm_(self.steps.leaves(), longest)
@@ -180,6 +180,12 @@ def micro_batches(cost_B: Tensor, budget: int) -> Iterator[Tensor]:
         spent += cost
     if lot:
         yield torch.tensor(lot)
+
+
+def alone(cost_B: Tensor) -> int:
+    """The most tokens with which every micro-batch is a single row: fewer would change nothing."""
+    pair_B = cost_B[:-1] + cost_B[1:] if len(cost_B) > 1 else 2 * cost_B
+    return int(pair_B.min()) - 1
 
 
 def _own_buffers(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
