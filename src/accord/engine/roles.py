@@ -20,7 +20,7 @@ from accord.data.rows import Rows, Tokens
 from accord.engine.budget import for_samples, for_scores
 from accord.engine.draw import Sampling
 from accord.engine.fitting import fit
-from accord.engine.learner import Learner, Objective, Terms, micro_batches
+from accord.engine.learner import Learner, Objective, Terms, alone, micro_batches
 from accord.engine.sampler import Sampler, Watch, requests
 from accord.engine.steps import Optimizer
 from accord.errors import BadModel
@@ -48,6 +48,8 @@ class Handle(Generic[M]):
         self.scoring = for_scores(model.trunk.device)
         self.kept = False
         """whether a run keeps it; what changes and is not kept could not be resumed"""
+        self.home: Path | None = None
+        """where rows whose numbers are not finite are left; a run that keeps it says"""
         self.source: Path | None = None
         """the folder it was opened from, where there was one"""
         self.trains_on: torch.device | None = None
@@ -155,6 +157,7 @@ class Handle(Generic[M]):
             raise TypeError("this model changes but no run keeps it; say run.keep('name', model)")
         device = self.model.trunk.device
         self._begin(rows)
+        self.learner.home = self.home
         there = [t._replace(rows=t.rows.to(device), weight=t.weight.to(device)) for t in beside]
         return self.learner.update(
             rows.to(device), weight.to(device), objective, lr=lr, names=names, beside=there
@@ -189,7 +192,7 @@ class Handle(Generic[M]):
             return torch.cat([ask(rows.take(index).to(device)) for index in lots])
 
         with torch.no_grad():
-            return self.scoring.spend(work, 2 * int(rows.cost_B.min()))
+            return self.scoring.spend(work, alone(rows.cost_B))
 
 
 class Policy(Handle[Speaker]):
