@@ -91,6 +91,19 @@ def test_sft_stage(start, tmp_path, untaught):
     assert not torch.equal(again.handle.logp(rows), start.logp(rows))
 
 
+def test_a_stage_is_found_whatever_memory_it_may_take_now(cradle, tmp_path, untaught):
+    start, given = Policy.open(cradle), records().demonstrations
+    made = sft_stage(Place(tmp_path), TINY.sft, start, given)
+    untaught()
+    for changed in ({"micro_tokens": 7}, {"recompute": True}, {"offload": True}):
+        how = replace(TINY.sft.optimizer, **changed)
+        cfg = TINY.sft.model_copy(update={"optimizer": how})
+        assert sft_stage(Place(tmp_path), cfg, start, given).artifact == made.artifact
+    how = replace(TINY.sft.optimizer, eps=0.5)
+    with pytest.raises(RunMismatch, match=r"optimizer\.eps was 1e-08 and is now 0\.5"):
+        sft_stage(Place(tmp_path), TINY.sft.model_copy(update={"optimizer": how}), start, given)
+
+
 def test_the_numbers_of_sft_are_of_what_was_learned_from(cradle, tmp_path):
     cfg = TINY.sft.model_copy(update={"loss_on": "all"})
     made = sft_stage(Place(tmp_path), cfg, Policy.open(cradle), records().demonstrations)

@@ -140,9 +140,12 @@ class Learner(Generic[M]):
         extra = {f"buffer|{k}": v for k, v in _own_buffers(self.model)}
         _write(weights | extra, folder / "weights.safetensors")
         _write(moments, folder / "moments.safetensors")
-        (folder / "learner.json").write_text(
-            json.dumps({"version": self.version, "micro_tokens": self.budget.size})
-        )
+        told = {
+            "version": self.version,
+            "micro_tokens": self.budget.size,
+            "asked": self.how.micro_tokens,
+        }
+        (folder / "learner.json").write_text(json.dumps(told))
 
     def load(self, folder: Path) -> None:
         """Take up exactly where `save` stopped; raises BadModel where the files do not fit."""
@@ -158,7 +161,10 @@ class Learner(Generic[M]):
                 buffer.copy_(buffers[name])
         self.steps.restore(moments)
         told = json.loads((folder / "learner.json").read_text())
-        self.version, self.budget.size = told["version"], told["micro_tokens"]
+        self.version = told["version"]
+        asked = self.how.micro_tokens
+        if asked in (None, told.get("asked", asked)):  # else as it is asked for now
+            self.budget.size = min(self.budget.size, told["micro_tokens"])
 
 
 def _add(x: Tensor, w: Tensor) -> Tensor:
