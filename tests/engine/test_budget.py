@@ -19,7 +19,7 @@ from accord.models.cache import SlotCache
 from accord.models.heads import Speaker
 from accord.models.trunk import Trunk
 from tiny import FAMILIES, rows, tiny, tiny_policy
-from toys import ToySpeller, in_float64
+from toys import ToySpeller, in_float64, toy_policy
 
 CPU = torch.device("cpu")
 FULL = "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory"
@@ -226,6 +226,28 @@ def test_answers_are_the_same_after_memory_ran_out(monkeypatch):
         for _ in range(2):  # remembered
             policy.slots = min(policy.slots, 4)
             policy.sample(asked, n=2, longest=6, seed=3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_fewer_answers_at_once_are_saved_and_what_they_change_is_said(monkeypatch, tmp_path, dtype):
+    """In bf16 what is drawn may depend on the company, so a resumed run keeps the same."""
+    start = toy_policy(dtype=dtype)
+    policy, other = start.trainable(lr=0.1), start.trainable(lr=0.1)
+    init = SlotCache.__init__
+
+    def tight(self, slots, places):
+        if slots > 4:
+            raise MemoryError
+        init(self, slots, places)
+
+    monkeypatch.setattr(SlotCache, "__init__", tight)
+    with pytest.warns(UserWarning, match="answers at once") as said:
+        policy.sample([(0,)] * 9, longest=3, seed=0)
+    spoken = str(said[-1].message)
+    assert spoken.endswith("rounding in bf16 what is drawn") == (dtype == torch.bfloat16)
+    policy.save(tmp_path)
+    other.load(tmp_path)
+    assert other.slots == policy.slots is not None
 
 
 # --- what is chosen ---

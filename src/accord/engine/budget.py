@@ -1,7 +1,9 @@
 """How much is computed at once: chosen from the machine, and halved where memory runs out.
 
-A budget changes memory and speed, never what is computed: gradients are sums over micro-batches,
-scores and samples do not depend on their neighbours (but for the last bits of a sum).
+A budget changes memory and speed, not what is computed: gradients are sums over micro-batches,
+scores and samples do not depend on their neighbours, but for rounding.  In fp32 that is the last
+bits of a sum; in bf16 it is enough to draw another token now and then, so that answers written
+fewer at a time may be other answers, of the same distribution.
 """
 
 import re
@@ -35,8 +37,9 @@ MANY_SLOTS = 1024
 class Budget:
     """Tokens of a pass, or slots of a sampler.  Once halved it stays so, and is worth saving."""
 
-    def __init__(self, size: int, what: str):
-        self.size, self.what = size, what
+    def __init__(self, size: int, what: str, but: str = ""):
+        """`but`: what else changes where it is halved, said after "Only the speed changes"."""
+        self.size, self.what, self.but = size, what, but
 
     def spend(self, work: Callable[[int], T], least: int) -> T:
         """work(size), again from its start with half as much whenever memory runs out.
@@ -61,7 +64,8 @@ class Budget:
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             warnings.warn(
-                f"out of memory: going on with {self.size} {self.what}. Only the speed changes",
+                f"out of memory: going on with {self.size} {self.what}. Only the speed changes"
+                f"{self.but}",
                 stacklevel=2,
             )
 
@@ -87,13 +91,15 @@ def for_samples(trunk: Trunk, places: int, asked: int | None = None) -> Budget:
     """Answers written at once: a function of the model, the longest answer and the machine alone,
     so that a resumed run chooses as the first did.
     """
+    coarse = (trunk.compute or trunk.model.dtype) == torch.bfloat16
+    but = ", and by rounding in bf16 what is drawn" if coarse else ""
     if asked is not None:
-        return Budget(asked, "answers at once")
+        return Budget(asked, "answers at once", but)
     room = CACHE_BYTES
     if trunk.device.type == "cuda":
         room = torch.cuda.get_device_properties(trunk.device).total_memory // 8
     most = MOST_SLOTS.get(trunk.device.type, MANY_SLOTS)
-    return Budget(max(1, min(most, room // slot_bytes(trunk, places))), "answers at once")
+    return Budget(max(1, min(most, room // slot_bytes(trunk, places))), "answers at once", but)
 
 
 def slot_bytes(trunk: Trunk, places: int) -> int:

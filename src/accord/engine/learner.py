@@ -47,6 +47,8 @@ class Learner(Generic[M]):
     version: int = 0
     home: Path | None = None
     """where a dump is written when a number is not finite"""
+    also: dict[str, int] = field(default_factory=dict)
+    """what else of its handle is saved: `slots`, where memory ran out in sampling"""
     steps: Steps = field(init=False)
     budget: Budget = field(init=False)
 
@@ -144,6 +146,7 @@ class Learner(Generic[M]):
             "version": self.version,
             "micro_tokens": self.budget.size,
             "asked": self.how.micro_tokens,
+            "also": self.also,
         }
         (folder / "learner.json").write_text(json.dumps(told))
 
@@ -161,7 +164,7 @@ class Learner(Generic[M]):
                 buffer.copy_(buffers[name])
         self.steps.restore(moments)
         told = json.loads((folder / "learner.json").read_text())
-        self.version = told["version"]
+        self.version, self.also = told["version"], told.get("also", {})
         asked = self.how.micro_tokens
         if asked in (None, told.get("asked", asked)):  # else as it is asked for now
             self.budget.size = min(self.budget.size, told["micro_tokens"])

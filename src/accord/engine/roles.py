@@ -257,8 +257,10 @@ class Policy(Handle[Speaker]):
     ) -> list[Rollout]:
         """n answers to each prompt, side by side, of at most `longest` tokens.
 
-        A sample is a pure function of the weights, the prompt, the seed and its name
-        (`names[i]/draw`; by default the prompt's index), whatever else is in the batch.
+        A sample is a function of the weights, the prompt, the seed and its name (`names[i]/draw`;
+        by default the prompt's index), whatever else is in the batch: in fp32, but for the last
+        bits of its logp.  In bf16 what else is in the batch may round otherwise, and change what
+        is drawn: often where the module's code decodes (`decoder`), and the own promises nothing.
         """
         names = names if names is not None else [str(i) for i in range(len(prompts))]
         asked = requests(prompts, names, n=n, seed=seed, limit=self.context - longest)
@@ -274,7 +276,14 @@ class Policy(Handle[Speaker]):
         said = room.spend(work, 1)
         if room.size < chosen:
             self.slots = room.size
+            if self.learner is not None:
+                self.learner.also["slots"] = room.size
         return said
+
+    def load(self, folder: Path) -> None:
+        """And with as few answers at once, where memory ran out: in bf16 they may depend on it."""
+        super().load(folder)
+        self.slots = self._learner().also.get("slots", self.slots)
 
     @property
     def decoder(self) -> str:
