@@ -2,8 +2,8 @@
 
 A budget changes memory and speed, not what is computed: gradients are sums over micro-batches,
 scores and samples do not depend on their neighbours, but for rounding.  In fp32 that is the last
-bits of a sum; in bf16 it is enough to draw another token now and then, so that answers written
-fewer at a time may be other answers, of the same distribution.
+bits of a sum, and hardly ever another token; in bf16 it is enough to draw another one now and then,
+so that answers written fewer at a time may be other answers, of the same distribution.
 """
 
 import re

@@ -258,9 +258,9 @@ class Policy(Handle[Speaker]):
         """n answers to each prompt, side by side, of at most `longest` tokens.
 
         A sample is a function of the weights, the prompt, the seed and its name (`names[i]/draw`;
-        by default the prompt's index), whatever else is in the batch: in fp32, but for the last
-        bits of its logp.  In bf16 what else is in the batch may round otherwise, and change what
-        is drawn: often where the module's code decodes (`decoder`), and the own promises nothing.
+        by default the prompt's index), whatever else is in the batch, to rounding: in fp32 another
+        token is drawn only where the dice fall within some 1e-5 of a boundary.  In bf16 that is
+        often so where the module's code decodes (`decoder`); nor does the own promise anything.
         """
         names = names if names is not None else [str(i) for i in range(len(prompts))]
         asked = requests(prompts, names, n=n, seed=seed, limit=self.context - longest)

@@ -3,7 +3,7 @@
 The prompt is computed once and fanned out to its n answers; a finished slot is refilled from the
 queue; when the queue is empty the cache shrinks to the answers still being written.  Every answer
 has its own random key, so what else is in the batch, or finishes first, changes nothing but
-rounding: in fp32 the last bits of a sum, in bf16 enough to draw another token now and then.
+rounding: in fp32 the last bits of a sum, and hardly ever a token; in bf16 a token now and then.
 """
 
 from collections import Counter, deque
