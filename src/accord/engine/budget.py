@@ -25,6 +25,9 @@ LARGE = 8192, 16384
 """the same two on other devices"""
 CACHE_BYTES = 1 << 30
 """what the sampler's cache and logits may take on a CPU; on a GPU an eighth of its memory"""
+ASIDE = 8
+"""this part of the sampler's cache may prompts take that are being read, and as much those that
+were read and wait: both lie beside it"""
 MOST_SLOTS = {"cpu": 256}
 _FULL = re.compile(
     "can't allocate memory"
@@ -99,7 +102,15 @@ def for_samples(trunk: Trunk, places: int, asked: int | None = None) -> Budget:
     if trunk.device.type == "cuda":
         room = torch.cuda.get_device_properties(trunk.device).total_memory // 8
     most = MOST_SLOTS.get(trunk.device.type, MANY_SLOTS)
-    return Budget(max(1, min(most, room // slot_bytes(trunk, places))), "answers at once", but)
+    fit = room * ASIDE // ((ASIDE + 2) * slot_bytes(trunk, places))
+    return Budget(max(1, min(most, fit)), "answers at once", but)
+
+
+def for_prompts(device: torch.device, slots: int, places: int) -> int:
+    """Tokens of prompts, filled up to the longest, that a sampler reads in one pass; one prompt may
+    have more.
+    """
+    return max(1, min(slots * places // ASIDE, for_scores(device).size))
 
 
 def slot_bytes(trunk: Trunk, places: int) -> int:
