@@ -62,7 +62,8 @@ class Constant:
 
     def __call__(self, step: int, total: int) -> float:
         """What the learning rate of step 0 … total - 1 is multiplied by."""
-        up = math.ceil(self.warmup * total) if self.warmup < 1 else int(self.warmup)
+        share = round(self.warmup * total, 6)  # 0.07 · 100 is a little more than 7
+        up = math.ceil(share) if self.warmup < 1 else int(self.warmup)
         if step < up:
             return (step + 1) / (up + 1)
         return self.after((step - up) / (total - up))
