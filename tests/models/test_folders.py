@@ -280,13 +280,32 @@ def test_a_critics_folder_that_lacks_something(stories260k, tmp_path):
     (tmp_path / "critic.json").write_text(json.dumps(card | {"template": "other"}))
     with pytest.raises(BadModel, match="not the one it was trained with"):
         Critic.open(tmp_path)
+    for text in ("{}", "{", "[]", json.dumps(card | {"gain": None})):
+        (tmp_path / "critic.json").write_text(text)
+        with pytest.raises(
+            BadModel, match=r"critic\.json is damaged .*; export the reward"
+        ) as caught:
+            Critic.open(tmp_path)
+        assert "\n" not in str(caught.value)
     (tmp_path / "critic.json").write_text(json.dumps(card))
+    for head in ({}, {"weight": torch.ones(1, 1), "bias": torch.ones(1)}):
+        save_file(head, tmp_path / "score_head.safetensors")
+        with pytest.raises(BadModel, match=r"score_head\.safetensors holds .* \[1, 64\]"):
+            Critic.open(tmp_path)
     (tmp_path / "score_head.safetensors").unlink()
     with pytest.raises(BadModel, match=re.escape("score_head.safetensors is missing")):
         Critic.open(tmp_path)
     with pytest.raises(BadModel, match="not a reward model of accord's"):
         Critic.open(stories260k)
     shutil.rmtree(tmp_path)
+
+
+def test_a_reward_model_is_no_language_model(stories260k, tmp_path):
+    judged(stories260k, None).export(tmp_path)
+    with pytest.raises(BadModel, match=r"this is a reward model .*give it as the reward") as caught:
+        Policy.open(tmp_path)
+    assert str(caught.value).startswith(f"{tmp_path}: ")
+    Critic.open(tmp_path)
 
 
 @pytest.mark.parametrize("dtype", [None, torch.float16])
