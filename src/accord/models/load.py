@@ -47,7 +47,7 @@ def load(
     if why := forms.unfit(config):
         raise BadModel(f"{source}: {config.model_type} {why}; {SEE}")
     _no_pickles(source, folder)
-    _readable(source, folder, config)
+    readable(source, folder, config)
     forms.still(config)
     device = device or fastest()
     try:
@@ -71,7 +71,7 @@ def load(
         if isinstance(error, TypeError | ArithmeticError | AssertionError):
             why += "; look at the values in its config.json"
         raise BadModel(f"{source}: cannot be loaded as a causal language model: {why}") from error
-    _all_there(source, notes)
+    complete(source, notes, "causal language model")
     model.eval().requires_grad_(False)
     quantised.steady(model)
     finite(model.named_parameters(), source)
@@ -139,7 +139,7 @@ def _no_pickles(source: str | Path, folder: Path) -> None:
         raise BadModel(f"{source}: the folder holds {what}; save the model as safetensors")
 
 
-def _readable(source: str | Path, folder: Path, config: Any) -> None:
+def readable(source: str | Path, folder: Path, config: Any) -> None:
     """BadModel where weights are no floats, by their label or by themselves."""
     if label := getattr(config, "quantization_config", None):
         how = label.get("quant_method") if isinstance(label, dict) else label.quant_method
@@ -168,12 +168,16 @@ def _readable(source: str | Path, folder: Path, config: Any) -> None:
             ) from error
 
 
-def _all_there(source: str | Path, notes: dict[str, Any]) -> None:
+def complete(source: str | Path, notes: dict[str, Any], what: str) -> None:
+    """BadModel where weights are missing, of other shapes, or of parts the config does not know.
+
+    `notes` are `from_pretrained`'s.
+    """
     missing = sorted(notes.get("missing_keys") or ())
     if missing:
         raise BadModel(
             f"{source}: {len(missing)} weights are missing from the files, such as {missing[0]!r}; "
-            "it is not a complete causal language model"
+            f"it is not a complete {what}"
         )
     if odd := sorted(notes.get("mismatched_keys") or ()):
         name, there, wanted = odd[0]
