@@ -5,6 +5,7 @@ import torch
 
 from accord.data.rows import choices
 from accord.engine.learner import micro_batches
+from accord.errors import BadData
 from accord.models.fork import Fork, fork
 from accord.models.heads import Judge
 from accord.models.trunk import Trunk
@@ -63,7 +64,18 @@ def test_a_prompt_is_read_once():
     assert flat.ids_N[last_S].tolist() == [14, 15, 1, 22, 28, 1]
     assert flat.place_N[:13].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 6, 6, 7, 8]
     assert isinstance(flat.layout, Fork)
+    assert flat.layout.lengths == [9, 7, 9, 3, 7, 9]
     assert [lot.tolist() for lot in micro_batches(few.cost_B, 22)] == [[0, 1], [2]]
+
+
+@pytest.mark.parametrize("family", ["grouped", "learned places"])
+def test_the_context_ends_for_a_branch_too(family):
+    """A stem of 6 tokens, a context of 64."""
+    judge = Judge(Trunk(tiny(family)))
+    with torch.no_grad():
+        judge.compare(choices(PROMPTS[:1], [[(2,) * 58, (3,)]]))
+        with pytest.raises(BadData, match="a sequence has 65 tokens; this model reads at most 64"):
+            judge.compare(choices(PROMPTS[:1], [[(3,), (2,) * 59]]))
 
 
 def test_an_answer_has_a_token():

@@ -5,7 +5,6 @@ is: it is your reference.  Where a handle's model lives is not the recipe's affa
 """
 
 import itertools
-import json
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -24,7 +23,7 @@ from accord.engine.learner import Learner, Objective, Terms, alone, micro_batche
 from accord.engine.sampler import Sampler, Watch, requests
 from accord.engine.steps import Optimizer
 from accord.errors import BadModel
-from accord.models import gguf
+from accord.models import card, gguf
 from accord.models import load as folders
 from accord.models.decoder import known
 from accord.models.heads import Judge, Part, Speaker
@@ -211,8 +210,25 @@ class Policy(Handle[Speaker]):
         """A model or PEFT adapter folder, a GGUF file (or a folder with one), or a hub id.
 
         On the GPU where there is one.  With `on_cpu` it stays in main memory, and only a whole copy
-        that is trained goes there.
+        that is trained goes there.  A reward model's folder is refused: its trunk alone is not it.
         """
+        if (hub.folder(source) / card.NAME).is_file():
+            raise BadModel(
+                f"{source}: this is a reward model ({card.NAME} lies in it), not a language model: "
+                "give it as the reward, and as the model the one it was trained from"
+            )
+        return cls._open(source, dtype=dtype, slots=slots, template=template, on_cpu=on_cpu)
+
+    @classmethod
+    def _open(
+        cls,
+        source: str | Path,
+        *,
+        dtype: folders.Dtype = "fp32",
+        slots: int | None = None,
+        template: Kind = "auto",
+        on_cpu: bool = False,
+    ) -> "Policy":
         source = gguf.as_folder(source)
         base = base_of(hub.folder(source))
         ground = Path(base or source)
@@ -333,21 +349,14 @@ class Critic(Handle[Judge]):
     ) -> "Critic":
         """A reward-model folder that `export` wrote; `on_cpu` as in Policy.open."""
         folder = Path(source)
-        if not (folder / "critic.json").is_file():
-            raise BadModel(
-                f"{folder}: no critic.json in it; this is not a reward model of accord's"
-            )
-        card = json.loads((folder / "critic.json").read_text())
-        critic = cls.on(Policy.open(folder, dtype=dtype, on_cpu=on_cpu))
-        if critic.speller.fingerprint != card["template"]:
+        told = card.read(folder)
+        critic = cls.on(Policy._open(folder, dtype=dtype, on_cpu=on_cpu))
+        if critic.speller.fingerprint != told.template:
             raise BadModel(
                 f"{folder}: its tokenizer or template is not the one it was trained with"
             )
-        state = folders.tensors(folder / "score_head.safetensors")
-        with torch.no_grad():
-            for name, tensor in critic.model.head.named_parameters():
-                tensor.copy_(state[name])
-        critic.normalise(card["gain"], card["bias"])
+        card.fill(critic.model.head, folder)
+        critic.normalise(told.gain, told.bias)
         critic.source = folder
         return critic
 
@@ -381,14 +390,9 @@ class Critic(Handle[Judge]):
         with self._exact():
             Policy(Speaker(trunk, using), self.speller).export(folder)
         head = {k: v.detach().cpu().contiguous() for k, v in self.model.head.named_parameters()}
-        save_file(head, folder / "score_head.safetensors")
-        card = {
-            "gain": float(self.model.gain),
-            "bias": float(self.model.bias),
-            "template": self.speller.fingerprint,
-            "reads": "prompt and response with their end; the score is at the last token",
-        }
-        (folder / "critic.json").write_text(json.dumps(card, indent=2) + "\n")
+        save_file(head, folder / card.HEAD)
+        gain, bias = float(self.model.gain), float(self.model.bias)
+        card.write(folder, card.Card(gain, bias, self.speller.fingerprint))
 
     def _on(self, trunk: Trunk, using: str | None) -> Judge:
         judge = Judge(trunk, using)

@@ -4,6 +4,7 @@ W' = W + (alpha / r) B A,  B = 0 at birth, so a new adapter changes nothing: Hu 
 Policy, reference, value and reward can each be an adapter, and the reference costs nothing.
 """
 
+import copy
 import json
 import warnings
 from collections.abc import Iterable, Iterator
@@ -18,11 +19,21 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from accord.errors import BadModel
-from accord.models.load import first_line, tensors
+from accord.models.load import first_line, tensors, told
 
 W = TypeVar("W", bound=Tensor)
 _PREFIX = "base_model.model."
 """what peft puts before every weight's name in an adapter file"""
+_CONFIG = "adapter_config.json"
+_KINDS = {
+    "use_dora": "DoRA (use_dora)",
+    "use_qalora": "QALoRA (use_qalora)",
+    "alora_invocation_tokens": "activated LoRA (alora_invocation_tokens)",
+    "layer_replication": "LoRA on replicated layers (layer_replication)",
+    "modules_to_save": "LoRA with whole modules beside it (modules_to_save)",
+    "trainable_token_indices": "LoRA with trained token rows beside it (trainable_token_indices)",
+}
+"""settings of peft that make an adapter more than W + (alpha / r) B A"""
 
 
 @dataclass(frozen=True)
@@ -112,17 +123,22 @@ class Adapters:
         )
         named = {f"{_PREFIX}{k}": v.detach().cpu().contiguous() for k, v in state.items()}
         save_file(named, folder / "adapter_model.safetensors")
-        self.configs[name].save_pretrained(str(folder))
+        config = copy.copy(self.configs[name])
+        for key, value in vars(config).items():
+            if isinstance(value, set):  # whose order would be another in every process
+                setattr(config, key, sorted(value))
+        config.save_pretrained(str(folder))
 
     def load(self, name: str, folder: Path) -> None:
         """Read an adapter folder as a new adapter; BadModel where it cannot be."""
+        _described(folder)
         weights = tensors(folder / "adapter_model.safetensors")
         try:
             config = LoraConfig.from_pretrained(str(folder))
             config.lora_dropout = 0.0  # a policy must agree with itself
             self.add(name, config)
-        except (TypeError, ValueError) as error:
-            raise BadModel(f"{folder}: its adapter cannot be used: {first_line(error)}") from error
+        except Exception as error:  # whatever peft makes of odd values in a config
+            raise BadModel(f"{folder}: its adapter cannot be used: {told(error)}") from error
         self.assign(name, weights)
 
     def assign(self, name: str, saved: dict[str, Tensor]) -> None:
@@ -187,10 +203,27 @@ def _of_attention(model: nn.Module) -> set[str]:
 
 def base_of(folder: Path) -> str | None:
     """The base model an adapter folder names; None if it is no adapter folder."""
-    file = folder / "adapter_config.json"
-    if not file.is_file():
+    if not (folder / _CONFIG).is_file():
         return None
-    base = json.loads(file.read_text()).get("base_model_name_or_path")
+    base = _described(folder).get("base_model_name_or_path")
     if not base:
-        raise BadModel(f"{folder}: adapter_config.json names no base_model_name_or_path; add it")
+        raise BadModel(f"{folder}: {_CONFIG} names no base_model_name_or_path; add it")
     return str(base)
+
+
+def _described(folder: Path) -> dict[str, Any]:
+    """The config of an adapter; BadModel where it cannot be read, or is of another kind."""
+    try:
+        said = json.loads((folder / _CONFIG).read_text())
+    except (OSError, ValueError) as error:
+        raise BadModel(f"{folder}: {_CONFIG} cannot be read: {first_line(error)}") from error
+    if not isinstance(said, dict):
+        raise BadModel(f"{folder}: {_CONFIG} holds no settings; save the adapter again")
+    kind = said.get("peft_type", "LORA")
+    odd = kind if kind != "LORA" else next((why for k, why in _KINDS.items() if said.get(k)), None)
+    if odd is not None:
+        raise BadModel(
+            f"{folder}: its adapter is {odd}, and only plain LoRA can be used here; merge it into "
+            "its base (merge_and_unload of peft), or train a plain one"
+        )
+    return said
