@@ -18,6 +18,7 @@ from typing import Any, Generic, TypeVar
 
 from accord.data import formats, spool
 from accord.data.formats import Entry
+from accord.data.names import Names
 from accord.data.pieces import filled, ranked_by, words
 from accord.data.shapes import (
     SERVES,
@@ -193,8 +194,7 @@ class _Reading:
     shapes: Counter[tuple[str, Kind]] = field(default_factory=Counter)
     others: Counter[tuple[str, Kind]] = field(default_factory=Counter)
     """shapes of rows that cannot serve this kind"""
-    first: dict[str, int] = field(default_factory=dict)
-    """where each id of the file's own was seen"""
+    names: Names = field(default_factory=Names)
     beside: list[tuple[str, Graded]] = field(default_factory=list)
     """answers to one prompt, until another prompt comes"""
 
@@ -207,14 +207,14 @@ class _Reading:
             except Flaw as flaw:
                 self.tally.drop(flaw.reason, f"{where}: {flaw.detail}")
                 continue
+            for part in flaws:
+                self.tally.note(part.reason, f"{where}: {part.detail}")
             if isinstance(made[0], Graded):
                 if self.beside and self.beside[0][1].prompt != made[0].prompt:
                     yield from self._group()
                 self.beside.append((where, made[0]))
                 continue
             self.tally.keep()
-            for part in flaws:
-                self.tally.note(part.reason, f"{where}: {part.detail}")
             yield from (one for one in made if not isinstance(one, Graded))
         yield from self._group()
 
@@ -232,9 +232,10 @@ class _Reading:
                     self.others[(other.said, other.kind)] += 1
             raise
         self.shapes[(shape.said, shape.kind)] += 1
-        name = self._name(entry, here, shape)
+        name, unnamed = self.names.name(entry, here.get("id", "") if shape.named else "")
+        aside = [unnamed] if unnamed else []
         if self.kind == "prompts" and shape.asks is not None:
-            return [shape.asks(here, name)], []
+            return [shape.asks(here, name)], aside
         told = shape.make(here, name)
         parts = list(told) if isinstance(told, Iterable) else [told]
         good: list[Made] = []
@@ -248,21 +249,7 @@ class _Reading:
                 bad.append(flaw)
         if not good:
             raise bad[0] if bad else Flaw("nothing judged", "it holds no judgement")
-        return good, bad
-
-    def _name(self, entry: Entry, here: dict[str, Any], shape: Shape) -> str:
-        stem = Path(entry.file).name.removesuffix(".gz").removesuffix(".jsonl")
-        name = f"{stem}:{entry.number}"
-        own = here.get("id", "") if shape.named else ""
-        if not isinstance(own, str | int) or isinstance(own, bool):
-            raise Flaw("wrong type", f"key 'id' holds {own!r}; it must be a string or a number")
-        if own == "":
-            return name
-        own = words(str(own), "id")
-        seen = self.first.setdefault(own, entry.number)
-        if seen != entry.number:
-            raise Flaw("id used twice", f"id {own!r} is already that of line {seen}")
-        return own
+        return good, bad + aside
 
     def _group(self) -> Iterator[Record]:
         """Answers to one prompt that were scored alone, as one comparison."""
