@@ -2,10 +2,11 @@
 
 from array import array
 from bisect import bisect_left
+from decimal import Decimal
 from typing import Any
 
 from accord.data.formats import Entry, stem
-from accord.data.pieces import Flaw, words
+from accord.data.pieces import Flaw, whole, words
 
 
 class Names:
@@ -25,8 +26,8 @@ class Names:
 
         Flaw where another row of its file has the same id.
         """
-        if isinstance(own, float) and own.is_integer():
-            own = int(own)  # tables of numbers hold it so
+        if isinstance(own, float | Decimal):
+            own = whole(own, "id")
         if not isinstance(own, str | int) or isinstance(own, bool):
             raise Flaw("wrong type", f"key 'id' holds {own!r}; it must be a string or a number")
         if own == "":

@@ -18,6 +18,7 @@ from typing import Any, Generic, TypeVar
 
 from accord.data import formats, spool
 from accord.data.formats import Entry
+from accord.data.keys import Keys
 from accord.data.names import Names
 from accord.data.pieces import filled, ranked_by, words
 from accord.data.shapes import (
@@ -59,6 +60,10 @@ class Read(Generic[R]):
     kind: Kind
     shape: str
     """how its rows look, in a few words for people"""
+    ignored: tuple[str, ...] = ()
+    """keys of its first rows that nothing was made of"""
+    placed: bool = False
+    """whether the place of an answer is that of its shape, and not one that a judge saw"""
 
 
 def read(
@@ -80,7 +85,8 @@ def read(
     reading = _Reading(asked)
     records = spool.gather(reading.records(source()), _size, _spell, _MAKE[asked])
     reading.refuse_if_all_wrong(str(path))
-    return Read(records, reading.tally, asked, reading.shape())
+    told = (reading.keys.ignored, reading.placed)
+    return Read(records, reading.tally, asked, reading.shape(), *told)
 
 
 def read_prompts(path: str | Path) -> tuple[Sequence[Prompt], Tally]:
@@ -167,7 +173,7 @@ def _kind(entries: Iterator[Entry], path: str) -> Kind:
     return seen.most_common(1)[0][0]
 
 
-def _shape(found: object, kind: Kind | None) -> tuple[Shape, dict[str, Any]]:
+def _shape(found: object, kind: Kind | None) -> tuple[Shape, Mapping[str, Any]]:
     """The shape of a row, and the row without its nulls."""
     if isinstance(found, Flaw):
         raise found
@@ -195,6 +201,8 @@ class _Reading:
     others: Counter[tuple[str, Kind]] = field(default_factory=Counter)
     """shapes of rows that cannot serve this kind"""
     names: Names = field(default_factory=Names)
+    keys: Keys = field(default_factory=Keys)
+    placed: bool = False
     beside: list[tuple[str, Graded]] = field(default_factory=list)
     """answers to one prompt, until another prompt comes"""
 
@@ -220,6 +228,7 @@ class _Reading:
 
     def _made(self, entry: Entry) -> tuple[list[Made], list[Flaw]]:
         """A row's records, at least one, and the flaws of its other parts."""
+        here: Mapping[str, Any]
         try:
             if self.texts and isinstance(entry.row, dict) and entry.row.get("text") is not None:
                 shape, here = _TEXT, entry.row
@@ -232,10 +241,14 @@ class _Reading:
                     self.others[(other.said, other.kind)] += 1
             raise
         self.shapes[(shape.said, shape.kind)] += 1
+        self.placed |= shape.placed
+        here = self.keys.watch(here)
         name, unnamed = self.names.name(entry, here.get("id", "") if shape.named else "")
         aside = [unnamed] if unnamed else []
         if self.kind == "prompts" and shape.asks is not None:
-            return [shape.asks(here, name)], aside
+            asked = shape.asks(here, name)
+            self.keys.done(here, shape.keys)
+            return [asked], aside
         told = shape.make(here, name)
         parts = list(told) if isinstance(told, Iterable) else [told]
         good: list[Made] = []
@@ -249,6 +262,7 @@ class _Reading:
                 bad.append(flaw)
         if not good:
             raise bad[0] if bad else Flaw("nothing judged", "it holds no judgement")
+        self.keys.done(here, shape.keys)
         return good, bad + aside
 
     def _group(self) -> Iterator[Record]:
