@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from hashlib import sha256
 from typing import Any
@@ -109,8 +110,9 @@ def finite(value: object, key: str) -> float:
 
 def whole(value: object, key: str) -> int:
     """A whole number of ordinary size; 1.0 is one, as tables with gaps hold it."""
-    if isinstance(value, float | Decimal) and value == value // 1:
-        value = int(value)
+    if isinstance(value, float | Decimal):
+        with suppress(ArithmeticError):  # a Decimal that compares with nothing
+            value = int(value) if abs(value) < 2**31 and value == int(value) else value
     if type(value) is not int or abs(value) >= 2**31:
         raise Flaw("wrong type", f"key {key!r} holds {_short(value)}, not a whole number")
     return value

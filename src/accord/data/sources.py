@@ -117,13 +117,26 @@ def read_texts(path: str | Path) -> Read[Demonstration]:
     """Plain texts, {"text": …}, as answers to nobody; rows of other shapes as demonstrations."""
     source = formats.source(path)
     reading = _Reading("demonstrations", texts=True)
-    records = [r for r in reading.records(source()) if isinstance(r, Demonstration)]
+    every = (r for r in reading.records(source()) if isinstance(r, Demonstration))
+    records = spool.gather(every, _size, _spell_text, _make_text)
     reading.refuse_if_all_wrong(str(path))
     return Read(records, reading.tally, "demonstrations", reading.shape())
 
 
 def _text(found: Mapping[str, Any], name: str) -> Demonstration:
     return Demonstration((), filled(words(found["text"], "text"), "text"), id=name)
+
+
+def _spell_text(record: Demonstration) -> str:
+    return _spell(record) if record.prompt else json.dumps([record.response, record.id])
+
+
+def _make_text(line: str) -> Demonstration:
+    if line.startswith("["):  # a text alone; every other record is an object
+        response, name = json.loads(line)
+        return Demonstration((), response, id=name)
+    made: Demonstration = _MAKE["demonstrations"](line)
+    return made
 
 
 _TEXT = Shape("plain texts", "demonstrations", ("text",), _text)

@@ -211,7 +211,10 @@ class Remote:
         )
 
     def _once(self, body: bytes, most: int) -> tuple[int, bytes]:
-        """One request, of whose reply one byte more than `most` is read; TimeoutError where the whole of it takes too long, a trickle included."""
+        """One request; of its reply `most` bytes are read, and one more where there are more.
+
+        TimeoutError where the whole of it takes too long, a trickle included.
+        """
         kind = HTTPSConnection if self._at.scheme == "https" else HTTPConnection
         line = kind(self._at.hostname or "", self._at.port, timeout=self.server.seconds)
         late = threading.Event()
@@ -275,12 +278,20 @@ def _only(given: Any) -> Any:
     return given[0] if isinstance(given, list) else given
 
 
+def _shown(given: Any) -> str:
+    try:
+        said = json.dumps(given)
+    except RecursionError:
+        return "lists in lists without end"
+    return said[:SHOWN] + ("…" if len(said) > SHOWN else "")
+
+
 def _score(given: Any) -> Score:
     """A number; a text is the reason why there is none."""
     if isinstance(given, str):
         return Invalid(given)
     if given is None or isinstance(given, bool) or not isinstance(given, int | float):
-        return Invalid(f"the server gave {shown(given)}")
+        return Invalid(f"the server gave {_shown(given)}")
     try:
         score = float(given)
     except OverflowError:
