@@ -112,7 +112,7 @@ def whole(value: object, key: str) -> int:
     """A whole number of ordinary size; 1.0 is one, as tables with gaps hold it."""
     if isinstance(value, float | Decimal):
         with suppress(ArithmeticError):  # a Decimal that compares with nothing
-            if abs(value) < 2**31 and value == int(value):
+            if -(2**31) < value < 2**31 and value == int(value):
                 return int(value)
     if type(value) is not int or abs(value) >= 2**31:
         raise Flaw("wrong type", f"key {key!r} holds {_short(value)}, not a whole number")
