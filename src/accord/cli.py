@@ -2,6 +2,8 @@
 
 import importlib
 import importlib.metadata
+import io
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -349,6 +351,9 @@ def _clearly() -> Iterator[None]:
 def main() -> None:
     """The entry point."""
     warnings.showwarning = _warn  # type: ignore[assignment]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # an ASCII terminal shows ?, and no traceback
     app()
 
 

@@ -7,6 +7,7 @@ made.handle, made.artifact, made.numbers
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
@@ -186,7 +187,7 @@ def ppo_stage(
 
     named = which(gold) if parents and isinstance(judge, Learned) else which(judge, gold)
     made_with = (*parents, *named)
-    data = fingerprint([*given.prompts, *given.texts])
+    data = fingerprint(chain(given.prompts, given.texts))
     work = _Work("policy", place, cfg, start, data, made_with)
     return _stage(work, Policy, make)
 
