@@ -24,8 +24,8 @@ UNITS = {f"{unit}B": 1000**n for n, unit in enumerate("KMGT", 1)} | {
 }
 BESIDE = "libraries and gaps"
 LIBRARIES = 780 * 10**6
-"""bytes: Python, torch and the rest (437 MB with a tiny model opened), and the most that the jobs of
-docs/memory.md held beside; counted of a GPU too, in place of its context"""
+"""bytes: Python, torch and the rest (437 MB with a tiny model opened), and the most that a job
+of docs/memory.md held beside; counted of a GPU too, in place of its context"""
 GAPS = 0.25
 """of all tensors: what the allocator leaves empty, and kernels (oneDNN's) keep to themselves"""
 
