@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from accord.config import read
 from accord.engine.roles import Policy
 from accord.recipes.jobs import Desk
-from accord.recipes.plan import Plan, run_plan
+from accord.recipes.plan import BESIDE, Plan, run_plan
 from accord.records import ask
 
 ROWS = 16
@@ -78,7 +78,8 @@ def main(*words: str) -> None:
             rule = ("judge=false",) if work == "ppo" else ()
             plan = read(Plan, None, (f"model={model}", f"work={work}", *sizes, *rule, *more))
             planned = run_plan(Desk((), print), plan)
-            tensors = planned.estimate.total(planned.estimate.peak)
+            parts = planned.estimate.phases[planned.estimate.peak]
+            tensors = sum(size for part, size in parts.items() if part != BESIDE)
             long = (f"longest={len(said)}",) if work == "ppo" else ()
             job = (work, f"model={model}", f"out={folder}/{n}", f"batch={ROWS}", *long)
             found = held(RUN + TELL.format("VmHWM"), *job, *own[work], *more)

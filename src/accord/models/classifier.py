@@ -81,9 +81,9 @@ class Classifier:
             why = folders.first_line(error)
             raise BadModel(f"{source}: cannot be loaded as a classifier: {why}") from error
         if missing := sorted(notes["missing_keys"]):
+            many = f"{len(missing)} weight{'s are' if len(missing) > 1 else ' is'} missing"
             raise BadModel(
-                f"{source}: {len(missing)} weights are missing from the files, such as "
-                f"{missing[0]!r}; it is not a complete classifier"
+                f"{source}: {many} from the files, such as {missing[0]!r}; it is not a complete classifier"
             )
         folders.finite(model.named_parameters(), source)
         model.eval().requires_grad_(False)

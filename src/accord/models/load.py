@@ -115,8 +115,9 @@ def _no_pickles(source: str | Path, folder: Path) -> None:
 def _all_there(source: str | Path, notes: dict[str, Any]) -> None:
     missing = sorted(notes.get("missing_keys") or ())
     if missing:
+        many = f"{len(missing)} weight{'s are' if len(missing) > 1 else ' is'} missing"
         raise BadModel(
-            f"{source}: {len(missing)} weights are missing from the files, such as {missing[0]!r}; "
+            f"{source}: {many} from the files, such as {missing[0]!r}; "
             "it is not a complete causal language model"
         )
 
