@@ -103,7 +103,7 @@ BROKEN = {
     "no weights": (lambda p: (p / "model.safetensors").unlink(), "the folder holds no weights"),
     "a weight short": (
         lambda p: reweigh(p, lambda w: w.pop("model.layers.0.mlp.up_proj.weight")),
-        r"1 weights are missing.*layers\.0\.mlp\.up_proj",
+        r"1 weight is missing.*layers\.0\.mlp\.up_proj",
     ),
     "a layer short": (lambda p: edit(p, num_hidden_layers=3), "weights are missing"),
     "a layer too many": (

@@ -207,6 +207,8 @@ def _choice(path: str, splits: list[str], split: str | None) -> str:
     """The split that is asked for, the only one, or train."""
     if split is None:
         split = splits[0] if len(splits) == 1 else "train"
+    if not splits:
+        raise BadData(f"{path}: this dataset lists no split that can be opened")
     if split not in splits:
         raise BadData(f"{path}: no split {split!r}; it has {', '.join(splits)}: say split=NAME")
     return split

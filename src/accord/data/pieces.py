@@ -66,7 +66,9 @@ def name_of(value: object, key: str) -> str:
 
 
 def pseudonym(said: str) -> str:
-    """Eight digits that are always the same for the same person, and do not name them."""
+    """Eight digits, always the same for the same person.  Unsalted: who guesses an address can
+    check it, so they keep a name out of sight, and keep no secret.
+    """
     return sha256(said.encode()).hexdigest()[:8]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import cache
+from math import isfinite
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
@@ -50,7 +51,10 @@ def numbers(done: Checked) -> list[tuple[str, str]]:
             rows.append(("Krippendorff's alpha", "undefined: nobody differs"))
         else:
             one = agreed.alpha
-            range_ = f"{digits(one.low)} to {digits(one.high)}"
+            sure = isfinite(one.low) and isfinite(one.high)
+            range_ = (
+                f"{digits(one.low)} to {digits(one.high)}" if sure else "too few for an interval"
+            )
             rows.append(("Krippendorff's alpha", f"{digits(one.value)} ({range_})"))
         rows += [
             (f"agrees least: {judge.name}" if not i else judge.name, spread(judge.agrees))
@@ -145,7 +149,7 @@ def _painted(piece: Piece) -> str:
 
 def write(done: Checked, path: Path) -> Path:
     """The page as a file; CannotWrite where the disk refuses."""
-    with files.writing(f"the page {path}"):
+    with files.writing(f"the page {path}", "html"):
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write_whole(path, render(done).encode())
     return path

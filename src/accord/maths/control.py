@@ -17,6 +17,10 @@ class FixedKL:
     by: Estimate = "k1"
     """estimate that is charged per token: k1, k3, or k1 where it is positive (LLaVA-RLHF)"""
 
+    def __post_init__(self) -> None:
+        if self.beta < 0:
+            raise ValueError("beta must not be negative: KL would be rewarded")
+
     def next(self, beta: float, kl: float, n: int) -> float:
         """The same price, whatever the KL."""
         return beta
@@ -39,6 +43,8 @@ class AdaptiveKL:
     """estimate that is charged per token: k1, k3, or k1 where it is positive (LLaVA-RLHF)"""
 
     def __post_init__(self) -> None:
+        if self.beta <= 0:
+            raise ValueError("beta must be above 0: what it adapts is multiplied")
         if self.target <= 0 or self.horizon <= 0:
             raise ValueError("target and horizon must be above 0")
 
@@ -88,6 +94,11 @@ class Cosine(Constant):
 
     floor: float = 0.0
     """f: what the factor comes down to"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.floor <= 1:
+            raise ValueError("floor must be from 0 to 1")
 
     def after(self, x: float) -> float:
         """The factor once warm."""

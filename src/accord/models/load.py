@@ -175,9 +175,9 @@ def complete(source: str | Path, notes: dict[str, Any], what: str) -> None:
     """
     missing = sorted(notes.get("missing_keys") or ())
     if missing:
+        many = f"{len(missing)} weight{'s are' if len(missing) > 1 else ' is'} missing"
         raise BadModel(
-            f"{source}: {len(missing)} weights are missing from the files, such as {missing[0]!r}; "
-            f"it is not a complete {what}"
+            f"{source}: {many} from the files, such as {missing[0]!r}; it is not a complete {what}"
         )
     if odd := sorted(notes.get("mismatched_keys") or ()):
         name, there, wanted = odd[0]

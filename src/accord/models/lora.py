@@ -18,7 +18,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from accord.errors import BadModel
+from accord.errors import BadModel, BadSettings
 from accord.models.load import first_line, tensors, told
 
 W = TypeVar("W", bound=Tensor)
@@ -48,9 +48,17 @@ class Lora:
     """module names, comma-separated, or all-linear: every linear layer but the head (in models with
     experts, those of attention alone)"""
 
+    def __post_init__(self) -> None:
+        if self.r < 1:
+            raise ValueError("r must be at least 1")
+        if self.alpha <= 0:
+            raise ValueError("alpha must be above 0: the update is scaled by alpha / r")
+        if not all(name.strip() for name in self.targets.split(",")):
+            raise ValueError("targets must be module names, comma-separated, or all-linear")
+
     def config(self, base: str) -> LoraConfig:
         """As peft wants it.  No dropout: a policy must agree with itself."""
-        names = self.targets if self.targets == "all-linear" else self.targets.split(",")
+        names = self.targets if self.targets == "all-linear" else self._names()
         return LoraConfig(
             r=self.r,
             lora_alpha=self.alpha,  # type: ignore[arg-type]
@@ -59,6 +67,9 @@ class Lora:
             task_type="CAUSAL_LM",
             base_model_name_or_path=base,
         )
+
+    def _names(self) -> list[str]:
+        return [name.strip() for name in self.targets.split(",")]
 
 
 class Adapters:
@@ -76,6 +87,7 @@ class Adapters:
         """A new adapter: at zero, or a copy of another."""
         if config.target_modules == "all-linear" and any(w.dim() > 2 for w in self._weights()):
             config.target_modules = _of_attention(self._model)
+        _check(self._model, config)
         learning = [weight for weight in self._weights() if weight.requires_grad]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)  # A is drawn at random: the same adapter in every process
@@ -199,6 +211,37 @@ def _of_attention(model: nn.Module) -> set[str]:
         for part, layer in module.named_children()
         if isinstance(layer, (nn.Linear, BaseTunerLayer))
     }
+
+
+def _check(model: nn.Module, config: LoraConfig) -> None:
+    """BadSettings where it names no layer, or a rank beyond every side of what it adapts."""
+    linear = {
+        name.removesuffix(".base_layer"): layer
+        for name, layer in model.named_modules()
+        if ".lora_" not in name
+        and hasattr(layer, "weight")
+        and ("Linear" in type(layer).__name__ or hasattr(layer, "nf"))
+    }
+    asked = config.target_modules
+    if not isinstance(asked, str):
+        known = {name.rpartition(".")[2] for name in linear}
+        for want in sorted(asked or ()):
+            if not any(name == want or name.endswith(f".{want}") for name in linear):
+                raise BadSettings(
+                    f"lora.targets={want}: this model has no such layer; say all-linear, or some "
+                    f"of {', '.join(sorted(known))}"
+                )
+        linear = {k: v for k, v in linear.items() if any(f".{k}".endswith(f".{w}") for w in asked)}
+    widest = max((max(_sides(layer)) for layer in linear.values()), default=config.r)
+    if config.r > widest:
+        raise BadSettings(f"lora.r={config.r}: no layer that it adapts has a side over {widest}")
+
+
+def _sides(layer: Any) -> tuple[int, ...]:
+    """(in, out); a quantised weight is packed, and does not tell by its shape."""
+    if hasattr(layer, "in_features"):
+        return layer.in_features, layer.out_features
+    return tuple(layer.weight.shape)
 
 
 def base_of(folder: Path) -> str | None:

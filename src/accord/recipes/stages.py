@@ -27,12 +27,13 @@ from accord.data.tally import Tally
 from accord.data.texts import spell_texts
 from accord.engine.roles import Critic, Policy
 from accord.errors import BadData, BadSettings
+from accord.maths.preference import BradleyTerry, Preference
 from accord.models import quantised
 from accord.models.load import Dtype
 from accord.recipes import ppo, reward, sft
 from accord.recipes.common import spell_prompts
 from accord.recipes.mixing import Mixed, apart
-from accord.records import Comparison, Demonstration, Prompt
+from accord.records import Comparison, Demonstration, Ids, Prompt
 from accord.rewards.base import Reward, which
 from accord.rewards.learned import Learned, as_judged
 from accord.store import artifact
@@ -137,6 +138,7 @@ def reward_stage(
     rows, tally = spell_pairs(comparisons, start.speller, _room(cfg.longest, start))
     place.check(tally, "comparisons")
     train, held_out = split(rows, cfg.held_out, seed=place.seed)
+    _heard(cfg.loss, train, place.tell)
 
     def make(run: Run) -> tuple[Critic, dict[str, float]]:
         judge = Critic.on(start, seed=place.seed)
@@ -283,11 +285,31 @@ def _references(
     """The answers whose mean score becomes 0: some that `start` gives, or all preferred ones."""
     if how != "mean-and-std":
         return map(_preferred, lots(rows))
-    prompts = [row.prompt_ids for row in rows[:REFERENCES]]
+    prompts = _drawn(rows, seed)
     longest = max(len(ids) for row in rows for ids in row.response_ids)
     room = start.context - max(map(len, prompts)) - 1
     said = start.sample(prompts, longest=min(longest, room), seed=seed)
     return as_judged(said, start.speller.end)
+
+
+def _drawn(rows: Sequence[Spelled], seed: int) -> list[Ids]:
+    """Prompts by chance, each once however often it comes, in the order of the rows."""
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed)).tolist()
+    found: dict[Ids, int] = {}
+    for place in order:
+        found.setdefault(rows[place].prompt_ids, place)
+        if len(found) == REFERENCES:
+            break
+    return sorted(found, key=found.__getitem__)
+
+
+def _heard(loss: Preference, rows: Sequence[Spelled], tell: Callable[[str], None]) -> None:
+    """Say so where a margin is asked for that no row has."""
+    if isinstance(loss, BradleyTerry) and loss.margin and all(r.strength is None for r in rows):
+        tell(
+            "loss.margin=true changes nothing: no row says how much better its answer is "
+            "(margin or strength)"
+        )
 
 
 def _preferred(rows: Sequence[Spelled]) -> Tokens:
