@@ -81,6 +81,11 @@ class Place:
         if tally.dropped or tally.noted:
             self.tell(f"{what}: " + "\n".join(tally.lines()))
 
+    def parted(self, train: Sequence[Any], held_out: Sequence[Any]) -> None:
+        """Say how many rows are kept aside to measure on."""
+        if held_out:
+            self.tell(f"{len(train)} rows to learn from, {len(held_out)} held out")
+
 
 @dataclass(frozen=True)
 class Made(Generic[H]):
@@ -113,6 +118,7 @@ def sft_stage(
     train, held_out = split(rows, cfg.held_out, seed=place.seed)
 
     def make(run: Run) -> tuple[Policy, dict[str, float]]:
+        place.parted(train, held_out)
         policy = sft.train(cfg, run, start, train, held_out, seed=place.seed)
         if not held_out:
             return policy, {}
@@ -141,6 +147,7 @@ def reward_stage(
     _heard(cfg.loss, train, place.tell)
 
     def make(run: Run) -> tuple[Critic, dict[str, float]]:
+        place.parted(train, held_out)
         judge = Critic.on(start, seed=place.seed)
         answers = _references(cfg.normalise, start, train, place.seed)
         if cfg.normalise == "mean-and-std":

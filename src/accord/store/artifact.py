@@ -75,7 +75,7 @@ class Line:
 
     def _lines(self, before: str = "", own: str = "") -> Iterator[str]:
         made = self.artifact
-        told = f"{made.kind} {made.name}  {made.short}" if made else f"{self.id[:24]}  (not here)"
+        told = f"{made.kind} {made.short}  {made.folder}" if made else f"{self.id[:24]}  (not here)"
         yield before + own + told
         if own:
             before += "   " if own.startswith("└") else "│  "
