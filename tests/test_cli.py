@@ -1,6 +1,7 @@
 """The commands, as somebody types them."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -203,4 +204,18 @@ def test_runs_lists_what_is_there(tmp_path):
     assert code == 0
     assert "3/3" in said
     assert "done" in said
-    assert re.search(rf"report two.*\n└─ policy policy  {made.short}", said)
+    assert re.search(rf"report .*two\n└─ policy {made.short}  .*policy\n", said)
+
+
+def test_an_ascii_terminal_gets_question_marks_and_no_traceback(tmp_path):
+    (tmp_path / "é.jsonl").write_text('{"prompt": "é", "response": ""}\n')
+    done = subprocess.run(
+        [sys.executable, "-m", "accord", "data", "check", str(tmp_path / "é.jsonl")],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        check=False,
+    )
+    assert done.returncode == 3
+    assert b"?.jsonl" in done.stdout
+    assert b"Traceback" not in done.stderr
+    assert b"cannot be used" in done.stderr

@@ -212,6 +212,19 @@ def test_contradictions_are_told_from_both_sides() -> None:
     assert "already given" in complaint(Method, "loss=Best", "loss.kind=Pairs")
 
 
+def test_none_beside_a_part_of_it_is_a_contradiction(tmp_path: Path) -> None:
+    for words in (("adapter=none", "adapter.rank=8"), ("adapter.rank=8", "adapter=null")):
+        said = complaint(Method, *words)
+        assert "'adapter.rank=8': 'adapter' was said to be none" in said
+        assert words[words[0] == "adapter.rank=8"] in said
+    path = preset(tmp_path, "adapter:\nadapter.rank: 8")
+    assert ":2: 'adapter' was said to be none" in complaint(Method, path=path)
+    off, on = preset(tmp_path, "adapter: none"), tmp_path / "on.yaml"
+    on.write_text("adapter: {rank: 8}")
+    assert read(Method, on, ["adapter=none"]).adapter is None, "a later source wins"
+    assert read(Method, off, ["adapter.rank=8"]).adapter == Adapter(8)
+
+
 def test_a_dotted_word_needs_a_kind_to_belong_to() -> None:
     class Open(Settings):
         loss: Pairs | Best | None = None

@@ -10,7 +10,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from accord.data.rows import Rows, Tokens, pad
-from accord.engine.roles import Critic, Handle, Policy
+from accord.engine.handle import Handle
+from accord.engine.roles import Critic, Policy
 from accord.engine.steps import Optimizer
 from accord.models.attention import NAME
 from accord.models.heads import Speaker

@@ -2,6 +2,8 @@
 
 import importlib
 import importlib.metadata
+import io
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,10 +26,11 @@ err = Console(stderr=True, highlight=False)
 INTERRUPTED = 130
 
 
-def _show_made(made: Any, on: str) -> None:
+def _show_made(made: Any, on: str, only: tuple[str, ...] = ("",)) -> None:
     out.print(f"{on}:") if made.numbers else None
     for key, value in made.numbers.items():
-        out.print(f"  {key} {value:.4g}")
+        if key.startswith(only):
+            out.print(f"  {key} {value:.4g}")
     out.print(f"{made.artifact.kind} {made.artifact.short}: [bold]{made.artifact.folder}[/]")
 
 
@@ -105,6 +108,8 @@ class Verb:
         return [_load(name) for name in self.settings]
 
 
+_TELLING = ("objective/", "completions/", "eval/")
+"""numbers of a step that say what became of the policy; the others say how the step went"""
 _JOBS, _RECIPES = "accord.recipes.jobs", "accord.recipes"
 VERBS = {
     "demo": Verb(
@@ -146,7 +151,7 @@ VERBS = {
     "ppo": Verb(
         (f"{_JOBS}:PPOJob", f"{_RECIPES}.ppo:PPO"),
         f"{_JOBS}:run_ppo",
-        partial(_show_made, on="in the last step"),
+        partial(_show_made, on="in the last step (metrics.jsonl has more)", only=_TELLING),
         "Train a policy against a reward model, or against a rule of yours.",
         (
             "accord ppo model=path/to/model prompts=ask.jsonl reward=runs/reward/reward",
@@ -359,6 +364,9 @@ def _clearly() -> Iterator[None]:
 def main() -> None:
     """The entry point."""
     warnings.showwarning = _warn  # type: ignore[assignment]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # an ASCII terminal shows ?, and no traceback
     app()
 
 

@@ -16,7 +16,7 @@ from accord.data.check.lengths import measure
 from accord.data.check.reading import read
 from accord.data.check.sheet import Line, Sheet
 from accord.data.check.texts import plain, tokens
-from accord.errors import BadData
+from accord.errors import BadData, CannotWrite
 from accord.evaluate.checking import Check, run
 from accord.evaluate.checkpage import lines as terminal
 from accord.evaluate.checkpage import render
@@ -340,6 +340,24 @@ def test_alpha_is_told_with_its_interval(tmp_path):
     alpha = done.labels.agreement.alpha
     assert alpha.low < alpha.value < alpha.high
     assert "Krippendorff" in "\n".join(terminal(done))
+
+
+def test_an_interval_that_cannot_be_had_is_not_made_up(tmp_path):
+    """Two pairs, one of them disputed: most draws leave alpha undefined."""
+    rows = [pair("q", "a", "b", first=True, judge=f"j{judge}") for judge in range(2)]
+    rows += [pair("r", "c", "d", first=judge > 0, judge=f"j{judge}") for judge in range(2)]
+    path = tmp_path / "d.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    said = "\n".join(terminal(run(Check(data=path))))
+    assert "(too few for an interval)" in said
+    assert "-1" not in said
+
+
+def test_where_the_page_cannot_be_written_the_word_is_html(tmp_path):
+    path = tmp_path / "d.jsonl"
+    path.write_text(json.dumps(pair("q", "a", "b", first=True, judge="j")) + "\n")
+    with pytest.raises(CannotWrite, match=r"choose .* \(html=\.\.\.\)"):
+        run(Check(data=path, html=path / "page.html"))
 
 
 def test_bars_beyond_the_limit_are_marked(tmp_path):

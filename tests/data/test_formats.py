@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from accord.data import formats
+from accord.data import documents, formats, opening, tables
 from accord.data.sources import read, read_prompts, row, write
 from accord.errors import AccordError, BadData
 from accord.records import Comparison, Demonstration, Message, Prompt, Rating, Text, ask
 from accord.records.conversation import Image
+from accord.text import hub
 
 PICTURE = Message("user", (Text("What is "), Image("cat.png"), Text("this?")))
 RECORDS: dict[str, list[Any]] = {
@@ -126,12 +127,12 @@ def test_an_array_is_read_over_the_seams_of_its_pieces(
     rows = [{"prompt": "é" * n, "n": n * 10**6} for n in range(1, 40)]
     (tmp_path / "a.json").write_text(json.dumps(rows, ensure_ascii=False))
     for chunk in (1, 2, 3, 7, 100, 5000):
-        monkeypatch.setattr(formats, "CHUNK", chunk)
-        assert [r for _, r in formats._array(tmp_path / "a.json")] == rows
+        monkeypatch.setattr(documents, "CHUNK", chunk)
+        assert [r for _, r in documents._array(tmp_path / "a.json")] == rows
     (tmp_path / "b.json").write_text("[12, 345, true, null]")
     for chunk in (1, 2, 3):
-        monkeypatch.setattr(formats, "CHUNK", chunk)
-        assert [r for _, r in formats._array(tmp_path / "b.json")] == [12, 345, True, None]
+        monkeypatch.setattr(documents, "CHUNK", chunk)
+        assert [r for _, r in documents._array(tmp_path / "b.json")] == [12, 345, True, None]
 
 
 @pytest.mark.parametrize(
@@ -229,3 +230,99 @@ def test_broken_files_are_told(name: str, tmp_path: Path) -> None:
     (tmp_path / "cut.csv.gz").write_bytes(gzip.compress(b"prompt\n" + b"a\n" * 9999)[:-9])
     with pytest.raises(AccordError, match=name.replace(".", r"\.")):
         read(tmp_path / name, "prompts")
+
+
+# --- giants, slips, and what Python has no value for ---
+
+
+def test_one_giant_line_is_one_flaw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "GIANT", 1000)
+    rows = [json.dumps({"prompt": text}) for text in ("a", "b" * 5000, "c")]
+    for name, pack in (("a.jsonl", bytes), ("b.jsonl.gz", gzip.compress)):
+        (tmp_path / name).write_bytes(pack("\n".join(rows).encode()))
+        found = read(tmp_path / name)
+        assert [one.messages[0].text for one in found.records] == ["a", "c"]
+        assert found.tally.dropped == {"line too long": 1}
+        assert ":2: the line has more than 1000 bytes" in found.tally.examples["line too long"][0]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.json", '{"data": ["' + "b" * 5000 + '"]}'),
+        ("a.csv", "prompt\na\n" + "b" * 5000),
+        ("b.csv", 'prompt\na\n"' + "b\n" * 5000 + '"'),
+    ],
+)
+def test_a_giant_that_nothing_ends_is_refused(
+    name: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "GIANT", 1000)
+    monkeypatch.setattr(tables, "CHUNK", 64)
+    (tmp_path / name).write_text(text)
+    with pytest.raises(BadData, match="of more than 1000"):
+        read(tmp_path / name, "prompts")
+
+
+def test_lines_under_the_name_of_a_document_may_be_long(tmp_path: Path) -> None:
+    rows = [json.dumps({"prompt": "a" * 100_000}), json.dumps({"prompt": "b"})]
+    (tmp_path / "a.json").write_text("\n".join(rows))
+    assert [len(text) for text in texts(tmp_path / "a.json")] == [100_000, 1]
+
+
+@pytest.mark.parametrize(
+    ("code", "said"), [("utf-16", "UTF-16"), ("utf-16-le", "UTF-16"), ("latin-1", "Latin-1")]
+)
+def test_a_table_in_another_encoding_says_which(code: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes("prompt,größe\na,1\n".encode(code))
+    with pytest.raises(BadData, match=said):
+        read(tmp_path / "a.csv")
+
+
+def test_a_time_out_of_range_loses_no_file(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow.parquet import write_table
+
+    when = pa.array([0, 2**60], pa.timestamp("ms"))
+    nested = pa.array([{"t": 0}, {"t": 2**60}], pa.struct([("t", pa.timestamp("ms"))]))
+    write_table(pa.table({"prompt": ["a", "b"], "when": when}), tmp_path / "a.parquet")
+    assert texts(tmp_path / "a.parquet") == ["a", "b"]
+    write_table(pa.table({"prompt": ["a", "b"], "meta": nested}), tmp_path / "b.parquet")
+    found = read(tmp_path / "b.parquet")
+    assert (len(found.records), dict(found.tally.dropped)) == (1, {"value out of range": 1})
+
+
+def test_parquet_is_not_written_packed(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match=r"leave \.gz out"):
+        write(tmp_path / "a.parquet.gz", [Prompt(ask("a"))])
+
+
+def test_a_slip_in_a_path_asks_no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(formats, "_hub", lambda *_: pytest.fail("the hub was asked"))
+    with pytest.raises(BadData, match="no such file or folder"):
+        read("data/judged")
+
+
+def test_a_hub_that_does_not_answer_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def silent(url: str, **_: Any) -> None:
+        asked.append(url)
+        raise OSError("no route")
+
+    monkeypatch.setattr(hub, "get_hf_file_metadata", silent)
+    before = hub.constants.HF_HUB_OFFLINE
+    with hub.briefly("owner/name"):
+        assert hub.constants.HF_HUB_OFFLINE
+    assert len(asked) == 1
+    assert before == hub.constants.HF_HUB_OFFLINE
+
+
+def test_files_that_say_no_split_are_named(tmp_path: Path) -> None:
+    for name, count in (("train.jsonl", 3), ("extra.jsonl", 5)):
+        (tmp_path / name).write_text('{"prompt": "a"}\n' * count)
+    with pytest.warns(UserWarning, match=r"train is read, and not extra\.jsonl"):
+        assert len(read(tmp_path).records) == 3
+    assert len(read(tmp_path, split="all").records) == 5

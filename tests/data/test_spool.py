@@ -9,9 +9,11 @@ import pytest
 
 from accord.data import spool
 from accord.data.comparisons import spell_demonstrations, spell_pairs, split
-from accord.data.sources import read
+from accord.data.sources import read, read_texts
 from accord.data.spool import Picked, Spool, gather
 from accord.data.stream import Stream
+from accord.data.texts import spell_texts
+from accord.errors import BadData
 from accord.records import Comparison, Demonstration, Message, Prompt, Rating, Text, ask
 from accord.records.conversation import Image
 from toys import ToySpeller
@@ -87,7 +89,7 @@ def test_training_sees_the_same_from_disk(monkeypatch: pytest.MonkeyPatch) -> No
 MEASURE = """
 import json, resource, sys
 from accord.data import spool
-from accord.data.sources import read
+from accord.data.sources import read, read_texts
 
 spool.HELD = 2 * 2**20
 def peak():  # kB
@@ -150,3 +152,56 @@ def test_a_long_file_takes_little_memory(ending: str, spelled: str, tmp_path: Pa
     count, grown = json.loads(done.stdout)
     assert count == 12_000
     assert grown < 8_000, f"{grown} kB more than a tenth of the file took"
+
+
+def test_a_full_disk_is_one_sentence_and_no_second_error() -> None:
+    code = """
+import tempfile
+from accord.data import spool
+tempfile.tempdir = "/tmp"
+real = tempfile.TemporaryFile
+tempfile.TemporaryFile = lambda **_: open("/dev/full", "w+b", buffering=4096)
+from accord.errors import CannotWrite
+try:
+    spool.Spool(["a" * 100_000, "b"], str, str)
+except CannotWrite as error:
+    print(error)
+"""
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no disk that is always full")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "/tmp: data larger than memory cannot be put aside (No space left" in done.stdout
+    assert "TMPDIR" in done.stdout
+    assert not done.stderr
+
+
+class Texts(ToySpeller):
+    """Spells texts that answer nobody, too."""
+
+    def text_ids(self, text: str) -> tuple[int, ...]:
+        """A letter, an id."""
+        if not text:
+            raise BadData("the text is empty")
+        return (0, *(1 + ord(letter) % 7 for letter in text))
+
+
+def test_texts_go_to_disk_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"text": "[1] é", "id": "x"}, {"prompt": "a", "response": "b"}, {"text": "c"}]
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    before = read_texts(path)
+    held = spell_texts(before.records, Texts(), 8)[0]
+    monkeypatch.setattr(spool, "HELD", 0)
+    after = read_texts(path)
+    assert isinstance(after.records, Spool)
+    assert [*after.records] == [*before.records]
+    rows_on_disk = spell_texts(after.records, Texts(), 8)[0]
+    assert isinstance(rows_on_disk, Spool)
+    assert [*rows_on_disk] == [*held]
+
+
+def test_a_text_that_cannot_be_spelled_is_counted() -> None:
+    texts = [Demonstration((), "a"), Demonstration((), "", id="x"), Demonstration((), "b")]
+    rows, tally = spell_texts(texts, Texts(), 8)
+    assert len(rows) == tally.kept == 2
+    assert tally.examples["cannot be spelled"] == ["x: the text is empty"]

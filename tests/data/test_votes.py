@@ -1,10 +1,12 @@
 """Votes on conversations that do not go the same way."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from accord.data.sources import read
-from accord.records import Message, ask
+from accord.data.votes import vote
+from accord.records import Comparison, Message, ask
 
 USER = {"role": "user", "content": "Hi"}
 BOT = {"role": "assistant", "content": "Yes"}
@@ -37,3 +39,18 @@ def test_conversations_that_part_are_counted_and_serve_as_prompts(tmp_path: Path
         ask("Hi"),
     ]
     assert not asked.tally.dropped
+
+
+def test_merged_judges_who_agree_keep_how_much() -> None:
+    def judged(ranks: tuple[int, int], strength: float | None) -> Comparison:
+        return Comparison(ask("Hi"), ("a", "b"), ranks, strength=strength)
+
+    def merged(*few: Comparison) -> float | None:
+        return vote(few)[0].strength
+
+    assert merged(judged((0, 1), 3.0), judged((0, 1), 3.0)) == 3.0
+    swapped = replace(judged((1, 0), 2.0), responses=("b", "a"))
+    assert merged(judged((0, 1), 3.0), swapped) == 2.5
+    assert merged(judged((0, 1), 3.0), judged((1, 0), 3.0)) is None
+    assert merged(judged((0, 1), 3.0), judged((0, 1), None)) is None
+    assert merged(judged((0, 1), 3.0), judged((0, 0), 3.0)) is None

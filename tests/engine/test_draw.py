@@ -143,6 +143,18 @@ def test_cut_keeps_the_smallest_sufficient_set():
     assert kept(top_k=2, top_p=0.5) == [1]  # of what top-k left, 0.4 is four sevenths
 
 
+def test_of_equals_top_k_keeps_exactly_k():
+    def kept(logits: list[float], k: int) -> list[int]:
+        x = cut(torch.tensor([logits, logits[::-1]]), Sampling(top_k=k))
+        return [row.isfinite().nonzero()[:, 0].tolist() for row in x]
+
+    assert kept([0.0] * 5, 2) == [[0, 1], [0, 1]]
+    assert kept([1.0, 3.0, 1.0, 2.0, 1.0], 3) == [[0, 1, 3], [0, 1, 3]]
+    assert kept([0.0, 4.0, 4.0, 4.0], 3) == [[1, 2, 3], [0, 1, 2]]
+    assert kept([0.0, -math.inf, -math.inf], 2) == [[0], [2]]
+    assert cut(torch.tensor([[1.0, math.nan, 0.0]]), Sampling(top_k=1)).isnan().any()
+
+
 def test_settings():
     for bad in ({"temperature": -1.0}, {"top_p": 0.0}, {"top_p": 1.1}, {"top_k": -1}):
         with pytest.raises(BadSettings, match="top_p"):

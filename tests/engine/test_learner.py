@@ -12,8 +12,9 @@ from safetensors import safe_open
 from torch import Tensor
 
 from accord.data.rows import Rows, Tokens
+from accord.engine.handle import Handle
 from accord.engine.learner import Learner, micro_batches
-from accord.engine.roles import Critic, Handle, Policy
+from accord.engine.roles import Critic, Policy
 from accord.engine.steps import Optimizer
 from accord.errors import BadModel, NotFinite
 from accord.maths.losses import Loss, nll

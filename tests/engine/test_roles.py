@@ -7,7 +7,8 @@ import torch
 
 from accord.data.rows import pad
 from accord.engine.draw import Sampling
-from accord.engine.roles import Critic, Handle, Policy
+from accord.engine.handle import Handle
+from accord.engine.roles import Critic, Policy
 from accord.maths.losses import Loss, nll
 from accord.maths.weights import weigh
 from accord.models.lora import Lora

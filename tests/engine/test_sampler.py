@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM
 from accord.data.rows import pad
 from accord.engine.draw import Sampling
 from accord.engine.roles import Policy
-from accord.engine.sampler import Sampler, requests
+from accord.engine.sampler import Sampler, _Batch, requests
 from accord.errors import BadData, BadSettings, NotFinite
 from accord.models.cache import SlotCache
 from accord.models.lora import Lora
@@ -157,6 +157,52 @@ def test_slots_are_refilled_and_the_cache_shrinks(monkeypatch):
     assert len(copies) > 3
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[-1] < 4
+
+
+@pytest.mark.parametrize("by", ["own", "module"])
+def test_what_prompts_take_beside_the_cache_is_bounded(monkeypatch, by):
+    """They are read in lots: the same answers, and a small second cache instead of a whole one."""
+    monkeypatch.setenv("ACCORD_DECODER", by)
+    policy = tiny_policy()
+    seqs = [(3 + i, *range(5, 5 + 30 - i % 4)) for i in range(20)]
+    names, made = [f"p{i}" for i in range(20)], []
+    init = SlotCache.__init__
+
+    def note(self, slots, places):
+        init(self, slots, places)
+        made.append((slots, places))
+
+    def say(**more):
+        return policy.sample(seqs, names=names, longest=6, seed=0, **more)
+
+    want = say(n=2)
+    alone = [policy.sample([s], names=[x], longest=6, seed=0)[0] for s, x in zip(seqs, names)]
+    monkeypatch.setattr(SlotCache, "__init__", note)
+    policy.slots = 20
+    same(say(n=2), want)
+    lots = [lot for lot in made if lot != (20, 37)]  # 31 tokens and 6 more are the longest
+    assert len(lots) == len(made) - 1 > 5
+    assert all(slots * places <= 20 * 37 // 8 for slots, places in lots)
+    same(say(), alone)
+
+
+def test_prompts_that_come_again_are_held_within_bounds(monkeypatch):
+    """Each prompt is asked twice, far apart."""
+    policy, held = tiny_policy(), []
+    policy.slots = 4
+    seqs = [(3 + i, *range(5, 5 + 20)) for i in range(12)] * 2
+    let_go = _Batch._let_go
+
+    def look(self, seated):
+        let_go(self, seated)
+        caches = {id(p.cache): p.cache for p in self.prefixes.values()}
+        held.append(len(caches))
+
+    monkeypatch.setattr(_Batch, "_let_go", look)
+    said = policy.sample(seqs, names=[str(i) for i in range(24)], longest=5, seed=0)
+    assert max(held) == 1
+    policy.slots = 64
+    same(policy.sample(seqs, names=[str(i) for i in range(24)], longest=5, seed=0), said)
 
 
 def test_frequencies_are_the_models_own():

@@ -106,3 +106,13 @@ def test_a_negative_warmup_is_refused():
     for kind in (Constant, Linear, Cosine):
         with pytest.raises(ValueError, match="warmup"):
             kind(warmup=-1)
+
+
+@pytest.mark.parametrize(
+    ("share", "total", "steps"), [(0.07, 100, 7), (0.29, 100, 29), (0.55, 100, 55), (0.05, 101, 6)]
+)
+def test_a_share_of_the_steps_is_what_it_says(share, total, steps):
+    """0.07 · 100 is 7.000000000000001 in floats, and still 7 steps."""
+    rises = [Constant(share)(step, total) for step in range(total)]
+    assert rises[:steps] == [(step + 1) / (steps + 1) for step in range(steps)]
+    assert rises[steps] == 1.0

@@ -190,6 +190,14 @@ def test_dropout_of_a_foreign_adapter_is_off(stories, tmp_path):
     assert torch.equal(opened.logp(rows()), opened.logp(rows()))
 
 
+def test_an_exported_adapter_is_the_same_in_every_process(stories, tmp_path):
+    """Names of modules are a set, whose order is drawn anew in each."""
+    shaken(stories).export(tmp_path)
+    names = json.loads((tmp_path / "adapter_config.json").read_text())["target_modules"]
+    assert len(names) == 7
+    assert names == sorted(names)
+
+
 def spoil(path: Path, how: str) -> None:
     config, weights = path / "adapter_config.json", path / "adapter_model.safetensors"
     told = json.loads(config.read_text())
@@ -204,6 +212,16 @@ def spoil(path: Path, how: str) -> None:
             config.write_text(json.dumps(told | {"r": 5}))
         case "targets":
             config.write_text(json.dumps(told | {"target_modules": ["q_proj"]}))
+        case "half":
+            config.write_text(config.read_text()[:40])
+        case "list":
+            config.write_text("[]")
+        case "prefix":
+            config.write_text(json.dumps(told | {"peft_type": "PREFIX_TUNING"}))
+        case "dora":
+            config.write_text(json.dumps(told | {"use_dora": True}))
+        case "letters":
+            config.write_text(json.dumps(told | {"r": "two"}))
         case "modules":
             config.write_text(json.dumps(told | {"target_modules": ["nowhere"]}))
 
@@ -217,6 +235,11 @@ def spoil(path: Path, how: str) -> None:
         ("rank", "does not fit this model"),
         ("targets", "does not fit this model"),
         ("modules", "cannot be used"),
+        ("half", r"adapter_config\.json cannot be read"),
+        ("list", r"adapter_config\.json holds no settings"),
+        ("prefix", "its adapter is PREFIX_TUNING, and only plain LoRA"),
+        ("dora", r"its adapter is DoRA \(use_dora\), and only plain LoRA"),
+        ("letters", "cannot be used: TypeError"),
     ],
 )
 def test_broken_adapter_folders(stories, tmp_path, how, said):

@@ -2,6 +2,7 @@
 
 import warnings
 from types import MethodType
+from weakref import WeakKeyDictionary
 
 import pytest
 import torch
@@ -186,6 +187,55 @@ def test_what_looks_alike_and_computes_otherwise_warns_once(monkeypatch):
     as_taught(policy, ours)
 
 
+def test_a_hook_that_comes_later_is_obeyed(monkeypatch):
+    """The verdict on its parts is never an old one; that on its numbers is."""
+    policy = tiny_policy()
+    before = said(policy)
+    hook = policy.model.trunk.model.model.layers[0].register_forward_hook(lambda m, x, y: y * 0.5)
+    assert policy.decoder.startswith("module: LlamaDecoderLayer has a hook")
+    hooked = said(policy)
+    assert hooked != before
+    as_taught(policy, hooked)
+    hook.remove()
+    assert policy.decoder == "own"
+    assert said(policy) == before
+    policy.model.trunk.model.model.layers[1].self_attn.scaling *= 0.5
+    assert policy.decoder == "own"
+    alike(said(policy), theirs(policy, monkeypatch))
+    assert said(policy) != before
+
+
+def test_a_hook_on_an_adapted_layer_is_obeyed():
+    policy = tiny_policy().trainable(lr=1e-3, lora=Lora(r=2))
+    layer = policy.model.trunk.model.model.layers[0].mlp.up_proj
+    layer.register_forward_hook(lambda m, x, y: y * 0.5)
+    assert policy.decoder.startswith("module: Linear has a hook")
+
+
+@pytest.mark.parametrize("trained", [False, True])
+@pytest.mark.parametrize("lora", [None, Lora(r=2)])
+def test_in_bf16_a_small_difference_is_seen(trained, lora, monkeypatch):
+    """Two hundredths of an MLP are less than what rounding does to all layers."""
+    trunk = Trunk(tiny("llama", num_hidden_layers=4, initializer_range=0.1).bfloat16(), "tiny")
+    policy = Policy(Speaker(trunk), ToySpeller())
+    if trained:
+        policy = policy.trainable(lr=1e-3, lora=lora)
+    weights = {k: v.clone() for k, v in policy.model.trunk.model.state_dict().items()}
+    assert policy.decoder == "own"
+    now = policy.model.trunk.model.state_dict()
+    assert all(torch.equal(v, now[k]) and v.dtype == now[k].dtype for k, v in weights.items())
+    assert len(policy.model.trunk.model.model.layers) == 4
+    forward = LlamaMLP.forward
+    monkeypatch.setattr(LlamaMLP, "forward", lambda self, x: 0.98 * forward(self, x))
+    monkeypatch.setattr("accord.models.decoder._told", WeakKeyDictionary())
+    with pytest.warns(UserWarning, match="built like Llama, but"):
+        assert policy.decoder.startswith("module: llama")
+
+
+def test_a_context_too_short_for_the_look(tmp_path):
+    assert "too few to compare" in tiny_policy(max_position_embeddings=8).decoder
+
+
 def test_scores_that_depend_on_far_places_are_seen(monkeypatch):
     """Ministral 3 computes like Llama in its first places; so that its name does not give it away,
     the look at its RoPE is skipped.
@@ -207,8 +257,9 @@ def test_the_switch(monkeypatch):
     monkeypatch.setenv(SWITCH, "yes")
     with pytest.raises(BadSettings, match="ACCORD_DECODER=yes: say own or module"):
         said(tiny_policy())
-    monkeypatch.setenv(SWITCH, "own")
-    assert tiny_policy().decoder == "own"
+    for nothing in ("own", ""):
+        monkeypatch.setenv(SWITCH, nothing)
+        assert tiny_policy().decoder == "own"
 
 
 def test_ids_beyond_the_vocabulary_are_refused():

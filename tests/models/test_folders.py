@@ -75,6 +75,15 @@ def infinite(weights) -> None:
     weights["model.norm.weight"][0] = float("inf")
 
 
+def whole_numbers(weights) -> None:
+    name = "model.layers.0.mlp.up_proj.weight"
+    weights[name] = (weights[name] * 100).to(torch.int8)
+
+
+def labelled(path: Path, how: str, **more: object) -> None:
+    edit(path, quantization_config={"quant_method": how, **more})
+
+
 def other_kind(path: Path, config) -> None:
     config.save_pretrained(path)
 
@@ -94,10 +103,42 @@ BROKEN = {
     "no weights": (lambda p: (p / "model.safetensors").unlink(), "the folder holds no weights"),
     "a weight short": (
         lambda p: reweigh(p, lambda w: w.pop("model.layers.0.mlp.up_proj.weight")),
-        r"1 weights are missing.*layers\.0\.mlp\.up_proj",
+        r"1 weight is missing.*layers\.0\.mlp\.up_proj",
     ),
     "a layer short": (lambda p: edit(p, num_hidden_layers=3), "weights are missing"),
-    "another width": (lambda p: edit(p, intermediate_size=50), "cannot be loaded"),
+    "a layer too many": (
+        lambda p: edit(p, num_hidden_layers=1),
+        r"hold \d weights for which .* has no place, such as 'model\.layers\.1\.input_layernorm",
+    ),
+    "another width": (
+        lambda p: edit(p, intermediate_size=50),
+        r"loaded: 6 weights .*mlp\.down_proj\.weight': \[32, 48\] in the files, \[32, 50\] by",
+    ),
+    "another vocabulary": (
+        lambda p: edit(p, vocab_size=100),
+        r"'lm_head\.weight': \[97, 32\] in the files, \[100, 32\] by the config",
+    ),
+    "integers": (lambda p: reweigh(p, whole_numbers), r"up_proj\.weight' in .* integers \(I8\)"),
+    **{
+        how: (lambda p, how=how: labelled(p, how, bits=4, group_size=128), f"quantised by {how}")
+        for how in ("gptq", "awq", "compressed-tensors", "fp8", "mxfp4")
+    },
+    "no method": (
+        lambda p: edit(p, quantization_config={"bits": 4}),
+        "config says that its weights are quantised by None",
+    ),
+    "a width below nought": (lambda p: edit(p, hidden_size=-5), "cannot be"),
+    "a width in letters": (
+        lambda p: edit(p, hidden_size="64"),
+        "config cannot be read.*hidden_size",
+    ),
+    "heads that do not divide": (lambda p: edit(p, num_attention_heads=7), "config cannot be read"),
+    "a factor in letters": (
+        lambda p: edit(
+            p, rope_parameters={"rope_type": "linear", "factor": "x", "rope_theta": 1e4}
+        ),
+        "cannot be loaded .*'Tensor' and 'str'; look at the values in its config.json",
+    ),
     "torn": (torn, "cannot be loaded"),
 }
 
@@ -113,6 +154,21 @@ def test_a_broken_folder_is_one_sentence(how, tmp_path):
     assert text.startswith(f"{tmp_path}: "), "the sentence says where"
     assert "\n" not in text
     assert len(text) < 400
+
+
+def test_what_a_file_may_hold_beside(tmp_path):
+    """Heads of a reward model, and buffers that older releases saved."""
+    for family in ("grouped", "one key head, tied", "learned places"):
+        place = folder(tmp_path / family, family)
+        whole = load(place)
+        more = {
+            "score.weight": torch.ones(1, 32),
+            "v_head.summary.weight": torch.ones(1, 32),
+            "model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(4),
+            "transformer.h.0.attn.bias": torch.ones(1, 1, 4, 4, dtype=torch.uint8),
+        }
+        reweigh(place, lambda weights, more=more: weights.update(more))
+        assert fingerprint(load(place).state_dict()) == fingerprint(whole.state_dict())
 
 
 def test_a_missing_folder(tmp_path):
@@ -224,13 +280,32 @@ def test_a_critics_folder_that_lacks_something(stories260k, tmp_path):
     (tmp_path / "critic.json").write_text(json.dumps(card | {"template": "other"}))
     with pytest.raises(BadModel, match="not the one it was trained with"):
         Critic.open(tmp_path)
+    for text in ("{}", "{", "[]", json.dumps(card | {"gain": None})):
+        (tmp_path / "critic.json").write_text(text)
+        with pytest.raises(
+            BadModel, match=r"critic\.json is damaged .*; export the reward"
+        ) as caught:
+            Critic.open(tmp_path)
+        assert "\n" not in str(caught.value)
     (tmp_path / "critic.json").write_text(json.dumps(card))
+    for head in ({}, {"weight": torch.ones(1, 1), "bias": torch.ones(1)}):
+        save_file(head, tmp_path / "score_head.safetensors")
+        with pytest.raises(BadModel, match=r"score_head\.safetensors holds .* \[1, 64\]"):
+            Critic.open(tmp_path)
     (tmp_path / "score_head.safetensors").unlink()
     with pytest.raises(BadModel, match=re.escape("score_head.safetensors is missing")):
         Critic.open(tmp_path)
     with pytest.raises(BadModel, match="not a reward model of accord's"):
         Critic.open(stories260k)
     shutil.rmtree(tmp_path)
+
+
+def test_a_reward_model_is_no_language_model(stories260k, tmp_path):
+    judged(stories260k, None).export(tmp_path)
+    with pytest.raises(BadModel, match=r"this is a reward model .*give it as the reward") as caught:
+        Policy.open(tmp_path)
+    assert str(caught.value).startswith(f"{tmp_path}: ")
+    Critic.open(tmp_path)
 
 
 @pytest.mark.parametrize("dtype", [None, torch.float16])

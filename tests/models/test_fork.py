@@ -5,6 +5,7 @@ import torch
 
 from accord.data.rows import choices, pad
 from accord.engine.learner import micro_batches
+from accord.errors import BadData
 from accord.models.fork import Fork, fork
 from accord.models.heads import Judge, Speaker
 from accord.models.trunk import Trunk
@@ -94,7 +95,18 @@ def test_a_prompt_is_read_once():
     assert own_A.tolist() == [3, 1, 3, 2, 6, 2]
     assert flat.ids_N[at_S].tolist() == [i for few in ANSWERS for answer in few for i in answer]
     assert flat.ids_N[before_S][:7].tolist() == [2, 12, 13, 2, 2, 16, 17]
+    assert flat.layout.lengths == [9, 7, 9, 3, 7, 9]
     assert [lot.tolist() for lot in micro_batches(few.cost_B, 22)] == [[0, 1], [2]]
+
+
+@pytest.mark.parametrize("family", ["grouped", "learned places"])
+def test_the_context_ends_for_a_branch_too(family):
+    """A stem of 6 tokens, a context of 64."""
+    judge = Judge(Trunk(tiny(family)))
+    with torch.no_grad():
+        judge.compare(choices(PROMPTS[:1], [[(2,) * 58, (3,)]]))
+        with pytest.raises(BadData, match="a sequence has 65 tokens; this model reads at most 64"):
+            judge.compare(choices(PROMPTS[:1], [[(3,), (2,) * 59]]))
 
 
 def test_an_answer_has_a_token():

@@ -1,5 +1,7 @@
 """Log-probabilities by chunks are log_softmax, with its gradient."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -85,3 +87,27 @@ def test_a_certain_token_is_certain():
     assert entropy_N.tolist() == [0.0]
     far_N = fused.logp(lambda x: x, logits_NV, torch.tensor([0]), 3)
     assert far_N.tolist() == [-200.0]
+
+
+@pytest.mark.parametrize("offset", [1000.0, -1000.0, 3e4])
+def test_large_logits_cost_no_bits(offset):
+    """log softmax does not know a constant; in fp32, beside 1000, only 6e-5 could be told."""
+    rng = torch.Generator().manual_seed(0)
+    near_NV = torch.randint(-512, 512, (50, 64), generator=rng) / 64  # exact beside the offset
+    ids_N = torch.randint(0, 64, (50,), generator=rng)
+    logp_N, entropy_N = fused.logp_entropy(lambda x: x, near_NV + offset, ids_N, 64)
+    all_NV = near_NV.double().log_softmax(-1)
+    want_N = all_NV.gather(1, ids_N[:, None])[:, 0]
+    torch.testing.assert_close(logp_N.double(), want_N, atol=3e-6, rtol=0)
+    entropy = -(all_NV.exp() * all_NV).sum(-1)
+    torch.testing.assert_close(entropy_N.double(), entropy, atol=3e-6, rtol=0)
+
+
+def test_a_token_that_cannot_be_said_takes_no_part_in_the_entropy():
+    logits_NV = torch.tensor([[1.0, -math.inf, 1.0], [-math.inf, 5.0, -math.inf]])
+    logp_N, entropy_N = fused.logp_entropy(lambda x: x, logits_NV, torch.tensor([0, 0]), 3)
+    assert entropy_N.tolist() == pytest.approx([math.log(2), 0.0], abs=1e-6)
+    assert logp_N.tolist() == pytest.approx([-math.log(2), -math.inf], abs=1e-6)
+    broken_NV = torch.tensor([[1.0, math.nan, 1.0]])
+    said = fused.logp_entropy(lambda x: x, broken_NV, torch.tensor([0]), 3)
+    assert all(x.isnan().all() for x in said), "a NaN is not hidden"

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from accord.errors import BadSettings
-from accord.models import linear
+from accord.models import linear, products
 from accord.models.linear import Linear, faster, plain, quicken
 
 pytestmark = pytest.mark.skipif(not linear.there(), reason="this torch has no oneDNN")
@@ -161,3 +161,55 @@ def test_an_odd_wish_is_refused(monkeypatch):
     monkeypatch.setenv(linear.SWITCH, "mkl")
     with pytest.raises(BadSettings, match="ACCORD_PRODUCTS=mkl: say torch or onednn"):
         faster.__wrapped__()
+
+
+@pytest.fixture
+def anew():
+    """What was found out about this processor is forgotten, before and after."""
+    faster.cache_clear()
+    yield
+    faster.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("wish", "fast", "want"),
+    [
+        ("torch", True, {torch.float32: False, torch.bfloat16: False}),
+        ("onednn", False, {torch.float32: True, torch.bfloat16: True}),
+        ("", True, {torch.float32: True, torch.bfloat16: True}),
+        ("", False, {torch.float32: False, torch.bfloat16: True}),
+    ],
+)
+@pytest.mark.parametrize("pack", [False, True])
+def test_decoding_multiplies_as_the_switch_says(
+    monkeypatch, tmp_path, anew, wish, fast, want, pack
+):
+    """And so do the layers: one function decides for both."""
+    monkeypatch.setenv(linear.SWITCH, wish)
+    (tmp_path / "cpuinfo").write_text("AuthenticAMD" if fast else "GenuineIntel")
+    monkeypatch.setattr(linear, "_CPU", tmp_path / "cpuinfo")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    times, calls = linear.times, []
+    monkeypatch.setattr(linear, "times", lambda *a: calls.append(a) or times(*a))
+    for dtype, onednn in want.items():
+        layer = nn.Sequential(nn.Linear(48, 20, dtype=dtype)).requires_grad_(False)
+        x = inputs()["two axes"].to(dtype)
+        calls.clear()
+        products.product([layer[0]], pack)(x)
+        assert bool(calls) is onednn is linear.chosen(layer[0].weight)
+        if dtype is torch.float32:
+            quicken(layer)
+            assert (type(layer[0]) is Linear) is onednn
+
+
+def test_under_autocast_it_is_torchs_layer():
+    one, two = pair()
+    x = inputs()["three axes"].requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        ours, theirs = two(x), one(x)
+    assert ours.dtype is theirs.dtype is torch.bfloat16
+    assert torch.equal(ours, theirs)
+    for y, layer in ((ours, two), (theirs, one)):
+        y.sum().backward()
+        assert layer.weight.grad is not None
+    assert torch.equal(one.weight.grad, two.weight.grad)

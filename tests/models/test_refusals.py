@@ -226,7 +226,7 @@ def test_weights_without_a_head(tmp_path):
     weights = load_file(tmp_path / "model.safetensors")
     weights["score.weight"] = weights.pop("lm_head.weight")[:1].clone()
     save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
-    with pytest.raises(BadModel, match=r"1 weights are missing.*lm_head\.weight"):
+    with pytest.raises(BadModel, match=r"1 weight is missing.*lm_head\.weight"):
         load(tmp_path)
 
 

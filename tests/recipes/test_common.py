@@ -9,6 +9,7 @@ from accord.data.rows import Rows
 from accord.engine.draw import Sampling
 from accord.errors import BadData
 from accord.maths.control import AdaptiveKL, FixedKL
+from accord.recipes import common
 from accord.recipes.common import Asked, KLPrice, excerpt, means, minibatches, obtain, spell_prompts
 from accord.records import Prompt, Rollout, ask
 from accord.store.run import Run
@@ -123,3 +124,14 @@ def test_what_a_prompt_is_called_does_not_change_its_answers():
     ]
     assert said[0] == said[1]
     assert len({rollout.id for rollout in said[0]}) == 2
+
+
+def test_of_the_first_update_the_distance_from_one_is_told():
+    """A mean of 1 may hide ratios that are far from it."""
+    seen = [{"policy/ratio": 1.0, "policy/ratio_var": 0.04}, {"policy/ratio": 3.0}]
+    seen[1]["policy/ratio_var"] = 4.0
+    told = common.told(seen)
+    assert told["val/ratio_first"] == 1
+    assert told["val/ratio_first_off"] == pytest.approx(0.2)
+    assert told["policy/ratio"] == 2
+    assert told["policy/updates"] == 2

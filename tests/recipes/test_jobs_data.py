@@ -89,3 +89,15 @@ def test_of_a_file_without_a_good_row_only_the_error_is_told(tmp_path: Path) -> 
     with pytest.raises(BadData, match=r"0 of 2 rows kept.*\n.*missing key"):
         jobs.run_reward(Desk((), told.append), read(RewardJob, words=words), None)  # type: ignore[arg-type]
     assert told == []
+
+
+def test_what_does_not_hold_for_ptx_data_is_said(tmp_path: Path) -> None:
+    path, told = tmp_path / "a.jsonl", []
+    path.write_text('{"text": "One day."}\n')
+    words = ["model=m", "prompts=p.jsonl", f"ptx_data={path}", "columns.prompt=q", "split=test"]
+    place = Desk((), told.append).place(read(PPOJob, words=words))
+    assert len(jobs._texts(place, read(PPOJob, words=words), path)) == 1
+    assert (
+        told[0] == f"ptx_data={path} is read without columns.prompt, split: they speak of prompts="
+    )
+    assert len(told) == 2

@@ -9,8 +9,10 @@ from typer.testing import CliRunner
 from accord import cli
 from accord.engine import room
 from accord.engine.memory import PARTS, Estimate, Work, estimate
+from accord.engine.roles import Policy
 from accord.engine.steps import Optimizer
 from accord.errors import BadModel, BadSettings
+from accord.models import gguf
 from accord.models.lora import Lora
 from accord.models.sketch import config_of
 from accord.recipes import plan
@@ -26,6 +28,7 @@ DESK = Desk((), lambda said: None)
 def model(tmp_path_factory):
     """A folder of which all but the config is gone."""
     sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 1}
+    sizes |= {"max_position_embeddings": 1100}
     home = folder(tmp_path_factory.mktemp("model"), **sizes)
     for file in home.glob("*.safetensors"):
         file.unlink()
@@ -70,11 +73,13 @@ def test_the_command_prints_every_part_of_every_phase(model):
     code, said, _ = call(f"model={model}", *words)
     assert code == 0
     told = table(said)
-    assert set(told) == {*PARTS, "together"}
+    assert set(told) == {*PARTS, plan.BESIDE, "together"}
     work = Work("ppo", prompt=32, answer=31, batch=16)
     found = estimate(config_of(model), work)
+    for parts in found.phases.values():
+        parts[plan.BESIDE] = plan.LIBRARIES + int(plan.GAPS * sum(parts.values()))
     assert re.search(r"GB\s+sample\s+judge\s+update", said)
-    for part in PARTS:
+    for part in (*PARTS, plan.BESIDE):
         want = [phase[part] / 1e9 for phase in found.phases.values()]
         assert told[part] == pytest.approx(want, abs=5e-4), part
     assert told["together"] == pytest.approx([found.total(p) / 1e9 for p in found.phases], abs=5e-4)
@@ -236,6 +241,8 @@ def test_the_verdict_is_on_the_edge(model):
         ("1.5GiB", 3 * 2**29),
         ("700MB", 7 * 10**8),
         ("2MiB", 2**21),
+        ("1TB", 10**12),
+        ("2tib", 2**41),
         ("3kib", 3072),
     ],
 )
@@ -243,7 +250,7 @@ def test_memory_is_a_number_with_a_unit(model, said, found):
     assert run_plan(DESK, Plan(model=model, memory=said)).room == found
 
 
-@pytest.mark.parametrize("said", ["24", "lots", "GB", "-1GB", "1.2.3GB", "24TB", "nanGB"])
+@pytest.mark.parametrize("said", ["24", "lots", "GB", "-1GB", "1.2.3GB", "24PB", "nanGB"])
 def test_other_words_for_memory_are_refused(model, said):
     with pytest.raises(BadSettings, match=r"memory=.*say a number with a unit, as 24GB"):
         run_plan(DESK, Plan(model=model, memory=said))
@@ -265,7 +272,48 @@ def test_a_gpu_is_asked_where_there_is_one(monkeypatch):
     assert asked == ["cuda"]
 
 
+def test_on_a_cpu_nothing_is_promised_of_main_memory(model, monkeypatch):
+    monkeypatch.setattr(room, "free", lambda device: 12345)
+    words = [word.split(":")[0] for word in run_plan(DESK, Plan(model=model, work="ppo")).words]
+    assert "lora=Lora" in words
+    assert not any(word.startswith(("optimizer.offload", "on_cpu")) for word in words)
+
+
+def test_the_libraries_and_gaps_are_needed_too(model):
+    """A job whose tensors alone would fit does not."""
+    tensors = estimate(config_of(model), Work("sft"))
+    much = tensors.total(tensors.peak)
+    found = run_plan(DESK, Plan(model=model, memory=f"{(much + plan.LIBRARIES) / 1000}KB"))
+    assert lines(found)[0].startswith("does not fit: ")
+    assert found.need == much + plan.LIBRARIES + int(plan.GAPS * much)
+
+
 # --- refusals ---
+
+
+@pytest.mark.parametrize(("prompt", "longest"), [(1000, 101), (1, 1100)])
+def test_a_row_beyond_the_context_is_refused(model, prompt, longest):
+    with pytest.raises(BadSettings, match="this model reads 1100 tokens"):
+        run_plan(DESK, Plan(model=model, prompt=prompt, longest=longest))
+
+
+def test_an_adapter_is_planned_as_its_base_with_its_shape(tmp_path):
+    start = Policy.open(newborn(tmp_path / "base"))
+    start.trainable(lr=1e-3, lora=Lora(r=3, targets="q_proj,v_proj")).export(tmp_path / "adapter")
+    sizes = {"prompt": 16, "longest": 8}
+    found = run_plan(DESK, Plan(model=str(tmp_path / "adapter"), **sizes)).estimate
+    asked = Lora(r=3, targets="q_proj,v_proj")
+    assert found == run_plan(DESK, Plan(model=str(tmp_path / "base"), lora=asked, **sizes)).estimate
+    with pytest.raises(BadSettings, match="an adapter of r=3"):
+        run_plan(DESK, Plan(model=str(tmp_path / "adapter"), lora=Lora(r=4), **sizes))
+
+
+def test_a_gguf_file_is_planned_as_what_is_made_of_it(tmp_path, monkeypatch):
+    home = newborn(tmp_path / "home")
+    monkeypatch.setattr(gguf, "as_folder", lambda x: home if str(x).endswith(".gguf") else x)
+    sizes = {"prompt": 16, "longest": 8}
+    one, two = (run_plan(DESK, Plan(model=m, **sizes)) for m in ("a.gguf", str(home)))
+    assert one.estimate == two.estimate
 
 
 def test_what_cannot_be_planned_is_one_sentence(model, tmp_path):
@@ -295,9 +343,9 @@ def test_a_wrong_word_is_named(words, says):
 
 
 def test_a_real_folder_and_its_config_alone_are_planned_alike(tmp_path):
-    whole = newborn(tmp_path / "whole")
+    whole, sizes = newborn(tmp_path / "whole"), {"prompt": 16, "longest": 8}
     bare = tmp_path / "bare"
     bare.mkdir()
     (bare / "config.json").write_text((whole / "config.json").read_text())
-    first, second = (run_plan(DESK, Plan(model=str(x))).estimate for x in (whole, bare))
+    first, second = (run_plan(DESK, Plan(model=str(x), **sizes)).estimate for x in (whole, bare))
     assert first == second

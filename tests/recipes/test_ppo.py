@@ -111,6 +111,7 @@ def test_the_first_ratio_is_one(temperature, lora):
     _, run = trained(temperature=temperature, lora=lora)
     for numbers in run.lines:
         assert numbers["val/ratio_first"] == pytest.approx(1, abs=1e-4)
+        assert 0 <= numbers["val/ratio_first_off"] < 1e-4
     kl = [numbers["objective/kl"] for numbers in run.lines]
     assert kl[0] == pytest.approx(0, abs=1e-5)
     assert abs(kl[1]) > 1e-3

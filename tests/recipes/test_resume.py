@@ -1,15 +1,18 @@
 """Whatever kills a recipe, wherever: the same command again ends as if nothing had happened."""
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from accord.data.comparisons import Spelled
+from accord.engine.steps import Optimizer
 from accord.errors import RunMismatch
 from accord.recipes import ppo, reward, sft
 from accord.recipes.common import Asked
@@ -114,3 +117,45 @@ def test_another_run_is_refused_by_the_name_of_what_differs(tmp_path, name):
     begin(name, Run(tmp_path, identity=told))
     with pytest.raises(RunMismatch, match="holds another run"):
         begin("reward" if name == "sft" else "sft", Run(tmp_path, identity=told))
+
+
+@pytest.mark.parametrize("name", ["sft", "reward", "ppo"])
+def test_a_run_killed_for_memory_goes_on_with_less(tmp_path, name):
+    """What only changes memory and speed is no other run; what is asked for now is what counts."""
+    usual = {"sft": sft.SFT, "reward": reward.RewardModel, "ppo": ppo.PPO}[name]().optimizer
+    more = replace(usual, micro_tokens=64)
+    less = replace(usual, micro_tokens=5, recompute=True, offload=True)
+    with pytest.raises(RuntimeError, match=r"^stop$"):
+        begin(name, Broken(tmp_path), optimizer=more)
+    other = replace(less, weight_decay=0.5)
+    with pytest.raises(
+        RunMismatch, match=r"run: optimizer\.weight_decay was 0\.0 and is now 0\.5\. "
+    ):
+        begin(name, Run(tmp_path), optimizer=other)
+    run = Run(tmp_path)
+    begin(name, run, optimizer=less)
+    assert run.done
+    timed = [json.loads(line) for line in (tmp_path / "timings.jsonl").read_text().splitlines()]
+    sizes = [{v for k, v in line.items() if k.endswith("micro_tokens")} for line in timed]
+    assert sizes[0] == {64}
+    assert set().union(*sizes[1:]) == {5}
+
+
+def test_a_budget_asked_for_anew_counts_and_a_halved_one_stays(tmp_path):
+    def learner(asked):
+        return toy_policy().trainable(lr=0.1, optimizer=Optimizer(micro_tokens=asked)).learner
+
+    def after(saved: int, asked_then, asked_now) -> int:
+        one, two = learner(asked_then), learner(asked_now)
+        one.budget.size = saved
+        folder = tmp_path / f"{saved} {asked_then} {asked_now}"
+        folder.mkdir()
+        one.save(folder)
+        two.load(folder)
+        return two.budget.size
+
+    assert after(16, 64, 64) == 16
+    assert after(64, 64, 8) == 8
+    assert after(16, 64, 128) == 128
+    assert after(64, None, None) == 64
+    assert after(64, 512, None) == 64

@@ -1,11 +1,15 @@
 """Imitation finds the language it is shown, and weighs every token as it was told to."""
 
+import json
 from itertools import pairwise
 
 import pytest
 import torch
+from safetensors import safe_open
 
 from accord.data.comparisons import Spelled, spell_demonstrations
+from accord.engine.steps import Optimizer
+from accord.errors import NotFinite
 from accord.maths.control import Constant, Linear
 from accord.maths.weights import weigh
 from accord.recipes import sft
@@ -85,6 +89,17 @@ def test_what_is_learned_from_and_how_it_is_weighed(loss_on, weigh_by):
     sft.train(cfg, run, toy_policy(), rows)
     want = by_hand(rows, loss_on, weigh_by)
     assert [line["loss"] for line in run.lines] == [pytest.approx(want, abs=1e-5)]
+
+
+def test_the_rows_of_a_nan_are_left_in_the_folder_of_the_run(tmp_path):
+    rows = mixed()
+    cfg = sft.SFT(batch=2, lr=1e30, optimizer=Optimizer(max_norm=None))
+    with pytest.raises(NotFinite, match=r"is NaN or infinite at update 1.*were written to") as said:
+        sft.train(cfg, Run(tmp_path), toy_policy(), rows)
+    (file,) = (tmp_path / "not-finite" / "policy").iterdir()
+    assert f"written to {file}. " in str(said.value)
+    with safe_open(file, "pt") as dump:
+        assert len(json.loads(dump.metadata()["samples"])) == len(dump.get_tensor("ids_BT")) > 0
 
 
 def test_a_prompt_is_not_learned_from_unless_asked():

@@ -91,6 +91,19 @@ def test_sft_stage(start, tmp_path, untaught):
     assert not torch.equal(again.handle.logp(rows), start.logp(rows))
 
 
+def test_a_stage_is_found_whatever_memory_it_may_take_now(cradle, tmp_path, untaught):
+    start, given = Policy.open(cradle), records().demonstrations
+    made = sft_stage(Place(tmp_path), TINY.sft, start, given)
+    untaught()
+    for changed in ({"micro_tokens": 7}, {"recompute": True}, {"offload": True}):
+        how = replace(TINY.sft.optimizer, **changed)
+        cfg = TINY.sft.model_copy(update={"optimizer": how})
+        assert sft_stage(Place(tmp_path), cfg, start, given).artifact == made.artifact
+    how = replace(TINY.sft.optimizer, eps=0.5)
+    with pytest.raises(RunMismatch, match=r"optimizer\.eps was 1e-08 and is now 0\.5"):
+        sft_stage(Place(tmp_path), TINY.sft.model_copy(update={"optimizer": how}), start, given)
+
+
 def test_the_numbers_of_sft_are_of_what_was_learned_from(cradle, tmp_path):
     cfg = TINY.sft.model_copy(update={"loss_on": "all"})
     made = sft_stage(Place(tmp_path), cfg, Policy.open(cradle), records().demonstrations)
@@ -292,7 +305,7 @@ def test_a_tally_over_the_limit_says_what_and_why(cradle, tmp_path):
     long = Demonstration(ask("a"), "x" * 40, id="endless")
     good = [Demonstration(ask(who), "sat.", id=who) for who in WHO]
     sft_stage(place, cfg, start, [*good, long])
-    assert len(told) == 1
+    assert [said for said in told if "held out" in said] == told[1:]
     assert "demonstrations: 8 of 9 rows kept, 1 dropped" in told[0]
     assert "more than 12 tokens" in told[0]
     with pytest.raises(BadData, match=r"(?s)^demonstrations: .*limit is 20%.*12 tokens.*endless: "):
@@ -325,7 +338,8 @@ def test_a_pipeline_twice(cradle, tmp_path, untaught):
         assert known.short in line
     assert f"{start.fingerprint[:24]}  (not here)" in line
     assert {"winrate", "true_change"} <= way.report.numbers.keys()
-    assert told == []
+    assert told == ["7 rows to learn from, 1 held out"] * 2
+    told.clear()
 
     before = tree(tmp_path)
     untaught()

@@ -195,3 +195,26 @@ def test_another_model_behind_the_same_address_stops_the_run(serve):
     judge(SAID)
     with pytest.raises(RunMismatch, match="answered as 'rm-False' and now as 'rm-True'"):
         judge(SAID)
+
+
+def test_a_reply_that_nests_without_end_is_one_sentence(serve):
+    deep = remote(serve(lambda body, n: lengths(body) if n == 1 else b"[" * 100_000))
+    with pytest.raises(NoAnswer, match="cannot be read"):
+        deep(SAID)
+
+
+def test_a_reply_without_end_is_not_read_to_it(serve):
+    asked = serve(lambda body, n: lengths(body) if n == 1 else b" " * (4 << 20) + lengths(body))
+    with pytest.raises(NoAnswer, match=r"more than 1,179,648 bytes"):
+        remote(asked)(SAID[:2])
+
+
+def test_scores_that_no_float_holds_are_invalid(serve):
+    def reply(body, n):
+        scores = [10**400, [[1.0] * 1000]][: len(body["answers"])]
+        return json.dumps({"scores": scores}).encode()
+
+    large, odd = remote(serve(reply))(SAID[:2])
+    assert isinstance(large, Invalid)
+    assert isinstance(odd, Invalid)
+    assert len(str(odd)) < 400

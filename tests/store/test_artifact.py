@@ -167,11 +167,11 @@ def test_find_and_lineage(tmp_path: Path) -> None:
         a.id for a in (prompts, pairs, reward, policy)
     }
     assert str(lineage(policy, tmp_path)).split("\n") == [
-        f"policy ppo  {policy.short}",
-        f"├─ prompts prompts  {prompts.short}",
-        f"└─ reward reward  {reward.short}",
-        f"   ├─ comparisons pairs  {pairs.short}",
-        f"   │  └─ prompts prompts  {prompts.short}",
+        f"policy {policy.short}  {tmp_path / 'deep' / 'ppo'}",
+        f"├─ prompts {prompts.short}  {prompts.folder}",
+        f"└─ reward {reward.short}  {reward.folder}",
+        f"   ├─ comparisons {pairs.short}  {pairs.folder}",
+        f"   │  └─ prompts {prompts.short}  {prompts.folder}",
         "   └─ model:abc  (not here)",
     ]
     _longer(tmp_path / "pairs")

@@ -70,8 +70,24 @@ def read_each(
                 raise BadSettings(
                     f"{said.where}: {key!r} was already given ({first.where}); say it once"
                 )
+            _agree(seen, said)
             _put(_owner(drafts, said), said, 0)
     return [_finish(draft) for draft in drafts]
+
+
+def _agree(seen: Mapping[tuple[str, ...], _Said], said: _Said) -> None:
+    """BadSettings where the same source also says that there is no such option."""
+    for at in range(1, len(said.path)):
+        above = seen.get(said.path[:at])
+        if above is not None and _nothing(above.value):
+            key = ".".join(above.path)
+            raise BadSettings(
+                f"{said.where}: {key!r} was said to be none ({above.where}); leave one of them out"
+            )
+
+
+def _nothing(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and value.lower() in _NOTHING)
 
 
 def _owner(drafts: Sequence[_Draft], said: _Said) -> _Draft:
@@ -178,7 +194,7 @@ def _value(hint: Any, said: _Said, key: str) -> Any:
     if type(said.value) in kinds:
         return said.value
     text = said.value.lower() if isinstance(said.value, str) else None
-    if type(None) in members and (said.value is None or text in _NOTHING):
+    if type(None) in members and _nothing(said.value):
         return None
     for kind in kinds:
         if kind.__name__.lower() == text:

@@ -50,8 +50,12 @@ def spell_demonstrations(
     demonstrations: Sequence[Demonstration], speller: Speller, longest: int | None = None
 ) -> tuple[Sequence[Spelled], Tally]:
     """Demonstrations as ids; those of more than `longest` tokens are dropped and counted."""
-    rows = ((d.prompt, (d.response,), ((0,), None, None, d.id)) for d in demonstrations)
-    return _gather(rows, speller, longest)
+    return _gather(alone(demonstrations), speller, longest)
+
+
+def alone(demonstrations: Iterable[Demonstration]) -> "Rows":
+    """Demonstrations as rows of one answer."""
+    return ((d.prompt, (d.response,), ((0,), None, None, d.id)) for d in demonstrations)
 
 
 def spell_ratings(
@@ -67,11 +71,16 @@ Rows = Iterator[tuple[Conversation, Sequence[str], Told]]
 
 def _gather(rows: Rows, speller: Speller, longest: int | None) -> tuple[Sequence[Spelled], Tally]:
     tally = Tally()
-    spelled = _spell(rows, speller, longest, tally)
-    return gather(spelled, _size, _line, _unline), tally
+    return kept(spell(rows, speller, longest, tally)), tally
 
 
-def _spell(rows: Rows, speller: Speller, longest: int | None, tally: Tally) -> Iterator[Spelled]:
+def kept(rows: Iterable[Spelled]) -> Sequence[Spelled]:
+    """Rows in memory; on disk where they are many."""
+    return gather(rows, _size, _line, _unline)
+
+
+def spell(rows: Rows, speller: Speller, longest: int | None, tally: Tally) -> Iterator[Spelled]:
+    """Rows as ids, one by one; the tally counts them as they come."""
     start = 0
     while lot := list(islice(rows, LOT)):
         asked = [(prompt, answers) for prompt, answers, _ in lot]

@@ -3,28 +3,28 @@
 JSON Lines and tables are numbered by their lines, everything else by its rows.
 """
 
-import codecs
 import csv
-import gzip
 import json
 import re
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
+from warnings import warn
 
+from accord.data.documents import json_document, json_lines
+from accord.data.opening import Reader, Rows, suffix
 from accord.data.pieces import Flaw
+from accord.data.tables import table
 from accord.errors import BadData, MissingExtra
+from accord.text import hub
 
-CHUNK = 1 << 16
 BATCH = 256
 """rows of a columnar file that are held at once"""
-UNREADABLE = (OSError, EOFError, ValueError, RecursionError, csv.Error, zlib.error)
+UNREADABLE = (OSError, EOFError, ValueError, OverflowError, RecursionError, csv.Error, zlib.error)
 SPLITS = ("train", "validation", "valid", "dev", "test")
 HUB = re.compile(r"[\w.-]+/[\w.-]+(:[\w.-]+)?")
-NOT_UTF8 = re.compile("[\udc80-\udcff]")
-csv.field_size_limit(2**31 - 1)
 
 
 class Entry(NamedTuple):
@@ -34,9 +34,10 @@ class Entry(NamedTuple):
     number: int
     row: object
     """what was found there; a Flaw where it cannot be read"""
+    stem: str = ""
+    """what rows of this file are called, before their number; empty: by the file's own name"""
 
 
-Rows = Iterator[tuple[int, object]]
 Source = Callable[[], Iterator[Entry]]
 """opens the rows again from their start"""
 
@@ -47,6 +48,8 @@ def source(path: str | Path, split: str | None = None) -> Source:
     if where.is_dir():
         return _folder(where, split)
     if not where.exists() and HUB.fullmatch(str(path)) and suffix(where) not in READERS:
+        if where.parent.is_dir():  # a slip in a path, and no hub id
+            raise BadData(f"{path}: no such file or folder (there is a folder {where.parent})")
         return _hub(str(path), split)
     if not where.is_file():
         raise BadData(f"{path}: no such file")
@@ -55,221 +58,20 @@ def source(path: str | Path, split: str | None = None) -> Source:
     return _file(where)
 
 
-def suffix(path: Path) -> str:
-    """The ending that says what a file is, `.gz` left out."""
-    return Path(path.name.lower().removesuffix(".gz")).suffix
-
-
-def _file(path: Path) -> Source:
+def _file(path: Path, called: str = "") -> Source:
     reader = READERS.get(suffix(path), json_lines)
 
     def entries() -> Iterator[Entry]:
         number = 0
         try:
             for number, row in reader(path):
-                yield Entry(str(path), number, row)
+                yield Entry(str(path), number, row, called)
         except UNREADABLE as error:
             told = str(error).splitlines()[0] if str(error) else type(error).__name__
             what = "row" if suffix(path) in (".json", ".parquet") else "line"
             raise BadData(f"{path}: cannot be read beyond {what} {number} ({told})") from error
 
     return entries
-
-
-@contextmanager
-def _bytes(path: Path) -> Iterator[IO[bytes]]:
-    with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
-        yield file  # type: ignore[misc]
-
-
-# --- JSON ---
-
-
-def json_lines(path: Path) -> Rows:
-    """One object a line; blank lines are passed over."""
-    with _bytes(path) as file:
-        for line, raw in enumerate(file, 1):
-            if raw.removeprefix(codecs.BOM_UTF8).strip():
-                yield line, parsed(raw)
-
-
-def parsed(raw: bytes) -> object:
-    """What a line of JSON holds, or the flaw that it has."""
-    try:
-        return json.loads(raw.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        return Flaw("not UTF-8", f"byte {error.start + 1} of the line is not UTF-8")
-    except (ValueError, RecursionError) as error:
-        return Flaw("not JSON", f"the line is not JSON ({error})")
-
-
-def json_document(path: Path) -> Rows:
-    """An array, streamed; an object that holds one array of rows; or lines under the wrong name."""
-    with _bytes(path) as file:
-        start = file.read(CHUNK).decode("utf-8-sig", errors="ignore").lstrip()
-    if start.startswith("["):
-        yield from _array(path)
-    elif start.startswith("{") and not isinstance(parsed(start.split("\n")[0].encode()), Flaw):
-        yield from _lines_or_one(path)
-    else:
-        yield from _document(path)
-
-
-def _lines_or_one(path: Path) -> Rows:
-    """A file whose first line is an object: lines, or that object alone."""
-    lines = json_lines(path)
-    first, second = next(lines), next(lines, None)
-    if second is None:
-        yield from _inside(first[1])
-    else:
-        yield first
-        yield second
-        yield from lines
-
-
-def _document(path: Path) -> Rows:
-    with _bytes(path) as file:
-        yield from _inside(json.loads(file.read().decode("utf-8-sig")))
-
-
-def _inside(whole: object) -> Rows:
-    lists = [v for v in whole.values() if isinstance(v, list)] if isinstance(whole, dict) else []
-    rows = lists[0] if len(lists) == 1 and isinstance(whole, dict) and len(whole) <= 3 else None
-    if rows and all(isinstance(row, dict) and row.keys() - {"role", "content"} for row in rows):
-        yield from enumerate(rows, 1)
-    else:
-        yield 1, whole
-
-
-GIANT = 1 << 28
-"""characters that one element of an array may have"""
-GAP = re.compile(r"[ \t\r\n]*")
-
-
-class _Text:
-    """Text that is read as far as it is looked at, and forgotten behind the place."""
-
-    def __init__(self, pieces: Iterator[str]):
-        self.pieces, self.text, self.at = pieces, "", 0
-
-    def grow(self) -> bool:
-        """As much again as is there, so that a giant is not parsed again for every piece."""
-        self.text, self.at = self.text[self.at :], 0
-        got, goal = [], len(self.text) + 1
-        while goal > 0 and (piece := next(self.pieces, None)) is not None:
-            got.append(piece)
-            goal -= len(piece)
-        self.text += "".join(got)
-        if len(self.text) > GIANT:
-            raise ValueError(f"an element of more than {GIANT} characters")
-        return bool(got)
-
-    def peek(self) -> str:
-        """The next character that is no space; empty at the end."""
-        while True:
-            found = GAP.match(self.text, self.at)
-            self.at = found.end() if found else self.at
-            if self.at < len(self.text) or not self.grow():
-                return self.text[self.at : self.at + 1]
-
-    def take(self, decode: Callable[[str, int], tuple[object, int]]) -> object:
-        """The JSON value that begins here."""
-        while True:
-            try:
-                row, end = decode(self.text, self.at)
-            except json.JSONDecodeError:
-                if not self.grow():
-                    raise
-                continue
-            if end == len(self.text) and self.grow():
-                continue  # a number may go on
-            self.at = end if end <= len(self.text) else self.at
-            if self.at > 4 * CHUNK:
-                self.text, self.at = self.text[self.at :], 0
-            return row
-
-
-def _array(path: Path) -> Rows:
-    """The elements of an array, one after the other, of whatever length the file is."""
-    decode = json.JSONDecoder().raw_decode
-    with _bytes(path) as file:
-        text = _Text(codecs.iterdecode(iter(lambda: file.read(CHUNK), b""), "utf-8-sig"))
-        text.peek()
-        text.at += 1  # the bracket
-        number = 0
-        while text.peek() != "]":
-            if number:
-                if text.peek() != ",":
-                    raise ValueError("the array does not end, or a comma is missing")
-                text.at += 1
-                text.peek()
-            number += 1
-            yield number, text.take(decode)
-        text.at += 1
-        if text.peek():
-            raise ValueError("something follows the end of the array")
-
-
-# --- tables ---
-
-
-def table(path: Path) -> Rows:
-    """Comma, semicolon, tab or bar between the cells; the first row names the columns."""
-    with _bytes(path) as raw:
-        text = codecs.getreader("utf-8-sig")(raw, "surrogateescape")
-        lines = _until_newline(text)
-        first = next(lines, "")
-        while first and not first.strip():
-            first = next(lines, "")
-        mark = _delimiter(first, suffix(path))
-        reader = csv.reader(_again(first, lines), delimiter=mark, strict=True)
-        names = next(reader, [])
-        if len(set(names)) < len(names):
-            raise ValueError(f"two columns have the same name: {', '.join(names)}")
-        yield from _cells(reader, names)
-
-
-def _until_newline(text: Any) -> Iterator[str]:
-    """Lines with their ends; only \\n and \\r\\n end one, as the quotes of a table need it."""
-    kept = ""
-    while piece := text.read(CHUNK):
-        *done, kept = (kept + piece).split("\n")
-        yield from (line + "\n" for line in done)
-    if kept:
-        yield kept
-
-
-def _again(first: str, lines: Iterator[str]) -> Iterator[str]:
-    yield first
-    yield from lines
-
-
-def _delimiter(header: str, ending: str) -> str:
-    if ending == ".tsv":
-        return "\t"
-    return max(",;\t|", key=lambda mark: len(next(csv.reader([header], delimiter=mark), [])))
-
-
-def _cells(reader: Any, names: list[str]) -> Rows:
-    while True:
-        line = reader.line_num + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            if "unexpected end" in str(error):
-                raise ValueError(f"line {line}: a quote is never closed") from None
-            yield line, Flaw("not a table row", f"the cells cannot be told apart ({error})")
-            continue
-        if not cells:
-            continue
-        if len(cells) != len(names):
-            yield line, Flaw("ragged row", f"{len(cells)} cells under {len(names)} columns")
-        elif any(map(NOT_UTF8.search, cells)):
-            yield line, Flaw("not UTF-8", "a cell holds bytes that are not UTF-8")
-        else:
-            yield line, dict(zip(names, cells))
 
 
 # --- columnar files ---
@@ -292,12 +94,38 @@ def parquet(path: Path) -> Rows:
 def _batches(batches: Any) -> Rows:
     number = 0
     for batch in batches:
-        for row in batch.to_pylist():
+        try:
+            rows = batch.to_pylist()
+        except (OverflowError, ValueError):
+            rows = _one_by_one(batch)
+        for row in rows:
             number += 1
             yield number, row
 
 
-READERS: dict[str, Callable[[Path], Rows]] = {
+def _one_by_one(batch: Any) -> list[object]:
+    """Rows of which some hold what Python has no value for: a date beyond the year 9999."""
+    names = batch.schema.names
+    rows: list[object] = []
+    for place in range(batch.num_rows):
+        try:
+            rows.append({n: _value(batch.column(i)[place]) for i, n in enumerate(names)})
+        except Flaw as flaw:
+            rows.append(flaw)
+    return rows
+
+
+def _value(cell: Any) -> object:
+    """What a cell holds; the bare number of a time that is out of range."""
+    try:
+        return cell.as_py()
+    except (OverflowError, ValueError) as error:
+        if isinstance(bare := getattr(cell, "value", None), int):
+            return bare
+        raise Flaw("value out of range", f"a cell of type {cell.type}: {error}") from None
+
+
+READERS: dict[str, Reader] = {
     ".jsonl": json_lines,
     ".ndjson": json_lines,
     ".json": json_document,
@@ -326,13 +154,42 @@ def _folder(path: Path, split: str | None) -> Source:
     for one in files:
         said = re.split(r"[^a-z]+", one.relative_to(path).as_posix().lower())
         by_split.setdefault(next((s for s in SPLITS if s in said), "all"), []).append(one)
-    chosen = by_split[_choice(str(path), list(by_split), split)]
+    taken = _choice(str(path), list(by_split), split)
+    if split is None and taken != "all" and "all" in by_split:
+        left = [one.relative_to(path).as_posix() for one in by_split["all"]]
+        more = f" and {len(left) - 3} more" if len(left) > 3 else ""
+        warn(
+            f"{path}: {taken} is read, and not {', '.join(left[:3])}{more}, whose names say no "
+            "split; say split=all for those, or rename them",
+            stacklevel=4,
+        )
+    chosen = _called(path, by_split[taken])
 
     def entries() -> Iterator[Entry]:
-        for one in chosen:
-            yield from _file(one)()
+        for one, called in chosen.items():
+            yield from _file(one, called)()
 
     return entries
+
+
+def stem(name: str) -> str:
+    """The name of a file without the endings that say nothing of it."""
+    return name.removesuffix(".gz").removesuffix(".jsonl")
+
+
+def _called(path: Path, files: list[Path]) -> dict[Path, str]:
+    """What the rows of each file are called: by its name, or, where two have it, its place."""
+    below = {one: one.relative_to(path).as_posix() for one in files}
+    names = Counter(stem(one.name) for one in files)
+    places = Counter(map(stem, below.values()))
+    return {
+        one: stem(one.name)
+        if names[stem(one.name)] == 1
+        else stem(place)
+        if places[stem(place)] == 1
+        else place
+        for one, place in below.items()
+    }
 
 
 def _splits(path: Path) -> list[str]:
@@ -350,6 +207,8 @@ def _choice(path: str, splits: list[str], split: str | None) -> str:
     """The split that is asked for, the only one, or train."""
     if split is None:
         split = splits[0] if len(splits) == 1 else "train"
+    if not splits:
+        raise BadData(f"{path}: this dataset lists no split that can be opened")
     if split not in splits:
         raise BadData(f"{path}: no split {split!r}; it has {', '.join(splits)}: say split=NAME")
     return split
@@ -378,7 +237,8 @@ def _hub(name: str, split: str | None) -> Source:
     repo, _, config = name.partition(":")
     datasets.disable_progress_bars()
     try:
-        made = datasets.load_dataset(repo, config or None)
+        with hub.briefly(repo):
+            made = datasets.load_dataset(repo, config or None)
     except (OSError, ValueError, RuntimeError) as error:
         told = (str(error).splitlines() or [type(error).__name__])[0]
         raise BadData(

@@ -4,6 +4,8 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from decimal import Decimal
 from hashlib import sha256
 from typing import Any
 
@@ -64,7 +66,9 @@ def name_of(value: object, key: str) -> str:
 
 
 def pseudonym(said: str) -> str:
-    """Eight digits that are always the same for the same person, and do not name them."""
+    """Eight digits, always the same for the same person.  Unsalted: who guesses an address can
+    check it, so they keep a name out of sight, and keep no secret.
+    """
     return sha256(said.encode()).hexdigest()[:8]
 
 
@@ -92,10 +96,13 @@ def number(row: Row, *keys: str) -> float | None:
     return None if key is None else finite(row[key], key)
 
 
+NUMBERS = (int, float, Decimal, str)
+
+
 def finite(value: object, key: str) -> float:
     """A finite number; tables hold it as text."""
     try:
-        found = float(value) if type(value) in (int, float, str) else math.nan  # type: ignore[arg-type]
+        found = float(value) if type(value) in NUMBERS else math.nan  # type: ignore[arg-type]
     except (OverflowError, ValueError):
         found = math.nan
     if not math.isfinite(found):
@@ -104,7 +111,11 @@ def finite(value: object, key: str) -> float:
 
 
 def whole(value: object, key: str) -> int:
-    """A whole number of ordinary size."""
+    """A whole number of ordinary size; 1.0 is one, as tables with gaps hold it."""
+    if isinstance(value, float | Decimal):
+        with suppress(ArithmeticError):  # a Decimal that compares with nothing
+            if -(2**31) < value < 2**31 and value == int(value):
+                return int(value)
     if type(value) is not int or abs(value) >= 2**31:
         raise Flaw("wrong type", f"key {key!r} holds {_short(value)}, not a whole number")
     return value

@@ -18,6 +18,8 @@ from typing import Any, Generic, TypeVar
 
 from accord.data import formats, spool
 from accord.data.formats import Entry
+from accord.data.keys import Keys
+from accord.data.names import Names
 from accord.data.pieces import filled, ranked_by, words
 from accord.data.shapes import (
     SERVES,
@@ -58,6 +60,10 @@ class Read(Generic[R]):
     kind: Kind
     shape: str
     """how its rows look, in a few words for people"""
+    ignored: tuple[str, ...] = ()
+    """keys of its first rows that nothing was made of"""
+    placed: bool = False
+    """whether the place of an answer is that of its shape, and not one that a judge saw"""
 
 
 def read(
@@ -79,7 +85,8 @@ def read(
     reading = _Reading(asked)
     records = spool.gather(reading.records(source()), _size, _spell, _MAKE[asked])
     reading.refuse_if_all_wrong(str(path))
-    return Read(records, reading.tally, asked, reading.shape())
+    told = (reading.keys.ignored, reading.placed)
+    return Read(records, reading.tally, asked, reading.shape(), *told)
 
 
 def read_prompts(path: str | Path) -> tuple[Sequence[Prompt], Tally]:
@@ -110,13 +117,26 @@ def read_texts(path: str | Path) -> Read[Demonstration]:
     """Plain texts, {"text": …}, as answers to nobody; rows of other shapes as demonstrations."""
     source = formats.source(path)
     reading = _Reading("demonstrations", texts=True)
-    records = [r for r in reading.records(source()) if isinstance(r, Demonstration)]
+    every = (r for r in reading.records(source()) if isinstance(r, Demonstration))
+    records = spool.gather(every, _size, _spell_text, _make_text)
     reading.refuse_if_all_wrong(str(path))
     return Read(records, reading.tally, "demonstrations", reading.shape())
 
 
 def _text(found: Mapping[str, Any], name: str) -> Demonstration:
     return Demonstration((), filled(words(found["text"], "text"), "text"), id=name)
+
+
+def _spell_text(record: Demonstration) -> str:
+    return _spell(record) if record.prompt else json.dumps([record.response, record.id])
+
+
+def _make_text(line: str) -> Demonstration:
+    if line.startswith("["):  # a text alone; every other record is an object
+        response, name = json.loads(line)
+        return Demonstration((), response, id=name)
+    made: Demonstration = _MAKE["demonstrations"](line)
+    return made
 
 
 _TEXT = Shape("plain texts", "demonstrations", ("text",), _text)
@@ -166,7 +186,7 @@ def _kind(entries: Iterator[Entry], path: str) -> Kind:
     return seen.most_common(1)[0][0]
 
 
-def _shape(found: object, kind: Kind | None) -> tuple[Shape, dict[str, Any]]:
+def _shape(found: object, kind: Kind | None) -> tuple[Shape, Mapping[str, Any]]:
     """The shape of a row, and the row without its nulls."""
     if isinstance(found, Flaw):
         raise found
@@ -193,8 +213,9 @@ class _Reading:
     shapes: Counter[tuple[str, Kind]] = field(default_factory=Counter)
     others: Counter[tuple[str, Kind]] = field(default_factory=Counter)
     """shapes of rows that cannot serve this kind"""
-    first: dict[str, int] = field(default_factory=dict)
-    """where each id of the file's own was seen"""
+    names: Names = field(default_factory=Names)
+    keys: Keys = field(default_factory=Keys)
+    placed: bool = False
     beside: list[tuple[str, Graded]] = field(default_factory=list)
     """answers to one prompt, until another prompt comes"""
 
@@ -207,19 +228,20 @@ class _Reading:
             except Flaw as flaw:
                 self.tally.drop(flaw.reason, f"{where}: {flaw.detail}")
                 continue
+            for part in flaws:
+                self.tally.note(part.reason, f"{where}: {part.detail}")
             if isinstance(made[0], Graded):
                 if self.beside and self.beside[0][1].prompt != made[0].prompt:
                     yield from self._group()
                 self.beside.append((where, made[0]))
                 continue
             self.tally.keep()
-            for part in flaws:
-                self.tally.note(part.reason, f"{where}: {part.detail}")
             yield from (one for one in made if not isinstance(one, Graded))
         yield from self._group()
 
     def _made(self, entry: Entry) -> tuple[list[Made], list[Flaw]]:
         """A row's records, at least one, and the flaws of its other parts."""
+        here: Mapping[str, Any]
         try:
             if self.texts and isinstance(entry.row, dict) and entry.row.get("text") is not None:
                 shape, here = _TEXT, entry.row
@@ -232,9 +254,14 @@ class _Reading:
                     self.others[(other.said, other.kind)] += 1
             raise
         self.shapes[(shape.said, shape.kind)] += 1
-        name = self._name(entry, here, shape)
+        self.placed |= shape.placed
+        here = self.keys.watch(here)
+        name, unnamed = self.names.name(entry, here.get("id", "") if shape.named else "")
+        aside = [unnamed] if unnamed else []
         if self.kind == "prompts" and shape.asks is not None:
-            return [shape.asks(here, name)], []
+            asked = shape.asks(here, name)
+            self.keys.done(here, shape.keys)
+            return [asked], aside
         told = shape.make(here, name)
         parts = list(told) if isinstance(told, Iterable) else [told]
         good: list[Made] = []
@@ -248,21 +275,8 @@ class _Reading:
                 bad.append(flaw)
         if not good:
             raise bad[0] if bad else Flaw("nothing judged", "it holds no judgement")
-        return good, bad
-
-    def _name(self, entry: Entry, here: dict[str, Any], shape: Shape) -> str:
-        stem = Path(entry.file).name.removesuffix(".gz").removesuffix(".jsonl")
-        name = f"{stem}:{entry.number}"
-        own = here.get("id", "") if shape.named else ""
-        if not isinstance(own, str | int) or isinstance(own, bool):
-            raise Flaw("wrong type", f"key 'id' holds {own!r}; it must be a string or a number")
-        if own == "":
-            return name
-        own = words(str(own), "id")
-        seen = self.first.setdefault(own, entry.number)
-        if seen != entry.number:
-            raise Flaw("id used twice", f"id {own!r} is already that of line {seen}")
-        return own
+        self.keys.done(here, shape.keys)
+        return good, bad + aside
 
     def _group(self) -> Iterator[Record]:
         """Answers to one prompt that were scored alone, as one comparison."""

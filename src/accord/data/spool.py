@@ -5,11 +5,31 @@ import tempfile
 import weakref
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, Generic, TypeVar, overload
+
+from accord.errors import CannotWrite
 
 T = TypeVar("T")
 HELD = 64 * 2**20
 """characters or so that a sequence may hold before it goes to disk"""
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        where = tempfile.tempdir or "no folder is fit for temporary files"
+        raise CannotWrite(
+            f"{where}: data larger than memory cannot be put aside ({error.strerror or error}); "
+            "make room there, or name another folder in the environment variable TMPDIR"
+        ) from error
+
+
+def _close(file: Any) -> None:
+    with suppress(OSError):  # what could not be written, which is told already
+        file.close()
 
 
 class Spool(Sequence[T], Generic[T]):
@@ -19,12 +39,16 @@ class Spool(Sequence[T], Generic[T]):
     """
 
     def __init__(self, items: Iterable[T], spell: Callable[[T], str], make: Callable[[str], T]):
-        self._file = tempfile.TemporaryFile(prefix="accord-")  # noqa: SIM115
-        weakref.finalize(self, self._file.close)
+        with _room():
+            self._file = tempfile.TemporaryFile(prefix="accord-")  # noqa: SIM115
+        weakref.finalize(self, _close, self._file)
         self._make, self._ends = make, array("q", [0])
         for item in items:
-            self._ends.append(self._ends[-1] + self._file.write(spell(item).encode()))
-        self._file.flush()
+            line = spell(item).encode()
+            with _room():
+                self._ends.append(self._ends[-1] + self._file.write(line))
+        with _room():
+            self._file.flush()
 
     def __len__(self) -> int:
         return len(self._ends) - 1

@@ -8,7 +8,8 @@ from accord.records import Comparison
 
 def vote(comparisons: Sequence[Comparison]) -> list[Comparison]:
     """Judgements of the same two answers become one comparison with a soft label: the share of
-    judges that prefer the first, a tie counting half.  In order of first appearance; comparisons of
+    judges that prefer the first, a tie counting half; their mean strength where all prefer the
+    same and say how much.  In order of first appearance; comparisons of
     more than two answers pass through as they are.
     """
     groups: dict[object, list[Comparison]] = {}
@@ -31,7 +32,19 @@ def _merge(few: list[Comparison]) -> Comparison:
         p = None  # all say equal: a tie, not a matter of opinion
     ranks = (0, 0) if p is None or p == 0.5 else (0, 1) if p > 0.5 else (1, 0)
     judges = "+".join(sorted({one.judge for one in few}))
-    return replace(few[0], ranks=ranks, p_first=p, judge=judges, strength=None)
+    return replace(few[0], ranks=ranks, p_first=p, judge=judges, strength=_strength(few))
+
+
+def _strength(few: list[Comparison]) -> float | None:
+    """The mean of what all say who prefer the same answer; None where they differ, or one is mute.
+
+    By how much an answer is better has no meaning where judges do not agree that it is.
+    """
+    said = [one.strength for one in few if one.strength is not None]
+    alike = {one.ranks.index(min(one.ranks)) for one in few if not one.tie}
+    if len(said) < len(few) or len(alike) != 1 or any(one.tie for one in few):
+        return None
+    return sum(said) / len(said)
 
 
 def _p_first(one: Comparison) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from accord.data.formats import suffix
+from accord.data.opening import suffix
 from accord.data.shapes import Record
 from accord.errors import BadData, CannotWrite, MissingExtra
 from accord.records import Conversation, Demonstration, Message, Prompt, Rating, Text
@@ -48,6 +48,8 @@ def writable(path: Path) -> Callable[[IO[bytes], Rows], None]:
     writer = WRITERS.get(suffix(path))
     if writer is None:
         raise BadData(f"{path}: the name must end in {', '.join(WRITERS)} (and .gz, if you like)")
+    if writer is _parquet and path.name.lower().endswith(".gz"):
+        raise BadData(f"{path}: Parquet packs itself, and no reader wants it packed: leave .gz out")
     return writer
 
 

@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from safetensors.torch import save_file
 
-from accord.engine.roles import Handle
+from accord.engine.handle import Handle
 from accord.errors import BadModel
 from accord.models.load import tensors
 

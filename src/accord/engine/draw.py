@@ -23,7 +23,7 @@ class Sampling:
     top_p: float = 1.0
     """the smallest set of tokens with at least this much probability; 1 keeps all"""
     top_k: int = 0
-    """the k likeliest tokens; 0 keeps all"""
+    """the k likeliest tokens, of equals those of lower ids; 0 keeps all"""
 
     def __post_init__(self) -> None:
         if self.temperature < 0 or not 0 < self.top_p <= 1 or self.top_k < 0:
@@ -84,7 +84,10 @@ def cut(logits_BV: Tensor, how: Sampling) -> Tensor:
     """Tokens outside top-k, then outside top-p of what is left (Holtzman et al. 2020), get -inf."""
     if 0 < how.top_k < logits_BV.shape[1]:
         least_B1 = logits_BV.topk(how.top_k, -1).values[:, -1:]
-        logits_BV = logits_BV.masked_fill(logits_BV < least_B1, float("-inf"))
+        equal_BV = logits_BV == least_B1
+        left_B1 = how.top_k - (logits_BV > least_B1).sum(-1, keepdim=True)
+        beyond_BV = (logits_BV < least_B1) | (equal_BV & (equal_BV.cumsum(-1) > left_B1))
+        logits_BV = logits_BV.masked_fill(beyond_BV, float("-inf"))
     if how.top_p < 1:
         ranked_BV, order_BV = logits_BV.sort(dim=-1, descending=True, stable=True)
         share_BV = ranked_BV.softmax(-1)

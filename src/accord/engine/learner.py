@@ -47,6 +47,8 @@ class Learner(Generic[M]):
     version: int = 0
     home: Path | None = None
     """where a dump is written when a number is not finite"""
+    also: dict[str, int] = field(default_factory=dict)
+    """what else of its handle is saved: `slots`, where memory ran out in sampling"""
     steps: Steps = field(init=False)
     budget: Budget = field(init=False)
 
@@ -79,7 +81,7 @@ class Learner(Generic[M]):
         number not be finite.  Returns the weighted sums of what was watched, and the gradient norm.
         """
         terms = (Terms(rows, weight, objective, names), *beside)
-        least = 2 * min(int(t.rows.cost_B.min()) for t in terms)  # below: single rows anyway
+        least = min(alone(t.rows.cost_B) for t in terms)
         seen = self.budget.spend(partial(self._gradient, terms), least)
         longest = math.inf if self.how.max_norm is None else self.how.max_norm
         norm = nn.utils.clip_grad_norm_(self.steps.leaves(), longest)
@@ -140,9 +142,13 @@ class Learner(Generic[M]):
         extra = {f"buffer|{k}": v for k, v in _own_buffers(self.model)}
         _write(weights | extra, folder / "weights.safetensors")
         _write(moments, folder / "moments.safetensors")
-        (folder / "learner.json").write_text(
-            json.dumps({"version": self.version, "micro_tokens": self.budget.size})
-        )
+        told = {
+            "version": self.version,
+            "micro_tokens": self.budget.size,
+            "asked": self.how.micro_tokens,
+            "also": self.also,
+        }
+        (folder / "learner.json").write_text(json.dumps(told))
 
     def load(self, folder: Path) -> None:
         """Take up exactly where `save` stopped; raises BadModel where the files do not fit."""
@@ -158,7 +164,10 @@ class Learner(Generic[M]):
                 buffer.copy_(buffers[name])
         self.steps.restore(moments)
         told = json.loads((folder / "learner.json").read_text())
-        self.version, self.budget.size = told["version"], told["micro_tokens"]
+        self.version, self.also = told["version"], told.get("also", {})
+        asked = self.how.micro_tokens
+        if asked in (None, told.get("asked", asked)):  # else as it is asked for now
+            self.budget.size = min(self.budget.size, told["micro_tokens"])
 
 
 def _add(x: Tensor, w: Tensor) -> Tensor:
@@ -180,6 +189,12 @@ def micro_batches(cost_B: Tensor, budget: int) -> Iterator[Tensor]:
         spent += cost
     if lot:
         yield torch.tensor(lot)
+
+
+def alone(cost_B: Tensor) -> int:
+    """The most tokens with which every micro-batch is a single row: fewer would change nothing."""
+    pair_B = cost_B[:-1] + cost_B[1:] if len(cost_B) > 1 else 2 * cost_B
+    return int(pair_B.min()) - 1
 
 
 def _own_buffers(model: nn.Module) -> Iterator[tuple[str, Tensor]]:

@@ -14,8 +14,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from accord.engine.budget import for_samples, for_scores, for_updates
-from accord.models import fused, masters, quantised
+from accord.engine.budget import for_prompts, for_samples, for_scores, for_updates
+from accord.models import forms, fused, masters, quantised
+from accord.models.alike import unlike
 from accord.models.attention import Packed, Step
 from accord.models.cache import SlotCache
 from accord.models.decoder import laid_again
@@ -254,22 +255,37 @@ class _Rehearsal:
         places = work.prompt + work.answer
         slots = min(work.batch, for_samples(part.trunk, places, work.slots).size)
         with Live() as live, part.trunk.autocast():
-            size = write(part.trunk, part.using, slots, work.prompt, places)
+            refilled = slots < work.batch
+            size = write(part.trunk, part.using, slots, work.prompt, places, refilled)
             again = laid_again(part.trunk)
         return self._told(cache=size, **{"logits and scratch": live.peak - size + again})
 
 
-def write(trunk: Trunk, using: str | None, slots: int, prompt: int, places: int) -> int:
-    """One prefill and one step of the sampler with every slot taken; bytes of the cache."""
-    lengths = [prompt] * slots
-    first = SlotCache(slots, prompt)
-    hidden_NH = hidden(trunk, lengths, Packed(lengths, first), using)
+def write(
+    trunk: Trunk, using: str | None, slots: int, prompt: int, places: int, refilled: bool
+) -> int:
+    """The sampler's last prefill and one step with every slot taken; bytes of the cache.
+
+    The own decoder's cache grows: at the first prefill it has no more places than the prompts.
+    """
+    few = max(1, min(slots, for_prompts(trunk.device, slots, places) // prompt))
+    lengths = [prompt] * few
+    row = torch.zeros(few, dtype=torch.long, device=trunk.device)
+    grows = unlike(forms.decoder(trunk.model)) is None
+    cache = SlotCache(slots, prompt if grows and not refilled else places)
+    for _ in range(2):  # the second while the cache is there
+        first = SlotCache(few, prompt)
+        hidden_NH = hidden(trunk, lengths, Packed(lengths, first), using)
+        trunk.logits(hidden_NH[row])
+        cache.copy(first, row, row)
+        del hidden_NH
+    if cache.places < places:
+        cache = SlotCache(slots, places)
+        cache.copy(first, row, row)
+    del first
     at = torch.zeros(slots, dtype=torch.long, device=trunk.device)
-    prefix_BV = trunk.logits(hidden_NH[at])
-    cache = SlotCache(slots, places)
-    cache.copy(first, at, at)
-    logits_BV = torch.zeros_like(prefix_BV)
-    del first, hidden_NH, prefix_BV
+    vocab = trunk.model.config.get_text_config().vocab_size
+    logits_BV = torch.zeros(slots, vocab, device=trunk.device)
     cache.seen = places
     logits_BV.softmax(-1).cumsum(-1)
     trunk.logits(hidden(trunk, [1] * slots, Step(cache, at), using))

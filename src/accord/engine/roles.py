@@ -1,195 +1,29 @@
-"""The handles a recipe holds: a Policy that speaks, a Critic that judges.
+"""The handles a recipe holds: a Policy that speaks, a Critic that judges."""
 
-A handle is frozen until `trainable` returns a copy that may change.  The one you hold stays as it
-is: it is your reference.  Where a handle's model lives is not the recipe's affair.
-"""
-
-import itertools
-import json
-import weakref
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Generic, Self, TypeVar
+from typing import Self
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from accord.data.rows import Choices, Rows, Tokens
-from accord.engine.budget import for_samples, for_scores
+from accord.data.rows import Choices, Tokens
+from accord.engine.budget import for_samples
 from accord.engine.draw import Sampling
-from accord.engine.fitting import fit
-from accord.engine.learner import Learner, Objective, Terms, micro_batches
+from accord.engine.handle import Handle
+from accord.engine.learner import Learner
 from accord.engine.sampler import Sampler, Watch, requests
-from accord.engine.steps import Optimizer
 from accord.errors import BadModel
-from accord.models import gguf
+from accord.models import card, gguf
 from accord.models import load as folders
 from accord.models.decoder import known
-from accord.models.heads import Judge, Part, Speaker
-from accord.models.lora import Lora, base_of
+from accord.models.heads import Judge, Speaker
+from accord.models.lora import base_of
 from accord.models.trunk import Trunk
 from accord.records import Ids, Rollout
 from accord.text import hub
 from accord.text.tokenizer import Kind, Speller
-
-M = TypeVar("M", bound=Part)
-_count = itertools.count(1)
-_waiting: "weakref.WeakSet[Handle[Any]]" = weakref.WeakSet()
-"""those whose learners have not begun: they will need memory"""
-
-
-class Handle(Generic[M]):
-    """A model one can ask and, once trainable, change."""
-
-    def __init__(self, model: M, speller: Speller, learner: Learner[M] | None = None):
-        self.model, self.speller, self.learner = model, speller, learner
-        self.scoring = for_scores(model.trunk.device)
-        self.kept = False
-        """whether a run keeps it; what changes and is not kept could not be resumed"""
-        self.source: Path | None = None
-        """the folder it was opened from, where there was one"""
-        self.trains_on: torch.device | None = None
-        """where a whole copy that is trained goes; none: where this one is"""
-
-        if learner is not None:
-            _waiting.add(self)
-
-    @property
-    def micro_tokens(self) -> int:
-        """Real tokens in one forward and backward pass of an update."""
-        return self._learner().budget.size
-
-    @property
-    def version(self) -> int:
-        """How often it has been updated."""
-        return self.learner.version if self.learner else 0
-
-    @property
-    def context(self) -> int:
-        """The most tokens a sequence may have."""
-        return self.model.trunk.context
-
-    @property
-    def fingerprint(self) -> str:
-        """sha256 of the weights this role sees: which model it is, wherever it lies."""
-        with self._exact():
-            return folders.fingerprint(self.model.seen())
-
-    def trainable(
-        self,
-        *,
-        lr: float,
-        lora: Lora | None = None,
-        optimizer: Optimizer = Optimizer(),
-        seed: int = 0,
-    ) -> Self:
-        """A copy that may change, with an optimizer of its own; this one stays: your reference.
-
-        With `lora`, or from an adapter, the copy is an adapter on the same trunk, begun from
-        `seed`, and the base is shared; else the whole model is copied.
-        """
-        model = self._adapter(lora, seed) if lora or self.model.using else self._whole()
-        if optimizer.recompute:
-            model.trunk.checkpoint()
-        return self._with(model, Learner(model, optimizer, lr))
-
-    def _with(self, model: M, learner: Learner[M] | None = None) -> Self:
-        """The same handle on another model."""
-        return type(self)(model, self.speller, learner)
-
-    def _adapter(self, lora: Lora | None, seed: int) -> M:
-        trunk, mine = self.model.trunk, self.model.using
-        if self.trains_on not in (None, trunk.device):
-            raise BadModel(
-                "an adapter is trained on the very weights of its base, which are kept on the CPU "
-                "here: train the whole model (no lora), or open it without on_cpu"
-            )
-        name = f"a{next(_count)}"
-        if mine is not None and lora is not None:
-            there = trunk.adapters.configs[mine]
-            other = lora.targets != "all-linear" and {*lora.targets.split(",")} != {
-                *(there.target_modules or ())
-            }
-            if (there.r, there.lora_alpha) != (lora.r, lora.alpha) or other:
-                raise BadModel(
-                    f"this model already is an adapter, of r={there.r} and "
-                    f"alpha={there.lora_alpha}; its copy keeps that shape: say the same, or no lora"
-                )
-        config = trunk.adapters.configs[mine] if mine else (lora or Lora()).config(trunk.source)
-        trunk.adapters.add(name, config, like=mine, seed=seed)
-        return self._on(trunk, name)
-
-    def _exact(self) -> AbstractContextManager[None]:
-        """While it lasts, the model bears its masters, wherever they are kept."""
-        return self.learner.steps.whole() if self.learner else nullcontext()
-
-    def _whole(self) -> M:
-        device = self.trains_on or self.model.trunk.device
-        with self._exact():
-            model = self._on(self.model.trunk.copy(device), None)
-        model.trunk.requires_grad_(False)
-        return model
-
-    def _on(self, trunk: Trunk, using: str | None) -> M:
-        raise NotImplementedError
-
-    def update(
-        self,
-        rows: Rows,
-        weight: Tensor,
-        objective: Objective[M],
-        *,
-        lr: float | None = None,
-        names: Sequence[str] | None = None,
-        beside: Sequence[Terms] = (),
-    ) -> dict[str, float]:
-        """One optimizer step on Σ weight · loss, with what is `beside` in the same sum.
-
-        A frozen handle, or one no run keeps, refuses.
-        """
-        if self.learner is None:
-            raise TypeError("this model is frozen; train a copy of it: .trainable(lr=...)")
-        if not self.kept:
-            raise TypeError("this model changes but no run keeps it; say run.keep('name', model)")
-        device = self.model.trunk.device
-        self._begin(rows)
-        there = [t._replace(rows=t.rows.to(device), weight=t.weight.to(device)) for t in beside]
-        return self.learner.update(
-            rows.to(device), weight.to(device), objective, lr=lr, names=names, beside=there
-        )
-
-    def _begin(self, rows: Rows) -> None:
-        """Before the first update: choose how much is computed at once."""
-        if self in _waiting and self.learner is not None:
-            _waiting.discard(self)
-            fit(self.learner, int(rows.cost_B.max()), [x._learner() for x in _waiting if x.kept])
-
-    def save(self, folder: Path) -> None:
-        """For a run's commit: everything the next update depends on."""
-        self._learner().save(folder)
-
-    def load(self, folder: Path) -> None:
-        """From a run's commit."""
-        self._learner().load(folder)
-        _waiting.discard(self)  # its micro-batch was chosen, and is the same again
-
-    def _learner(self) -> Learner[M]:
-        if self.learner is None:
-            raise TypeError("a frozen model has no state to keep")
-        return self.learner
-
-    def _each(self, rows: Rows, ask: Callable[[Any], Tensor]) -> Tensor:
-        """Ask about rows in lots of bounded size, without gradients."""
-        device = self.model.trunk.device
-
-        def work(tokens: int) -> Tensor:
-            lots = micro_batches(rows.cost_B, tokens)
-            return torch.cat([ask(rows.take(index).to(device)) for index in lots])
-
-        with torch.no_grad():
-            return self.scoring.spend(work, 2 * int(rows.cost_B.min()))
 
 
 class Policy(Handle[Speaker]):
@@ -208,8 +42,25 @@ class Policy(Handle[Speaker]):
         """A model or PEFT adapter folder, a GGUF file (or a folder with one), or a hub id.
 
         On the GPU where there is one.  With `on_cpu` it stays in main memory, and only a whole copy
-        that is trained goes there.
+        that is trained goes there.  A reward model's folder is refused: its trunk alone is not it.
         """
+        if (hub.folder(source) / card.NAME).is_file():
+            raise BadModel(
+                f"{source}: this is a reward model ({card.NAME} lies in it), not a language model: "
+                "give it as the reward, and as the model the one it was trained from"
+            )
+        return cls._open(source, dtype=dtype, slots=slots, template=template, on_cpu=on_cpu)
+
+    @classmethod
+    def _open(
+        cls,
+        source: str | Path,
+        *,
+        dtype: folders.Dtype = "fp32",
+        slots: int | None = None,
+        template: Kind = "auto",
+        on_cpu: bool = False,
+    ) -> "Policy":
         source = gguf.as_folder(source)
         base = base_of(hub.folder(source))
         ground = Path(base or source)
@@ -254,8 +105,10 @@ class Policy(Handle[Speaker]):
     ) -> list[Rollout]:
         """n answers to each prompt, side by side, of at most `longest` tokens.
 
-        A sample is a pure function of the weights, the prompt, the seed and its name
-        (`names[i]/draw`; by default the prompt's index), whatever else is in the batch.
+        A sample is a function of the weights, the prompt, the seed and its name (`names[i]/draw`;
+        by default the prompt's index), whatever else is in the batch, to rounding: in fp32 another
+        token is drawn only where the dice fall within some 1e-5 of a boundary.  In bf16 that is
+        often so where the module's code decodes (`decoder`); nor does the own promise anything.
         """
         names = names if names is not None else [str(i) for i in range(len(prompts))]
         asked = requests(prompts, names, n=n, seed=seed, limit=self.context - longest)
@@ -271,7 +124,14 @@ class Policy(Handle[Speaker]):
         said = room.spend(work, 1)
         if room.size < chosen:
             self.slots = room.size
+            if self.learner is not None:
+                self.learner.also["slots"] = room.size
         return said
+
+    def load(self, folder: Path) -> None:
+        """And with as few answers at once, where memory ran out: in bf16 they may depend on it."""
+        super().load(folder)
+        self.slots = self._learner().also.get("slots", self.slots)
 
     @property
     def decoder(self) -> str:
@@ -325,21 +185,14 @@ class Critic(Handle[Judge]):
     ) -> "Critic":
         """A reward-model folder that `export` wrote; `on_cpu` as in Policy.open."""
         folder = Path(source)
-        if not (folder / "critic.json").is_file():
-            raise BadModel(
-                f"{folder}: no critic.json in it; this is not a reward model of accord's"
-            )
-        card = json.loads((folder / "critic.json").read_text())
-        critic = cls.on(Policy.open(folder, dtype=dtype, on_cpu=on_cpu))
-        if critic.speller.fingerprint != card["template"]:
+        told = card.read(folder)
+        critic = cls.on(Policy._open(folder, dtype=dtype, on_cpu=on_cpu))
+        if critic.speller.fingerprint != told.template:
             raise BadModel(
                 f"{folder}: its tokenizer or template is not the one it was trained with"
             )
-        state = folders.tensors(folder / "score_head.safetensors")
-        with torch.no_grad():
-            for name, tensor in critic.model.head.named_parameters():
-                tensor.copy_(state[name])
-        critic.normalise(card["gain"], card["bias"])
+        card.fill(critic.model.head, folder)
+        critic.normalise(told.gain, told.bias)
         critic.source = folder
         return critic
 
@@ -373,14 +226,9 @@ class Critic(Handle[Judge]):
         with self._exact():
             Policy(Speaker(trunk, using), self.speller).export(folder)
         head = {k: v.detach().cpu().contiguous() for k, v in self.model.head.named_parameters()}
-        save_file(head, folder / "score_head.safetensors")
-        card = {
-            "gain": float(self.model.gain),
-            "bias": float(self.model.bias),
-            "template": self.speller.fingerprint,
-            "reads": "prompt and response with their end; the score is at the last token",
-        }
-        (folder / "critic.json").write_text(json.dumps(card, indent=2) + "\n")
+        save_file(head, folder / card.HEAD)
+        gain, bias = float(self.model.gain), float(self.model.bias)
+        card.write(folder, card.Card(gain, bias, self.speller.fingerprint))
 
     def _on(self, trunk: Trunk, using: str | None) -> Judge:
         judge = Judge(trunk, using)

@@ -2,17 +2,18 @@
 
 The prompt is computed once and fanned out to its n answers; a finished slot is refilled from the
 queue; when the queue is empty the cache shrinks to the answers still being written.  Every answer
-has its own random key, so what else is in the batch, or finishes first, changes nothing but the
-last bits of a sum.
+has its own random key, so what else is in the batch, or finishes first, changes nothing but
+rounding: in fp32 the last bits of a sum, and hardly ever a token; in bf16 a token now and then.
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from accord.engine.budget import for_prompts
 from accord.engine.draw import Sampling, draw, key, uniform
 from accord.errors import BadData, BadSettings, NotFinite
 from accord.models.cache import SlotCache
@@ -107,6 +108,8 @@ class _Batch:
         self.prefixes: dict[Ids, _Prefix] = {}
         room = max(len(request.prompt_ids) for request in requests) + longest
         self.size = min(sampler.slots, len(requests))
+        self.most = for_prompts(self.device, self.size, room)
+        """tokens of prompts that may lie beside the cache"""
         self.decoder = decoder(sampler.trunk, sampler.using, room)
         self.cache = self.decoder.cache(self.size, room)
         self.seats: list[_Slot] = []
@@ -127,6 +130,32 @@ class _Batch:
             self._seat([self.queue.popleft() for _ in range(min(free, len(self.queue)))])
 
     def _seat(self, slots: list[_Slot]) -> None:
+        start = self.active
+        longest = max(len(slot.request.prompt_ids) for slot in slots)
+        self.cache.seen = max(self.cache.seen, longest)  # so that it grows once
+        new = [self._take(lot) for lot in self._lots(slots)]
+        self.logits_BV = torch.cat([self.logits_BV[:start], *new] if start else new)
+
+    def _lots(self, slots: list[_Slot]) -> Iterator[list[_Slot]]:
+        """In order, with no more new prompts than may be read at once; those read before go first,
+        so that they can be let go.
+        """
+        lot: list[_Slot] = []
+        new: dict[Ids, int] = {}
+        for slot in slots:
+            prompt = slot.request.prompt_ids
+            fresh = prompt not in self.prefixes and prompt not in new
+            size = (len(new) + 1) * max([len(prompt), *new.values()])
+            if lot and fresh and (not new or size > self.most):
+                yield lot
+                lot, new = [], {}
+            lot.append(slot)
+            if fresh:
+                new[prompt] = len(prompt)
+        yield lot
+
+    def _take(self, slots: list[_Slot]) -> Tensor:
+        """Seat these; logits_BV of what comes first in each."""
         prompts, start = [slot.request.prompt_ids for slot in slots], self.active
         self._prefill([p for p in dict.fromkeys(prompts) if p not in self.prefixes])
         for cache in {id(self.prefixes[p].cache): self.prefixes[p].cache for p in prompts}.values():
@@ -138,16 +167,24 @@ class _Batch:
             at, rows = torch.tensor(here, device=self.device).T
             self.cache.copy(cache, rows, at)
         new_BV = torch.stack([self.prefixes[p].logits_V for p in prompts])
-        self.logits_BV = torch.cat([self.logits_BV[:start], new_BV]) if start else new_BV
         self.seats += slots
         now = slice(start, self.active)
         self.key_B[now] = torch.tensor([slot.request.key for slot in slots])
         self.place_B[now] = torch.tensor([len(p) for p in prompts])
         self.said_B[now] = 0
-        for prompt in prompts:
+        self._let_go(prompts)
+        return new_BV
+
+    def _let_go(self, seated: list[Ids]) -> None:
+        """Of prompts that nobody waits for; and of the first read where too much is held."""
+        for prompt in seated:
             self.waiting[prompt] -= 1
             if not self.waiting[prompt]:
                 del self.prefixes[prompt]
+        while len(held := {id(p.cache): p.cache for p in self.prefixes.values()}) > 1:
+            if sum(cache.slots * cache.places for cache in held.values()) <= self.most:
+                break
+            del self.prefixes[next(iter(self.prefixes))]  # read again when its turn comes
 
     def _prefill(self, prompts: list[Ids]) -> None:
         if not prompts:

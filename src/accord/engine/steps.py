@@ -42,6 +42,14 @@ class Optimizer:
     bf16 10; on a CPU nothing changes"""
 
     def __post_init__(self) -> None:
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError("both of betas must be from 0 to below 1")
+        if self.eps < 0 or self.weight_decay < 0:
+            raise ValueError("eps and weight_decay must not be negative")
+        if self.max_norm is not None and self.max_norm <= 0:
+            raise ValueError("max_norm must be above 0; none: gradients are never scaled down")
+        if self.micro_tokens is not None and self.micro_tokens < 1:
+            raise ValueError("micro_tokens must be at least 1; none: as many as fit")
         if self.bits == 8 and self.form == "tf":
             raise ValueError("an optimizer of bits=8 has eps in torch's place: form=torch")
 

@@ -54,7 +54,16 @@ def run(cfg: Check) -> Checked:
     columns = cfg.columns.mapping()
     read = reading.read(cfg.data, None if cfg.kind == "auto" else cfg.kind, columns, cfg.split)
     lines = [Line.of(record) for record in read.records]
-    sheet = Sheet(lines, read.kind, read.tally, read.sorted, cfg.examples, limit=cfg.longest)
+    sheet = Sheet(
+        lines,
+        read.kind,
+        read.tally,
+        read.sorted,
+        cfg.examples,
+        limit=cfg.longest,
+        shape=read.shape,
+        ignored=read.ignored,
+    )
     test = None
     if cfg.against is not None:
         other = reading.read(cfg.against, None, columns, cfg.against_split)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import cache
+from math import isfinite
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
@@ -20,6 +21,8 @@ from accord.store import files
 COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 BAR = 30
 JUDGES = 5
+KEYS = 12
+"""names of keys that are listed"""
 LONG = 600
 """characters of an example in a terminal"""
 
@@ -38,7 +41,7 @@ def numbers(done: Checked) -> list[tuple[str, str]]:
     if told is None:
         return []
     rows = [("labels", ", ".join(f"{n:,} {name}" for name, n in told.balance.items()))]
-    place = "not known: the better answer is stored first" if done.sheet.sorted else "no winner"
+    place = "not known: the shape of the rows says it" if done.sheet.sorted else "no winner"
     rows.append(("first wins", spread(told.first) if told.first else place))
     rows.append(("longer wins", spread(told.longer) if told.longer else "no two lengths"))
     if (agreed := told.agreement) is not None:
@@ -48,7 +51,10 @@ def numbers(done: Checked) -> list[tuple[str, str]]:
             rows.append(("Krippendorff's alpha", "undefined: nobody differs"))
         else:
             one = agreed.alpha
-            range_ = f"{digits(one.low)} to {digits(one.high)}"
+            sure = isfinite(one.low) and isfinite(one.high)
+            range_ = (
+                f"{digits(one.low)} to {digits(one.high)}" if sure else "too few for an interval"
+            )
             rows.append(("Krippendorff's alpha", f"{digits(one.value)} ({range_})"))
         rows += [
             (f"agrees least: {judge.name}" if not i else judge.name, spread(judge.agrees))
@@ -72,9 +78,18 @@ def summary(done: Checked) -> str:
     )
 
 
+def shape(done: Checked) -> str:
+    """What the rows were taken for, and the keys that nothing was made of."""
+    left = done.sheet.ignored
+    more = f" and {len(left) - KEYS} more" if len(left) > KEYS else ""
+    said = f"; keys not read: {', '.join(left[:KEYS])}{more}" if left else ""
+    return f"read as {done.sheet.shape or done.sheet.kind}{said}"
+
+
 def lines(done: Checked) -> Iterator[str]:
     """For a terminal, with rich's markup; at most 80 columns where nothing is quoted."""
     yield f"[bold]{escape(done.name)}[/]: {summary(done)}"
+    yield f"  {escape(visible(shape(done)))}"
     for one in done.findings:
         colour = COLOURS[one.severity]
         yield f"\n[{colour}]{one.severity}[/] [bold]{escape(one.title)}[/]: {scope(one)}"
@@ -134,7 +149,7 @@ def _painted(piece: Piece) -> str:
 
 def write(done: Checked, path: Path) -> Path:
     """The page as a file; CannotWrite where the disk refuses."""
-    with files.writing(f"the page {path}"):
+    with files.writing(f"the page {path}", "html"):
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write_whole(path, render(done).encode())
     return path
@@ -145,7 +160,12 @@ def render(done: Checked) -> str:
     folder = Path(__file__).parent / "page"
     css = "".join((folder / name).read_text("utf-8") for name in ("report.css", "check.css"))
     return _template().render(
-        done=done, summary=summary(done), numbers=numbers(done), bars=bars, css=css
+        done=done,
+        summary=summary(done),
+        shape=shape(done),
+        numbers=numbers(done),
+        bars=bars,
+        css=css,
     )
 
 

@@ -17,6 +17,10 @@ class FixedKL:
     by: Estimate = "k1"
     """estimate that is charged per token: k1, k3, or k1 where it is positive (LLaVA-RLHF)"""
 
+    def __post_init__(self) -> None:
+        if self.beta < 0:
+            raise ValueError("beta must not be negative: KL would be rewarded")
+
     def next(self, beta: float, kl: float, n: int) -> float:
         """The same price, whatever the KL."""
         return beta
@@ -39,6 +43,8 @@ class AdaptiveKL:
     """estimate that is charged per token: k1, k3, or k1 where it is positive (LLaVA-RLHF)"""
 
     def __post_init__(self) -> None:
+        if self.beta <= 0:
+            raise ValueError("beta must be above 0: what it adapts is multiplied")
         if self.target <= 0 or self.horizon <= 0:
             raise ValueError("target and horizon must be above 0")
 
@@ -62,7 +68,8 @@ class Constant:
 
     def __call__(self, step: int, total: int) -> float:
         """What the learning rate of step 0 … total - 1 is multiplied by."""
-        up = math.ceil(self.warmup * total) if self.warmup < 1 else int(self.warmup)
+        share = round(self.warmup * total, 6)  # 0.07 · 100 is a little more than 7
+        up = math.ceil(share) if self.warmup < 1 else int(self.warmup)
         if step < up:
             return (step + 1) / (up + 1)
         return self.after((step - up) / (total - up))
@@ -87,6 +94,11 @@ class Cosine(Constant):
 
     floor: float = 0.0
     """f: what the factor comes down to"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.floor <= 1:
+            raise ValueError("floor must be from 0 to 1")
 
     def after(self, x: float) -> float:
         """The factor once warm."""

@@ -97,6 +97,8 @@ class BradleyTerry:
     """share of labels taken to be wrong (Mitchell 2023): q becomes (1-ε) q + ε (1-q)"""
 
     def __post_init__(self) -> None:
+        if self.centre < 0:
+            raise ValueError("centre must not be negative: scores would be driven away from 0")
         if not 0 <= self.smooth < 0.5:
             raise ValueError("smooth must be from 0 to below 0.5: half wrong says nothing at all")
 

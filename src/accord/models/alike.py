@@ -7,7 +7,6 @@ Qwen 2 and Qwen 3 do not have may compute something else, and is left to its own
 from collections.abc import Iterator
 from typing import Any
 
-from peft.tuners.lora.layer import LoraLayer
 from torch import Tensor, nn
 
 from accord.models import masters
@@ -108,8 +107,6 @@ def _norm(module: nn.Module, width: int | None = None) -> Iterator[str]:
 
 
 def _hooked(module: nn.Module) -> Iterator[str]:
-    if isinstance(module, LoraLayer):
-        return
     hooks = [hook for name in _HOOKS for hook in vars(module)[name].values()]
     odd = [h for h in hooks if h not in _OURS and getattr(h, "__name__", "") != _CHECKPOINTING]
     if "forward" in vars(module) or odd:

@@ -1,5 +1,6 @@
 """Sequence classifiers made elsewhere (`AutoModelForSequenceClassification`): ids to logits."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
@@ -60,14 +60,15 @@ class Classifier:
         folder = hub.folder(source)
         try:
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        except (OSError, ValueError, KeyError) as error:
-            why = folders.first_line(error)
+        except Exception as error:  # whatever a family's checks raise
+            why = folders.told(error)
             raise BadModel(f"{source}: its config cannot be read: {why}") from error
         if config.is_encoder_decoder:
             raise BadModel(
                 f"{source}: {config.model_type} has an encoder and a decoder; one of both"
             )
         _pickles(folder)
+        folders.readable(source, folder, config)
         try:
             model, notes = AutoModelForSequenceClassification.from_pretrained(
                 folder,
@@ -76,15 +77,14 @@ class Classifier:
                 use_safetensors=True,
                 trust_remote_code=False,
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are refused below, by name
             )
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-            why = folders.first_line(error)
+        except Exception as error:  # whatever a family's code makes of odd numbers in a config
+            why = folders.told(error)
             raise BadModel(f"{source}: cannot be loaded as a classifier: {why}") from error
-        if missing := sorted(notes["missing_keys"]):
-            raise BadModel(
-                f"{source}: {len(missing)} weights are missing from the files, such as "
-                f"{missing[0]!r}; it is not a complete classifier"
-            )
+        # heads it was trained with before may be there, but no layers that are not run
+        extra = {k for k in notes["unexpected_keys"] if re.search(r"\.\d+\.", k)}
+        folders.complete(source, notes | {"unexpected_keys": extra}, "classifier")
         folders.finite(model.named_parameters(), source)
         model.eval().requires_grad_(False)
         return cls(model.to(device or folders.fastest()), source)

@@ -7,17 +7,19 @@ masks and rotations made once a step.  It is held against the module before it i
 
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from accord.errors import BadSettings
-from accord.models import forms
+from accord.models import forms, quantised
 from accord.models.alike import epsilon, unlike
 from accord.models.attention import Heads, Layout, Packed, Step
 from accord.models.cache import SlotCache, TurnedCache
@@ -26,7 +28,10 @@ from accord.models.trunk import Flat, Trunk, flatten_ids
 from accord.records import Ids
 
 _GAPS = {torch.float32: 1e-4, torch.bfloat16: 0.05}
-"""the relative distance of hidden states that rounding explains"""
+"""the relative distance of hidden states that rounding explains; in bf16 that is much, so that the
+first layers are also compared in fp32"""
+_FIRST = 2
+"""so many layers"""
 _LENGTHS, _STEPS, _FAR = (9, 5), 3, 7
 
 
@@ -102,7 +107,9 @@ class _Layer:
 class ByOwn:
     """The pass of a model built like Llama.  Holds for as long as no weight changes."""
 
-    def __init__(self, trunk: Trunk, using: str | None, told: list[Own], places: int):
+    def __init__(
+        self, trunk: Trunk, using: str | None, told: list[Own], places: int, head: bool = True
+    ):
         trunk.adapters.use(using)
         self.trunk, self.told = trunk, told
         self.body = body = _body(trunk)
@@ -111,7 +118,7 @@ class ByOwn:
         self.repeat: int = attention.num_key_value_groups
         pack = packed_bytes(trunk) <= PACK_BYTES
         self.layers = [_layer(layer, pack) for layer in body.layers]
-        self.head = product([trunk.head], pack)
+        self.head = product([trunk.head], pack and head)
         self.dtype: torch.dtype = body.norm.weight.dtype
         self._rope(places)
 
@@ -144,7 +151,7 @@ class ByOwn:
 
     def run(self, ids_N: Tensor, place_N: Tensor, look: "_Reader | _Looker") -> Tensor:
         """hidden_NH of every token, after the final norm."""
-        h_NH = F.embedding(ids_N, self.body.embed_tokens.weight)
+        h_NH = F.embedding(ids_N, self.body.embed_tokens.weight).to(self.dtype)
         turn = self.cos_T1D[place_N], self.sin_T1D[place_N]
         for i, layer in enumerate(self.layers):
             qkv = layer.qkv(_norm(h_NH, layer.before_H, layer.eps[0]))
@@ -229,7 +236,11 @@ class _Looker:
 
 SWITCH = "ACCORD_DECODER"
 """environment: `module` leaves every model to its own code; `own`, or nothing, does not"""
-_told: "WeakKeyDictionary[PreTrainedModel, dict[str | None, list[Own] | str]]" = WeakKeyDictionary()
+Asked = list[tuple[float, int | None]]
+"""(scale, window) of every attention, as the modules say"""
+_told: "WeakKeyDictionary[PreTrainedModel, dict[str | None, tuple[Asked, list[Own] | str]]]" = (
+    WeakKeyDictionary()
+)
 
 
 def decoder(trunk: Trunk, using: str | None, places: int) -> Decoder:
@@ -241,20 +252,25 @@ def decoder(trunk: Trunk, using: str | None, places: int) -> Decoder:
 def known(trunk: Trunk, using: str | None) -> list[Own] | str:
     """How each layer attends, where the own pass decodes; else why the model's code does.
 
-    Looked into once per model and adapter; a UserWarning where a model is built like Llama and
-    does not compute like it.
+    Its parts are looked at every time; what it computes, once per model and adapter, with a
+    UserWarning where a model is built like Llama and does not compute like it.
     """
-    if (wish := os.environ.get(SWITCH, "own")) not in ("own", "module"):
+    if (wish := os.environ.get(SWITCH) or "own") not in ("own", "module"):
         raise BadSettings(f"{SWITCH}={wish}: say own or module, or nothing, which means own")
     if wish == "module":
         return f"{SWITCH}=module"
     if trunk.device.type != "cpu":
         return f"on {trunk.device.type}, not measured"
+    body = _body(trunk)
+    if (why := unlike(body)) is not None:
+        return why
     found = _told.setdefault(trunk.model, {})
-    if using not in found:
+    parts = [layer.self_attn for layer in body.layers]
+    asked = [(getattr(a, "scaling", 0.0), getattr(a, "sliding_window", None)) for a in parts]
+    if using not in found or found[using][0] != asked:
         with trunk.autocast():
-            found[using] = _look(trunk, using)
-    return found[using]
+            found[using] = asked, _look(trunk, using)
+    return found[using][1]
 
 
 @dataclass
@@ -271,9 +287,9 @@ class _Spy:
 
 @torch.no_grad()
 def _look(trunk: Trunk, using: str | None) -> list[Own] | str:
+    if trunk.context < max(_LENGTHS) + _STEPS:
+        return f"it reads {trunk.context} tokens, too few to compare"
     body = _body(trunk)
-    if (why := unlike(body)) is not None:
-        return why
     rng, vocab = torch.Generator().manual_seed(0), body.embed_tokens.num_embeddings
     rows = [tuple(torch.randint(vocab, (n,), generator=rng).tolist()) for n in _LENGTHS]
     cache, flat, _ = _laid(rows, trunk.device)
@@ -297,13 +313,51 @@ def _look(trunk: Trunk, using: str | None) -> list[Own] | str:
         theirs.append(trunk(Flat(ids_B, place_B, Step(plain, place_B)), using))
         ours.append(own.run(ids_B, place_B, _Looker(turned, place_B)))
         place_B = place_B + 1
-    gap = _gap(torch.cat(ours), torch.cat(theirs))
-    if gap < _GAPS[own.dtype]:
+    gap, limit = _gap(torch.cat(ours), torch.cat(theirs)), _GAPS[own.dtype]
+    if gap < limit and own.dtype != torch.float32 and quantised.kind(trunk.model) is None:
+        gap, limit = _exact_gap(trunk, using, told, Flat(flat.ids_N, far_N, flat.layout))
+    if gap < limit:
         return told
     kind = trunk.model.config.model_type
     why = f"{kind}: built like Llama, but its hidden states are {gap:.2g} off"
     warnings.warn(f"{why}; its answers are decoded by its own code, slower", stacklevel=2)
     return why
+
+
+def _exact_gap(trunk: Trunk, using: str | None, told: list[Own], flat: Flat) -> tuple[float, float]:
+    """(gap, limit) of the first layers and the last norm, in fp32."""
+    body, layout = _body(trunk), Packed(_LENGTHS)
+    with _widened(body):
+        trunk.adapters.use(using)
+        own = ByOwn(trunk, using, told, int(flat.place_N.max()) + 1, head=False)
+        ours = own.run(flat.ids_N, flat.place_N, _Reader(layout))
+        theirs = body(
+            inputs_embeds=body.embed_tokens(flat.ids_N).to(own.dtype)[None],
+            position_ids=flat.place_N[None],
+            layout=layout,
+            use_cache=False,
+        )
+    return _gap(ours, theirs.last_hidden_state[0]), _GAPS[own.dtype]
+
+
+@contextmanager
+def _widened(body: Any) -> Iterator[None]:
+    """Only the first layers, and their weights in fp32, for as long as it lasts."""
+    layers = body.layers
+    few = layers[:_FIRST]
+    parts = [m for top in (*few, body.norm) for m in top.modules()]
+    were = [(m, {**m._parameters}) for m in parts]
+    try:
+        body.layers = few
+        for m, own in were:
+            m._parameters.update(
+                {k: nn.Parameter(w.float(), False) for k, w in own.items() if w is not None}
+            )
+        yield
+    finally:
+        body.layers = layers
+        for m, own in were:
+            m._parameters.update(own)
 
 
 def _gap(ours: Tensor, theirs: Tensor) -> float:

@@ -28,6 +28,11 @@ class Fork:
     branches: Sequence[Sequence[int]]
     _masks: dict[tuple[int, int, int | None], Tensor] = field(default_factory=dict)
 
+    @property
+    def lengths(self) -> Sequence[int]:
+        """Of the whole sequences, one per branch."""
+        return [t + n for t, few in zip(self.stems, self.branches, strict=True) for n in few]
+
     def attend(self, heads: Heads, layer: int) -> Tensor:
         """One call per stem and per branch, whose keys are the stem's and its own."""
         runs = [

@@ -67,12 +67,15 @@ class _Picked(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits_NV: Tensor, ids_N: Tensor, entropy: bool) -> tuple[Tensor, Tensor]:
         top_N1 = logits_NV.amax(-1, keepdim=True)
-        exp_NV = (logits_NV - top_N1).exp_()
+        # nothing is added to `top` before it is taken away: beside large logits that costs bits
+        below_NV = logits_NV - top_N1
+        picked_N = below_NV.gather(1, ids_N[:, None])[:, 0]
+        exp_NV = below_NV.exp() if entropy else below_NV.exp_()
         mass_N = exp_NV.sum(-1)
-        total_N = mass_N.log() + top_N1[:, 0]
-        logp_N = logits_NV.gather(1, ids_N[:, None])[:, 0] - total_N
+        logp_N = picked_N - mass_N.log()
         if entropy:
-            entropy_N = total_N - torch.linalg.vecdot(exp_NV, logits_NV) / mass_N
+            below_NV.clamp_(min=torch.finfo(below_NV.dtype).min)  # 0 · -inf is NaN, and counts 0
+            entropy_N = mass_N.log() - torch.linalg.vecdot(exp_NV, below_NV) / mass_N
         else:
             entropy_N = torch.zeros_like(logp_N)
         ctx.mark_non_differentiable(entropy_N)

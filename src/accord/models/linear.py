@@ -29,15 +29,36 @@ def there() -> bool:
     return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
-@cache
-def faster() -> bool:
-    """Whether oneDNN multiplies fp32 matrices faster here than what torch would take."""
+def _wish() -> str:
     if (wish := os.environ.get(SWITCH, "")) not in ("", "torch", "onednn"):
         raise BadSettings(f"{SWITCH}={wish}: say torch or onednn, or nothing: what is faster here")
-    if wish or not there():
+    return wish
+
+
+@cache
+def faster() -> bool:
+    """Whether oneDNN multiplies fp32 matrices, where it is asked for, or faster than torch."""
+    if (wish := _wish()) or not there():
         return wish == "onednn" and there()
     wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
     return wide and _CPU.is_file() and "AuthenticAMD" in _CPU.read_text()
+
+
+def chosen(weight: Tensor) -> bool:
+    """Whether oneDNN's linear layer multiplies by such a weight here: in fp32 where it is faster or
+    asked for; in bf16 unless torch is, which takes it too, but does not lay weights out before.
+    """
+    if weight.device.type != "cpu" or not there():
+        return False
+    if weight.dtype is torch.bfloat16:
+        return _wish() != "torch"
+    return weight.dtype is torch.float32 and faster()
+
+
+def times(x: Tensor, weight_OI: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x W' + b by oneDNN; the weight as it lies, or in oneDNN's order."""
+    run = torch.ops.mkldnn._linear_pointwise.default
+    return run(x, weight_OI, bias, "none", [], "")  # type: ignore[no-any-return]
 
 
 class Linear(nn.Linear):
@@ -76,12 +97,8 @@ def _fits(x: Tensor, weight: Tensor) -> bool:
         and weight.device.type == "cpu"
         and x.dim() > 1
         and x.numel() > 0
+        and not torch.is_autocast_enabled("cpu")
     )
-
-
-def _times(x_NI: Tensor, weight_OI: Tensor, bias: Tensor | None = None) -> Tensor:
-    run = torch.ops.mkldnn._linear_pointwise.default
-    return run(x_NI, weight_OI, bias, "none", [], "")  # type: ignore[no-any-return]
 
 
 class _Linear(torch.autograd.Function):
@@ -92,7 +109,7 @@ class _Linear(torch.autograd.Function):
         x_NI = x_NI.contiguous()
         _, for_weight, _ = ctx.needs_input_grad
         ctx.save_for_backward(x_NI if for_weight else None, weight)
-        return _times(x_NI, weight, bias)
+        return times(x_NI, weight, bias)
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
@@ -101,7 +118,7 @@ class _Linear(torch.autograd.Function):
         for_x, for_weight, for_bias = ctx.needs_input_grad
         dy_NO = dy_NO.contiguous()
         return (
-            _times(dy_NO, weight.t()) if for_x else None,
-            _times(dy_NO.t(), x_NI.t()) if for_weight else None,
+            times(dy_NO, weight.t()) if for_x else None,
+            times(dy_NO.t(), x_NI.t()) if for_weight else None,
             dy_NO.sum(0) if for_bias else None,
         )

@@ -2,18 +2,19 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging
 
-from accord.errors import BadModel
+from accord.errors import AccordError, BadModel
 from accord.models import forms, quantised
 from accord.models.attention import NAME
 from accord.models.probe import probe
@@ -21,6 +22,15 @@ from accord.text import hub
 
 Dtype = Literal["fp32", "bf16", "int8", "int4"]
 SEE = "docs/models.md lists what can run"
+LONGEST = 240
+"""characters of what a library says that are told on"""
+_EXTRA = re.compile(
+    r"(^|\.)((score|classifier|v_head|value_head|reward_head|summary|mtp\w*)\.|inv_freq$|mtp_)"
+    r"|rotary_emb\.|\.(attn|attention)\.(masked_)?bias$|(^|\.)position_ids$"
+)
+"""what a file may hold beside a causal language model: other heads, and buffers of old releases"""
+_WHOLE = re.compile(r"^(I|U)\d+$|^BOOL$")
+"""safetensors' names of integers"""
 DTYPES = {"fp32": torch.float32} | dict.fromkeys(("bf16", *quantised.KINDS), torch.bfloat16)
 
 
@@ -37,6 +47,7 @@ def load(
     if why := forms.unfit(config):
         raise BadModel(f"{source}: {config.model_type} {why}; {SEE}")
     _no_pickles(source, folder)
+    readable(source, folder, config)
     forms.still(config)
     device = device or fastest()
     try:
@@ -48,14 +59,19 @@ def load(
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are refused below, by name
             **quantised.options(dtype, device),
         )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except AccordError:
+        raise
+    except Exception as error:  # whatever a family's code makes of odd numbers in a config
         if error.args == (NAME,):  # a family that picks its attention from a table of its own
             raise BadModel(f"{source}: {config.model_type} {forms.OWN_ATTENTION}; {SEE}") from error
-        why = first_line(error)
+        why = told(error)
+        if isinstance(error, TypeError | ArithmeticError | AssertionError):
+            why += "; look at the values in its config.json"
         raise BadModel(f"{source}: cannot be loaded as a causal language model: {why}") from error
-    _all_there(source, notes)
+    complete(source, notes, "causal language model")
     model.eval().requires_grad_(False)
     quantised.steady(model)
     finite(model.named_parameters(), source)
@@ -87,20 +103,31 @@ def configured(source: str | Path, folder: Path) -> Any:
         what = "the folder has no config.json" if folder.is_dir() else "there is no such folder"
         raise BadModel(f"{source}: {what}; give a Hugging Face model folder or a hub id")
     try:
-        told = json.loads(file.read_text())
-        if "auto_map" in told and told.get("model_type") not in CONFIG_MAPPING:
+        said = json.loads(file.read_text())
+        if "auto_map" in said and said.get("model_type") not in CONFIG_MAPPING:
             raise BadModel(
                 f"{source}: its code comes with the folder, and accord runs no code from model "
                 "folders; use a model of a family that transformers itself knows"
             )
         return AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise BadModel(f"{source}: its config cannot be read: {first_line(error)}") from error
+    except AccordError:
+        raise
+    except Exception as error:  # whatever a family's checks raise
+        raise BadModel(f"{source}: its config cannot be read: {told(error)}") from error
 
 
 def first_line(error: Exception) -> str:
     """What the error of a library says, without the advice that follows."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def told(error: Exception) -> str:
+    """The same in one line, where the first alone says too little, and of what kind it is."""
+    if isinstance(error, (OSError, ValueError, RuntimeError, SafetensorError)):
+        said = first_line(error)
+    else:
+        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return said if len(said) <= LONGEST else f"{said[:LONGEST]} ..."
 
 
 def _no_pickles(source: str | Path, folder: Path) -> None:
@@ -112,12 +139,57 @@ def _no_pickles(source: str | Path, folder: Path) -> None:
         raise BadModel(f"{source}: the folder holds {what}; save the model as safetensors")
 
 
-def _all_there(source: str | Path, notes: dict[str, Any]) -> None:
+def readable(source: str | Path, folder: Path, config: Any) -> None:
+    """BadModel where weights are no floats, by their label or by themselves."""
+    if label := getattr(config, "quantization_config", None):
+        how = label.get("quant_method") if isinstance(label, dict) else label.quant_method
+        how = str(getattr(how, "value", how))
+        if how != "bitsandbytes":
+            raise BadModel(
+                f"{source}: its config says that its weights are quantised by {how}, which accord "
+                "does not read; give the model they were made from, or a GGUF file"
+            )
+        quantised.installed(f"{source}, quantised by bitsandbytes,")
+        return
+    for file in sorted(folder.glob("*.safetensors")):
+        try:
+            with safe_open(file, "pt") as weights:
+                for name in weights.keys():  # noqa: SIM118  # it is no dict
+                    kind = weights.get_slice(name).get_dtype()
+                    if _WHOLE.match(kind) and not _EXTRA.search(name):
+                        raise BadModel(
+                            f"{source}: weight {name!r} in {file.name} is of integers ({kind}), "
+                            "and its config has no quantization_config that says how to read "
+                            "them; give the model in bf16 or fp32"
+                        )
+        except (OSError, SafetensorError) as error:
+            raise BadModel(
+                f"{source}: cannot be loaded: {file.name}: {first_line(error)}"
+            ) from error
+
+
+def complete(source: str | Path, notes: dict[str, Any], what: str) -> None:
+    """BadModel where weights are missing, of other shapes, or of parts the config does not know.
+
+    `notes` are `from_pretrained`'s.
+    """
     missing = sorted(notes.get("missing_keys") or ())
     if missing:
+        many = f"{len(missing)} weight{'s are' if len(missing) > 1 else ' is'} missing"
         raise BadModel(
-            f"{source}: {len(missing)} weights are missing from the files, such as {missing[0]!r}; "
-            "it is not a complete causal language model"
+            f"{source}: {many} from the files, such as {missing[0]!r}; it is not a complete {what}"
+        )
+    if odd := sorted(notes.get("mismatched_keys") or ()):
+        name, there, wanted = odd[0]
+        raise BadModel(
+            f"{source}: cannot be loaded: {len(odd)} weights have other shapes than its config "
+            f"says, such as {name!r}: {[*there]} in the files, {[*wanted]} by the config"
+        )
+    extra = sorted(k for k in notes.get("unexpected_keys") or () if not _EXTRA.search(k))
+    if extra:
+        raise BadModel(
+            f"{source}: the files hold {len(extra)} weights for which the model of its config has "
+            f"no place, such as {extra[0]!r}; give it the config that these weights were saved with"
         )
 
 

@@ -4,6 +4,7 @@ W' = W + (alpha / r) B A,  B = 0 at birth, so a new adapter changes nothing: Hu 
 Policy, reference, value and reward can each be an adapter, and the reference costs nothing.
 """
 
+import copy
 import json
 import warnings
 from collections.abc import Iterable, Iterator
@@ -17,12 +18,22 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from accord.errors import BadModel
-from accord.models.load import first_line, tensors
+from accord.errors import BadModel, BadSettings
+from accord.models.load import first_line, tensors, told
 
 W = TypeVar("W", bound=Tensor)
 _PREFIX = "base_model.model."
 """what peft puts before every weight's name in an adapter file"""
+_CONFIG = "adapter_config.json"
+_KINDS = {
+    "use_dora": "DoRA (use_dora)",
+    "use_qalora": "QALoRA (use_qalora)",
+    "alora_invocation_tokens": "activated LoRA (alora_invocation_tokens)",
+    "layer_replication": "LoRA on replicated layers (layer_replication)",
+    "modules_to_save": "LoRA with whole modules beside it (modules_to_save)",
+    "trainable_token_indices": "LoRA with trained token rows beside it (trainable_token_indices)",
+}
+"""settings of peft that make an adapter more than W + (alpha / r) B A"""
 
 
 @dataclass(frozen=True)
@@ -37,9 +48,17 @@ class Lora:
     """module names, comma-separated, or all-linear: every linear layer but the head (in models with
     experts, those of attention alone)"""
 
+    def __post_init__(self) -> None:
+        if self.r < 1:
+            raise ValueError("r must be at least 1")
+        if self.alpha <= 0:
+            raise ValueError("alpha must be above 0: the update is scaled by alpha / r")
+        if not all(name.strip() for name in self.targets.split(",")):
+            raise ValueError("targets must be module names, comma-separated, or all-linear")
+
     def config(self, base: str) -> LoraConfig:
         """As peft wants it.  No dropout: a policy must agree with itself."""
-        names = self.targets if self.targets == "all-linear" else self.targets.split(",")
+        names = self.targets if self.targets == "all-linear" else self._names()
         return LoraConfig(
             r=self.r,
             lora_alpha=self.alpha,  # type: ignore[arg-type]
@@ -48,6 +67,9 @@ class Lora:
             task_type="CAUSAL_LM",
             base_model_name_or_path=base,
         )
+
+    def _names(self) -> list[str]:
+        return [name.strip() for name in self.targets.split(",")]
 
 
 class Adapters:
@@ -65,6 +87,7 @@ class Adapters:
         """A new adapter: at zero, or a copy of another."""
         if config.target_modules == "all-linear" and any(w.dim() > 2 for w in self._weights()):
             config.target_modules = _of_attention(self._model)
+        _check(self._model, config)
         learning = [weight for weight in self._weights() if weight.requires_grad]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)  # A is drawn at random: the same adapter in every process
@@ -112,17 +135,22 @@ class Adapters:
         )
         named = {f"{_PREFIX}{k}": v.detach().cpu().contiguous() for k, v in state.items()}
         save_file(named, folder / "adapter_model.safetensors")
-        self.configs[name].save_pretrained(str(folder))
+        config = copy.copy(self.configs[name])
+        for key, value in vars(config).items():
+            if isinstance(value, set):  # whose order would be another in every process
+                setattr(config, key, sorted(value))
+        config.save_pretrained(str(folder))
 
     def load(self, name: str, folder: Path) -> None:
         """Read an adapter folder as a new adapter; BadModel where it cannot be."""
+        _described(folder)
         weights = tensors(folder / "adapter_model.safetensors")
         try:
             config = LoraConfig.from_pretrained(str(folder))
             config.lora_dropout = 0.0  # a policy must agree with itself
             self.add(name, config)
-        except (TypeError, ValueError) as error:
-            raise BadModel(f"{folder}: its adapter cannot be used: {first_line(error)}") from error
+        except Exception as error:  # whatever peft makes of odd values in a config
+            raise BadModel(f"{folder}: its adapter cannot be used: {told(error)}") from error
         self.assign(name, weights)
 
     def assign(self, name: str, saved: dict[str, Tensor]) -> None:
@@ -185,12 +213,60 @@ def _of_attention(model: nn.Module) -> set[str]:
     }
 
 
+def _check(model: nn.Module, config: LoraConfig) -> None:
+    """BadSettings where it names no layer, or a rank beyond every side of what it adapts."""
+    linear = {
+        name.removesuffix(".base_layer"): layer
+        for name, layer in model.named_modules()
+        if ".lora_" not in name
+        and hasattr(layer, "weight")
+        and ("Linear" in type(layer).__name__ or hasattr(layer, "nf"))
+    }
+    asked = config.target_modules
+    if not isinstance(asked, str):
+        known = {name.rpartition(".")[2] for name in linear}
+        for want in sorted(asked or ()):
+            if not any(name == want or name.endswith(f".{want}") for name in linear):
+                raise BadSettings(
+                    f"lora.targets={want}: this model has no such layer; say all-linear, or some "
+                    f"of {', '.join(sorted(known))}"
+                )
+        linear = {k: v for k, v in linear.items() if any(f".{k}".endswith(f".{w}") for w in asked)}
+    widest = max((max(_sides(layer)) for layer in linear.values()), default=config.r)
+    if config.r > widest:
+        raise BadSettings(f"lora.r={config.r}: no layer that it adapts has a side over {widest}")
+
+
+def _sides(layer: Any) -> tuple[int, ...]:
+    """(in, out); a quantised weight is packed, and does not tell by its shape."""
+    if hasattr(layer, "in_features"):
+        return layer.in_features, layer.out_features
+    return tuple(layer.weight.shape)
+
+
 def base_of(folder: Path) -> str | None:
     """The base model an adapter folder names; None if it is no adapter folder."""
-    file = folder / "adapter_config.json"
-    if not file.is_file():
+    if not (folder / _CONFIG).is_file():
         return None
-    base = json.loads(file.read_text()).get("base_model_name_or_path")
+    base = _described(folder).get("base_model_name_or_path")
     if not base:
-        raise BadModel(f"{folder}: adapter_config.json names no base_model_name_or_path; add it")
+        raise BadModel(f"{folder}: {_CONFIG} names no base_model_name_or_path; add it")
     return str(base)
+
+
+def _described(folder: Path) -> dict[str, Any]:
+    """The config of an adapter; BadModel where it cannot be read, or is of another kind."""
+    try:
+        said = json.loads((folder / _CONFIG).read_text())
+    except (OSError, ValueError) as error:
+        raise BadModel(f"{folder}: {_CONFIG} cannot be read: {first_line(error)}") from error
+    if not isinstance(said, dict):
+        raise BadModel(f"{folder}: {_CONFIG} holds no settings; save the adapter again")
+    kind = said.get("peft_type", "LORA")
+    odd = kind if kind != "LORA" else next((why for k, why in _KINDS.items() if said.get(k)), None)
+    if odd is not None:
+        raise BadModel(
+            f"{folder}: its adapter is {odd}, and only plain LoRA can be used here; merge it into "
+            "its base (merge_and_unload of peft), or train a plain one"
+        )
+    return said

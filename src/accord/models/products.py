@@ -36,11 +36,6 @@ def product(layers: Sequence[nn.Module], pack: bool) -> Product:
     return _packed(torch.cat([weight for weight, _ in plain]), torch.cat(biases))
 
 
-def fast(weight: Tensor) -> bool:
-    """Whether oneDNN multiplies such a weight here."""
-    return weight.device.type == "cpu" and weight.dtype in KINDS and linear.there()
-
-
 def _beside(parts: Sequence[Product]) -> Product:
     if len(parts) == 1:
         return parts[0]
@@ -78,15 +73,12 @@ def _simple(layer: LoraLayer, base: nn.Module, name: str) -> bool:
 
 
 def _made(weight: Tensor, bias: Tensor | None) -> Product:
-    return _onednn(weight, bias) if fast(weight) else lambda x: F.linear(x, weight, bias)
+    run = linear.times if linear.chosen(weight) else F.linear
+    return lambda x: run(x, weight, bias)
 
 
 def _packed(weight: Tensor, bias: Tensor | None) -> Product:
-    if not fast(weight):
-        return lambda x: F.linear(x, weight, bias)
-    return _onednn(torch.ops.mkldnn._reorder_linear_weight(weight), bias)
-
-
-def _onednn(weight: Tensor, bias: Tensor | None) -> Product:
-    run = torch.ops.mkldnn._linear_pointwise.default
-    return lambda x: run(x, weight, bias, "none", [], "")
+    if linear.chosen(weight):
+        weight = torch.ops.mkldnn._reorder_linear_weight(weight)
+        return lambda x: linear.times(x, weight, bias)
+    return lambda x: F.linear(x, weight, bias)

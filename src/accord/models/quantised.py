@@ -26,7 +26,7 @@ def options(dtype: str, device: str) -> dict[str, Any]:
     """
     if dtype not in KINDS:
         return {}
-    _bitsandbytes(f"dtype={dtype}")
+    installed(f"dtype={dtype}")
     how = BitsAndBytesConfig(
         load_in_8bit=dtype == "int8",
         load_in_4bit=dtype == "int4",
@@ -50,12 +50,13 @@ def adam(
     Dettmers et al. 2022, "8-bit Optimizers via Block-wise Quantization".  Tensors of fewer than
     `SMALL` numbers keep floats.  MissingExtra where bitsandbytes is not installed.
     """
-    library = _bitsandbytes("optimizer.bits=8")
+    library = installed("optimizer.bits=8")
     knobs = (lr, betas, eps, weight_decay)
     return library.optim.AdamW8bit(params, *knobs, min_8bit_size=SMALL)  # type: ignore[no-any-return]
 
 
-def _bitsandbytes(who: str) -> Any:
+def installed(who: str) -> Any:
+    """bitsandbytes; MissingExtra, which says who needs it, where it is not installed."""
     try:
         import bitsandbytes
     except ImportError as error:

@@ -99,15 +99,18 @@ class Trunk(nn.Module):
 
     def check(self, flat: Flat) -> None:
         """BadData for a sequence longer than the context, or an id beyond the vocabulary."""
-        longest = max(flat.layout.lengths, default=0) if isinstance(flat.layout, Packed) else 0
+        longest = max(getattr(flat.layout, "lengths", ()), default=0)
+        # on a GPU a look at ids or places would cost a wait at every step
+        here = flat.ids_N.device.type == "cpu" and len(flat.ids_N) > 0
+        if here:
+            longest = max(longest, int(flat.place_N.max()) + 1)
         if longest > self.context:
             raise BadData(
                 f"a sequence has {longest} tokens; this model reads at most {self.context}. "
                 "Drop or shorten it"
             )
         rows = self.model.get_input_embeddings().num_embeddings
-        # on a GPU the look would cost a wait at every step
-        if flat.ids_N.device.type == "cpu" and len(flat.ids_N) and int(flat.ids_N.max()) >= rows:
+        if here and int(flat.ids_N.max()) >= rows:
             raise BadData(
                 f"token id {int(flat.ids_N.max())} is beyond this model's vocabulary of {rows}; "
                 "it was made by another model's tokenizer"

@@ -6,11 +6,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeVar, overload
+from typing import Literal, Self, TypeVar, overload
 
 import torch
+from pydantic import model_validator
 from torch import Tensor
 
+from accord.config import Settings
+from accord.config.limits import Count
 from accord.data.comparisons import Spelled
 from accord.data.rows import Rows
 from accord.data.spool import Picked
@@ -31,6 +34,25 @@ from accord.store.run import Run
 from accord.text.tokenizer import Speller
 
 R = TypeVar("R", bound=Rows)
+
+
+class Passes(Settings):
+    """A step's answers, and how often and in how many pieces they are learned from."""
+
+    batch: Count = 64
+    """answers per step, one to each prompt"""
+    epochs: Count = 4
+    """passes over each step's answers"""
+    minibatches: Count = 1
+    """optimizer steps per pass; at most one per answer"""
+
+    @model_validator(mode="after")
+    def _enough(self) -> Self:
+        if self.minibatches > self.batch:
+            raise ValueError(
+                f"minibatches={self.minibatches} of batch={self.batch} answers: at most one each"
+            )
+        return self
 
 
 @dataclass(frozen=True)
@@ -142,6 +164,18 @@ def both(policy: dict[str, float], critic: dict[str, float]) -> dict[str, float]
     seen = {names.get(key, key): value for key, value in policy.items()}
     names = {"loss": "loss/value_avg", "grad_norm": "val/grad_norm"}
     return seen | {names.get(key, key): value for key, value in critic.items()}
+
+
+def told(seen: Sequence[dict[str, float]]) -> dict[str, float]:
+    """The means over a step's updates; of the first, which the sampler's own policy made, the
+    ratios' mean and their root mean square distance from 1.
+    """
+    first = {
+        "val/ratio_first": seen[0]["policy/ratio"],
+        "val/ratio_first_off": seen[0]["policy/ratio_var"] ** 0.5,
+        "policy/updates": float(len(seen)),
+    }
+    return {key: means([one[key] for one in seen]) for key in seen[0]} | first
 
 
 def cut(policy: Policy, critic: Critic) -> dict[str, float]:

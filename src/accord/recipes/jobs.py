@@ -300,6 +300,9 @@ def _read(place: Place, job: Job, path: Path, kind: sources.Kind) -> Sequence[An
 
 
 def _texts(place: Place, job: Job, path: Path) -> Sequence[Demonstration]:
+    given = [f"columns.{key}" for key in job.columns.mapping()] + ["split"] * bool(job.split)
+    if given:
+        place.tell(f"ptx_data={path} is read without {', '.join(given)}: they speak of prompts=")
     return _told(place, path, sources.read_texts(path))
 
 

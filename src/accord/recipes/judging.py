@@ -93,7 +93,8 @@ class Bench:
                 return model.critic
         raise BadSettings(
             "the critic can only start from a reward model of accord's with the policy's own "
-            "tokenizer and template, and reward= holds none: say critic=zero"
+            "tokenizer and template, and reward= holds none: say critic=zero, a critic from the "
+            "policy itself"
         )
 
     def check(self, tell: Callable[[str], None]) -> None:

@@ -1,7 +1,9 @@
 """What a job will take of the machine, told before it begins."""
 
+import json
 from dataclasses import dataclass
-from typing import Any, Literal
+from types import SimpleNamespace
+from typing import Any, Literal, cast
 
 import torch
 
@@ -12,17 +14,27 @@ from accord.engine.budget import for_updates
 from accord.engine.memory import Estimate, Work, estimate
 from accord.engine.steps import Optimizer
 from accord.errors import BadSettings
-from accord.models.lora import Lora
+from accord.models import forms, gguf
+from accord.models.lora import Lora, base_of
 from accord.models.sketch import config_of
+from accord.text import hub
 
-UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+UNITS = {f"{unit}B": 1000**n for n, unit in enumerate("KMGT", 1)} | {
+    f"{unit}IB": 1024**n for n, unit in enumerate("KMGT", 1)
+}
+BESIDE = "libraries and gaps"
+LIBRARIES = 780 * 10**6
+"""bytes: Python, torch and the rest (437 MB with a tiny model opened), and the most that a job
+of docs/memory.md held beside; counted of a GPU too, in place of its context"""
+GAPS = 0.25
+"""of all tensors: what the allocator leaves empty, and kernels (oneDNN's) keep to themselves"""
 
 
 class Plan(Settings):
     """A job, as far as its memory goes."""
 
     model: str
-    """a folder, of which config.json is enough, or a hub id"""
+    """a folder, of which config.json is enough, an adapter's folder, a GGUF file, or a hub id"""
     work: Literal["sft", "reward", "ppo"] = "sft"
     """the command it is for"""
     dtype: Literal["fp32", "bf16"] = "fp32"
@@ -30,7 +42,7 @@ class Plan(Settings):
     lora: Lora | None = None
     """train adapters instead of whole models"""
     optimizer: Optimizer = Optimizer()
-    """micro_tokens and recompute count here"""
+    """how gradients become steps; micro_tokens, recompute, bits and offload change memory"""
     prompt: Count = 128
     """tokens of a prompt"""
     longest: Count = 128
@@ -42,7 +54,7 @@ class Plan(Settings):
     on_cpu: tuple[Literal["reference", "reward"], ...] = ()
     """ppo: frozen models that stay in main memory beside a GPU"""
     memory: str | None = None
-    """what there is, as 24GB; none: what this machine has"""
+    """of a GPU, or of another machine, as 24GB or 1TB; none: what this machine has left"""
 
 
 @dataclass(frozen=True)
@@ -63,16 +75,54 @@ def run_plan(desk: Any, plan: Plan) -> Planned:
     """Foresee the job; where it does not fit, also what each remedy would bring it to."""
     if plan.on_cpu and (plan.work != "ppo" or plan.lora is not None):
         raise BadSettings("on_cpu= is for work=ppo of whole models: leave it out")
-    config = config_of(plan.model)
+    plan, config = _opened(plan)
+    _room(plan, config)
     there = _bytes(plan.memory) if plan.memory else machine()
     work = _work(plan)
-    found = estimate(config, work)
+    found = _whole(config, work)
     words: list[str] = []
     if found.total(found.peak) > there:
         for word, change in _remedies(plan):
-            changed = estimate(config, Work(**vars(work) | change))
+            changed = _whole(config, Work(**vars(work) | change))
             words.append(f"{word}: {changed.total(changed.peak) / 1e9:.2f} GB")
     return Planned(found, there, tuple(words))
+
+
+def _whole(config: Any, work: Work) -> Estimate:
+    """The tensors of each phase, and what comes on top of them."""
+    phases = estimate(config, work).phases
+    return Estimate(
+        {
+            phase: {**parts, BESIDE: LIBRARIES + int(GAPS * sum(parts.values()))}
+            for phase, parts in phases.items()
+        }
+    )
+
+
+def _opened(plan: Plan) -> tuple[Plan, Any]:
+    """With what an adapter's folder says of its shape; and the config of the whole model."""
+    source = gguf.as_folder(plan.model)
+    base = base_of(hub.folder(source))
+    if base is None:
+        return plan, config_of(source)
+    told = json.loads((hub.folder(source) / "adapter_config.json").read_text())
+    names = told["target_modules"]
+    names = names if isinstance(names, str) else ",".join(sorted(names))
+    own = Lora(told["r"], told["lora_alpha"], names)
+    if plan.lora is not None and plan.lora.r != own.r:
+        raise BadSettings(f"lora.r={plan.lora.r}: {plan.model} is an adapter of r={own.r}: say so")
+    return plan.model_copy(update={"lora": own}), config_of(base)
+
+
+def _room(plan: Plan, config: Any) -> None:
+    """BadSettings where no such row can be read."""
+    most = forms.context(cast(Any, SimpleNamespace(config=config.get_text_config())))
+    row = plan.prompt + plan.longest
+    if row > most:
+        raise BadSettings(
+            f"prompt={plan.prompt} longest={plan.longest}: this model reads {most} tokens, prompt "
+            "and answer together"
+        )
 
 
 def _work(plan: Plan) -> Work:

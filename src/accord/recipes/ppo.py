@@ -17,7 +17,6 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from accord.config import Settings
 from accord.config.limits import Above0, Count, Part
 from accord.data.rows import Rows, Tokens, align, pad
 from accord.data.stream import Stream
@@ -39,13 +38,11 @@ from accord.rewards.shape import Shape
 from accord.store.run import Run
 
 
-class PPO(Settings):
+class PPO(common.Passes):
     """Proximal policy optimisation against a reward, with a KL price and a critic."""
 
     steps: Count = 60
     """times the policy answers a batch of prompts and learns from it"""
-    batch: Count = 64
-    """answers per step, one to each prompt"""
     longest: Count = 128
     """the most tokens an answer may have"""
     temperature: Above0 = 1.0
@@ -62,19 +59,15 @@ class PPO(Settings):
     """how an answer's reward is shared among its tokens"""
     clip: losses.Clip = losses.Clip()
     """how far the passes of one step may go"""
-    epochs: Count = 4
-    """passes over each step's answers"""
-    minibatches: Count = 1
-    """optimizer steps per pass; at most one per answer"""
     ptx: Ptx | None = None
     """text to be remembered beside (PPO-ptx); the command's ptx_data says which"""
     average: Part | None = None
     """return a running mean of the policy with this decay per step, instead of its last step"""
     critic: Literal["reward", "trunk", "zero"] = "reward"
     """start of the value function: the reward model; with a head at zero its trunk; the policy"""
-    lr: float = 1e-5
+    lr: Above0 = 1e-5
     """learning rate of the policy"""
-    lr_critic: float = 2e-5
+    lr_critic: Above0 = 2e-5
     """learning rate of the value function"""
     schedule: Constant | Linear | Cosine = Linear()
     """how the learning rates change from step to step"""
@@ -183,15 +176,16 @@ def optimise(
         seen.append(common.both(new, old))
         if cfg.clip.stop_kl is not None and new["policy/approxkl"] > cfg.clip.stop_kl:
             break
-    first = {"val/ratio_first": seen[0]["policy/ratio"], "policy/updates": float(len(seen))}
-    return {key: common.means([s[key] for s in seen]) for key in seen[0]} | first
+    return common.told(seen)
 
 
 def improve(model: Speaker, rows: Experience, *, eps: float, temperature: float) -> losses.Loss:
     """The clipped surrogate."""
     said = model(rows.tokens, temperature)
     loss = losses.clip(said.logp_BT, rows.logp_BT, rows.adv_BT, eps=eps)
-    return losses.Loss(loss.each, {**loss.watch, "objective/entropy": said.entropy_BT})
+    off_BT = (loss.watch["policy/ratio"] - 1) ** 2
+    watch = {"policy/ratio_var": off_BT, "objective/entropy": said.entropy_BT}
+    return losses.Loss(loss.each, {**loss.watch, **watch})
 
 
 def foresee(model: Judge, rows: Experience, *, eps: float | None) -> losses.Loss:

@@ -56,7 +56,7 @@ class RewardModel(Settings):
     starting policy's own answers to mean 0 and standard deviation 1 (Ziegler et al. 2019)"""
     measure_every: Count = 50
     """steps between two looks at the held-out comparisons"""
-    lr: float = 1e-5
+    lr: Above0 = 1e-5
     """learning rate at its highest"""
     schedule: Constant | Linear | Cosine = Cosine(floor=0.1)
     """how the learning rate changes from step to step"""

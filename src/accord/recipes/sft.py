@@ -41,7 +41,7 @@ class SFT(Settings):
     """share of prompts kept aside to measure on"""
     measure_every: Count = 50
     """steps between two looks at the held-out demonstrations"""
-    lr: float = 2e-5
+    lr: Above0 = 2e-5
     """learning rate at its highest"""
     schedule: Constant | Linear | Cosine = Cosine()
     """how the learning rate changes from step to step"""

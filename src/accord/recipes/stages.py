@@ -7,6 +7,7 @@ made.handle, made.artifact, made.numbers
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
@@ -28,12 +29,13 @@ from accord.data.texts import spell_texts
 from accord.engine.reference import Reference, kept
 from accord.engine.roles import Critic, Policy
 from accord.errors import BadData, BadSettings
+from accord.maths.preference import BradleyTerry, Preference
 from accord.models import quantised
 from accord.models.load import Dtype
 from accord.recipes import dpo, ppo, preferred, reward, sft
 from accord.recipes.common import spell_prompts
 from accord.recipes.mixing import Mixed, apart
-from accord.records import Comparison, Demonstration, Prompt, Rating
+from accord.records import Comparison, Demonstration, Ids, Prompt, Rating
 from accord.rewards.base import Reward, which
 from accord.rewards.learned import Learned, as_judged
 from accord.store import artifact
@@ -81,6 +83,11 @@ class Place:
         if tally.dropped or tally.noted:
             self.tell(f"{what}: " + "\n".join(tally.lines()))
 
+    def parted(self, train: Sequence[Any], held_out: Sequence[Any]) -> None:
+        """Say how many rows are kept aside to measure on."""
+        if held_out:
+            self.tell(f"{len(train)} rows to learn from, {len(held_out)} held out")
+
 
 @dataclass(frozen=True)
 class Made(Generic[H]):
@@ -113,6 +120,7 @@ def sft_stage(
     train, held_out = split(rows, cfg.held_out, seed=place.seed)
 
     def make(run: Run) -> tuple[Policy, dict[str, float]]:
+        place.parted(train, held_out)
         policy = sft.train(cfg, run, start, train, held_out, seed=place.seed)
         if not held_out:
             return policy, {}
@@ -138,8 +146,10 @@ def reward_stage(
     rows, tally = spell_pairs(comparisons, start.speller, _room(cfg.longest, start))
     place.check(tally, "comparisons")
     train, held_out = split(rows, cfg.held_out, seed=place.seed)
+    _heard(cfg.loss, train, place.tell)
 
     def make(run: Run) -> tuple[Critic, dict[str, float]]:
+        place.parted(train, held_out)
         judge = Critic.on(start, seed=place.seed)
         answers = _references(cfg.normalise, start, train, place.seed)
         if cfg.normalise == "mean-and-std":
@@ -227,7 +237,7 @@ def ppo_stage(
 
     named = which(gold) if parents and isinstance(judge, Learned) else which(judge, gold)
     made_with = (*parents, *named)
-    data = fingerprint([*given.prompts, *given.texts])
+    data = fingerprint(chain(given.prompts, given.texts))
     work = _Work("policy", place, cfg, start, data, made_with)
     return _stage(work, Policy, make)
 
@@ -323,11 +333,31 @@ def _references(
     """The answers whose mean score becomes 0: some that `start` gives, or all preferred ones."""
     if how != "mean-and-std":
         return map(_preferred, lots(rows))
-    prompts = [row.prompt_ids for row in rows[:REFERENCES]]
+    prompts = _drawn(rows, seed)
     longest = max(len(ids) for row in rows for ids in row.response_ids)
     room = start.context - max(map(len, prompts)) - 1
     said = start.sample(prompts, longest=min(longest, room), seed=seed)
     return as_judged(said, start.speller.end)
+
+
+def _drawn(rows: Sequence[Spelled], seed: int) -> list[Ids]:
+    """Prompts by chance, each once however often it comes, in the order of the rows."""
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed)).tolist()
+    found: dict[Ids, int] = {}
+    for place in order:
+        found.setdefault(rows[place].prompt_ids, place)
+        if len(found) == REFERENCES:
+            break
+    return sorted(found, key=found.__getitem__)
+
+
+def _heard(loss: Preference, rows: Sequence[Spelled], tell: Callable[[str], None]) -> None:
+    """Say so where a margin is asked for that no row has."""
+    if isinstance(loss, BradleyTerry) and loss.margin and all(r.strength is None for r in rows):
+        tell(
+            "loss.margin=true changes nothing: no row says how much better its answer is "
+            "(margin or strength)"
+        )
 
 
 def _preferred(rows: Sequence[Spelled]) -> Tokens:

@@ -23,8 +23,8 @@ AGAIN = (429, 500, 502, 503, 504)
 """statuses that may pass by themselves"""
 PATIENCE = 30.0
 """the longest pause between two tries, seconds"""
-LARGEST = 1 << 26
-"""bytes of a reply beyond which it is no list of scores"""
+LARGEST = (1 << 20, 1 << 16)
+"""bytes of a reply beyond which it is no list of scores: of any, and more for each answer"""
 SHOWN = 200
 """characters of a reply that an error quotes"""
 
@@ -163,11 +163,12 @@ class Remote:
             pool.shutdown(cancel_futures=True)
 
     def _request(self, few: Sequence[Sent]) -> list[Score]:
-        body = self._post(json.dumps(self.server.speaks.ask(few)).encode())
+        most = LARGEST[0] + len(few) * LARGEST[1]
+        body = self._post(json.dumps(self.server.speaks.ask(few)).encode(), most)
         try:
             told = json.loads(body)
             scores = self.server.speaks.scores(told)
-        except (ValueError, LookupError, TypeError) as error:
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
             raise self._odd("gave a reply that cannot be read", body) from error
         if len(scores) != len(few):
             raise self._odd(f"gave {len(scores)} scores for {len(few)} answers", body)
@@ -184,19 +185,21 @@ class Remote:
                     "models do not compare; serve the first again, or begin another run"
                 )
 
-    def _post(self, body: bytes) -> bytes:
+    def _post(self, body: bytes, most: int) -> bytes:
         why = ""
         for n in range(self.server.tries):
             wait = min(PATIENCE, self.server.pause * 2 ** (n - 1)) if n else 0.0
             time.sleep(wait)
             try:
-                status, reply = self._once(body)
+                status, reply = self._once(body, most)
             except TimeoutError:
                 why = f"no reply within {self.server.seconds:g} s"
                 continue
             except (OSError, HTTPException) as error:
                 why = f"{type(error).__name__}: {error}"
                 continue
+            if status == 200 and len(reply) > most:
+                raise self._odd(f"gave a reply of more than {most:,} bytes", reply)
             if status == 200:
                 return reply
             if status not in AGAIN:
@@ -207,8 +210,11 @@ class Remote:
             "then the same command goes on from the last commit"
         )
 
-    def _once(self, body: bytes) -> tuple[int, bytes]:
-        """One request; TimeoutError where the whole of it takes too long, a trickle included."""
+    def _once(self, body: bytes, most: int) -> tuple[int, bytes]:
+        """One request; of its reply `most` bytes are read, and one more where there are more.
+
+        TimeoutError where the whole of it takes too long, a trickle included.
+        """
         kind = HTTPSConnection if self._at.scheme == "https" else HTTPConnection
         line = kind(self._at.hostname or "", self._at.port, timeout=self.server.seconds)
         late = threading.Event()
@@ -227,8 +233,8 @@ class Remote:
             path = (self._at.path or "/") + (f"?{self._at.query}" if self._at.query else "")
             line.request("POST", path, body, self._headers())
             reply = line.getresponse()
-            said = reply.read(LARGEST)
-            if reply.length and len(said) < LARGEST:  # it hung up in mid-sentence
+            said = reply.read(most + 1)
+            if reply.length and len(said) <= most:  # it hung up in mid-sentence
                 raise IncompleteRead(said, reply.length)
             if not late.is_set():
                 return reply.status, said
@@ -272,10 +278,22 @@ def _only(given: Any) -> Any:
     return given[0] if isinstance(given, list) else given
 
 
+def _shown(given: Any) -> str:
+    try:
+        said = json.dumps(given)
+    except RecursionError:
+        return "lists in lists without end"
+    return said[:SHOWN] + ("…" if len(said) > SHOWN else "")
+
+
 def _score(given: Any) -> Score:
     """A number; a text is the reason why there is none."""
     if isinstance(given, str):
         return Invalid(given)
     if given is None or isinstance(given, bool) or not isinstance(given, int | float):
-        return Invalid(f"the server gave {json.dumps(given)}")
-    return float(given) if abs(given) < float("inf") else Invalid(f"the score is {given}")
+        return Invalid(f"the server gave {_shown(given)}")
+    try:
+        score = float(given)
+    except OverflowError:
+        return Invalid("the score is a whole number beyond all measure")
+    return score if abs(score) < float("inf") else Invalid(f"the score is {given}")

@@ -75,7 +75,7 @@ class Line:
 
     def _lines(self, before: str = "", own: str = "") -> Iterator[str]:
         made = self.artifact
-        told = f"{made.kind} {made.name}  {made.short}" if made else f"{self.id[:24]}  (not here)"
+        told = f"{made.kind} {made.short}  {made.folder}" if made else f"{self.id[:24]}  (not here)"
         yield before + own + told
         if own:
             before += "   " if own.startswith("└") else "│  "
@@ -130,7 +130,7 @@ def finish(
 
     `write` fills an empty folder beside it, which is sealed and then given its name: after a crash
     the artifact is there whole or not at all.  `told` is what `seal` takes.  RunMismatch where the
-    folder holds an artifact of other settings or parents.
+    folder holds an artifact of other settings or parents; settings of memory and speed may differ.
     """
     folder = Path(folder)
     if there := made(folder, kind=kind, settings=settings, **told):
@@ -230,7 +230,10 @@ def _told(
 def _same(there: Artifact, told: Mapping[str, Any]) -> Artifact:
     keys = ("kind", "settings", "parents", "hashes")
     old = {key: getattr(there, key) for key in keys} | {"parents": list(there.parents)}
-    changes = record.differences(old, {key: told[key] for key in keys})
+    old, new = record.computed(old), record.computed({key: told[key] for key in keys})
+    for made_from in (old, new):  # of all settings, those too that may differ: they are compared
+        made_from["hashes"].pop("settings", None)
+    changes = record.differences(old, new)
     if not changes:
         return there
     key, was, now = changes[0]

@@ -18,7 +18,7 @@ _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
 
 
 @contextmanager
-def writing(what: str) -> Iterator[None]:
+def writing(what: str, word: str = "out") -> Iterator[None]:
     """Turns a disk's refusal into CannotWrite: one sentence that says what could not be written.
 
     Libraries in Rust report a full disk as an error of their own that ends in "(os error 28)".
@@ -27,21 +27,21 @@ def writing(what: str) -> Iterator[None]:
         yield
     except OSError as error:
         where = f" ({os.fspath(error.filename)})" if isinstance(error.filename, str) else ""
-        raise CannotWrite(_sentence(what + where, error.errno, str(error))) from error
+        raise CannotWrite(_sentence(what + where, error.errno, str(error), word)) from error
     except Exception as error:
         code = re.search(r"\(os error (\d+)\)", str(error))
         if code is None:
             raise
-        raise CannotWrite(_sentence(what, int(code[1]), str(error))) from error
+        raise CannotWrite(_sentence(what, int(code[1]), str(error), word)) from error
 
 
-def _sentence(what: str, code: int | None, said: str) -> str:
+def _sentence(what: str, code: int | None, said: str, word: str) -> str:
     if code in _FULL:
         advice = "make room, then run the same command again: it goes on from the last commit"
     elif code in _SHUT:
-        advice = "choose a folder you may write to (out=...)"
+        advice = f"choose a folder you may write to ({word}=...)"
     else:
-        advice = "choose another folder (out=...)"
+        advice = f"choose another folder ({word}=...)"
     return f"cannot write {what}: {os.strerror(code) if code else said}; {advice}"
 
 

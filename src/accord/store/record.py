@@ -1,7 +1,8 @@
 """`run.json`: what a run is, and where it was computed.
 
 Settings, recipe and identity (model, data, template: what the caller fingerprints) make up what a
-run is; another value is another run.  The environment is noted but may change.
+run is; another value is another run.  The environment is noted but may change, and so may settings
+of memory and speed: a run killed for memory goes on with others.
 """
 
 import importlib.metadata
@@ -23,6 +24,8 @@ from accord.store.lock import holder
 
 FILE = "run.json"
 FORMAT = 1
+SPARING = {"optimizer": ("micro_tokens", "recompute", "offload")}
+"""settings below a key that change memory and speed, never what is computed"""
 _ABSENT = object()
 _PACKAGES = ("accord", "torch", "transformers", "peft", "tokenizers", "safetensors")
 
@@ -144,7 +147,7 @@ def _same(folder: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None
         old, new = ({part: record[part] for part in parts} for record in (then, now))
     except KeyError as error:
         raise BadData(f"{folder / FILE} lacks {error}; restore it, or start anew") from error
-    changes = differences(old, new)
+    changes = differences(computed(old), computed(new))
     if not changes:
         return
     told = [said(*change) for change in changes[:5]]
@@ -153,6 +156,20 @@ def _same(folder: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None
         f"{folder} holds another run: {'; '.join(told)}{more}. "
         "Give another folder (out=...), or what the run was begun with"
     )
+
+
+def computed(told: Any) -> Any:
+    """A tree of settings without those that change memory and speed alone."""
+    if not isinstance(told, Mapping):
+        return told
+    return {
+        key: computed(
+            {k: v for k, v in value.items() if k not in SPARING[key]}
+            if key in SPARING and isinstance(value, Mapping)
+            else value
+        )
+        for key, value in told.items()
+    }
 
 
 def differences(old: Any, new: Any, key: str = "") -> list[tuple[str, Any, Any]]:

@@ -6,8 +6,9 @@
         run.log(step, loss=loss)
 
 Killed anywhere and called again, it ends with the same files as if nothing had happened.  In its
-folder: `run.json` (what it is), `commits/`, `metrics.jsonl`, `samples.jsonl`, `ledger.jsonl`, and
-`timings.jsonl` for the numbers that no two runs have in common.
+folder: `run.json` (what it is), `commits/`, `metrics.jsonl`, `samples.jsonl`, `ledger.jsonl`,
+`timings.jsonl` for the numbers that no two runs have in common, and where a part met a NaN, below
+`not-finite/`, the rows it met it in.
 """
 
 import re
@@ -92,6 +93,8 @@ class Run:
         self._parts[name] = part
         if hasattr(part, "kept"):
             part.kept = True
+        if hasattr(part, "home"):
+            part.home = self.path and self.path / "not-finite" / name
         return part
 
     @property

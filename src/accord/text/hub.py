@@ -1,6 +1,8 @@
 """A model by its name on a hub becomes a folder here, once; all else works on folders."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
@@ -73,6 +75,25 @@ def _out_of_reach(name: str) -> str | None:
     except (HTTPError, OSError) as error:
         return f"the hub cannot be reached ({type(error).__name__})"
     return None
+
+
+@contextmanager
+def briefly(name: str) -> Iterator[None]:
+    """A data set's name is asked for once; where nothing answers, the cache must do for the rest.
+
+    Libraries that load data sets try every file again and again before they look there.
+    """
+    before = constants.HF_HUB_OFFLINE
+    try:
+        get_hf_file_metadata(hf_hub_url(name, "README.md", repo_type="dataset"), timeout=PATIENCE)
+    except HfHubHTTPError:
+        pass  # it is there: the library that loads says what is wrong
+    except (HTTPError, OSError):
+        constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 def _said(error: Exception) -> str:

@@ -22,26 +22,31 @@ class Alike:
     al. 2007), so only texts that do are compared.
     """
 
-    def __init__(self, texts: Iterable[str], least: float = ALIKE):
-        """All texts there will be, since their words say which shingles are rare."""
-        self.least = least
+    def __init__(
+        self, texts: Iterable[str], least: float = ALIKE, apart: Sequence[object] | None = None
+    ):
+        """All texts there will be, since their words say which shingles are rare.
+
+        `apart`, one for each text: only texts that agree in it are compared.
+        """
+        self.least, self._apart = least, apart
         names: dict[tuple[str, ...], int] = {}
         cut = [[names.setdefault(s, len(names)) for s in _shingles(text)] for text in texts]
         often = Counter(s for few in cut for s in few)
         self._sets = [sorted(few, key=lambda s: (often[s], s)) for few in cut]
         self._whole = [frozenset(few) for few in cut]
-        self._holders: dict[int, list[int]] = defaultdict(list)
+        self._holders: dict[tuple[object, int], list[int]] = defaultdict(list)
 
     def add(self, text: int) -> None:
         """From now on this text, by its number, can be found."""
         for shingle in self._rare(text):
-            self._holders[shingle].append(text)
+            self._holders[self._side(text), shingle].append(text)
 
     def find(self, text: int) -> tuple[int, float] | None:
         """The first text added that is alike, and how much."""
         own, seen = self._whole[text], set()
         for shingle in self._rare(text):
-            for other in self._holders.get(shingle, ()):
+            for other in self._holders.get((self._side(text), shingle), ()):
                 if other in seen:
                     continue
                 seen.add(other)
@@ -54,6 +59,9 @@ class Alike:
                 if index >= self.least:
                     return other, index
         return None
+
+    def _side(self, text: int) -> object:
+        return self._apart[text] if self._apart is not None else None
 
     def _rare(self, text: int) -> list[int]:
         few = self._sets[text]
@@ -87,13 +95,15 @@ def prompt_variants(sheet: Sheet) -> list[Finding]:
         for few in spelt.values()
         for prompt, id in list(few.items())[1:]
     ]
-    return finding("prompt-variants", hits, len(spelt), "prompts", examples=sheet.examples)
+    every = sum(map(len, spelt.values()))
+    return finding("prompt-variants", hits, every, "prompts", examples=sheet.examples)
 
 
 def near_prompts(sheet: Sheet, least: float = ALIKE) -> list[Finding]:
     """Prompts that would go if, of every group of nearly equal ones, the first stayed."""
     lines = list(sheet.first_of.values())
-    index, hits = Alike((line.asked for line in lines), least), []
+    pictures = [line.pictures for line in lines]
+    index, hits = Alike((line.asked for line in lines), least, pictures), []
     for number, line in enumerate(lines):
         if twin := index.find(number):
             hits.append((line.id, _twins(lines[twin[0]], line, twin[1])))
@@ -124,7 +134,8 @@ def leaks(train: Sequence[Line], test: Sequence[Line], least: float = ALIKE) -> 
     ]
     old = list(mine.values())
     new = [line for key, line in theirs.items() if key not in mine]
-    index = Alike((line.asked for line in (*old, *new)), least)
+    pictures = [line.pictures for line in (*old, *new)]
+    index = Alike((line.asked for line in (*old, *new)), least, pictures)
     for number in range(len(old)):
         index.add(number)
     near = []

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from pathlib import Path
 
+from accord.config import nearest
 from accord.data.check import alike, labels, spelling, wording
 from accord.data.check.finding import Example, Finding, finding
 from accord.data.check.labels import Labels
@@ -14,6 +16,13 @@ from accord.errors import BadData
 ORDER = ("error", "warning", "note")
 MANY = 0.05
 """share of rows dropped for one reason that is grave"""
+LABELS = {
+    "prompts": ("chosen", "rejected", "response", "completion"),
+    "demonstrations": ("chosen", "rejected"),
+}
+"""keys that would make something better of rows that are only this"""
+CLOSE = 0.75
+"""likeness of two words (difflib) from which one is probably the other"""
 DROPPED = {
     "empty answer": "Drop these rows, or write the answers that are missing.",
     "answers are equal": "Drop these pairs: there is nothing to prefer.",
@@ -69,6 +78,7 @@ def check(name: str, sheet: Sheet, test: list[Line] | None = None, *, seed: int 
     """Every check that this kind of file allows; `test`: rows that must not be trained on."""
     checks: list[Callable[[Sheet], list[Finding]]] = [
         dropped,
+        unread,
         spelling.never_ends,
         spelling.too_long,
         alike.repeated_rows,
@@ -85,6 +95,19 @@ def check(name: str, sheet: Sheet, test: list[Line] | None = None, *, seed: int 
         found += alike.leaking(sheet, alike.leaks(sheet.lines, test))
     found.sort(key=lambda one: ORDER.index(one.severity))
     return Checked(name, sheet, tuple(found), tuple(lengths(sheet)), told)
+
+
+def unread(sheet: Sheet) -> list[Finding]:
+    """Keys without use that are called nearly as what would make more of the rows."""
+    more = LABELS.get(sheet.kind, ())
+    near = [(key, nearest(key, more)) for key in sheet.ignored]
+    hits = [
+        (key, "another key of its shape is missing" if key == good else f"meant to be {good!r}?")
+        for key, good in near
+        if good is not None and SequenceMatcher(None, key.lower(), good).ratio() >= CLOSE
+    ]
+    of = len(sheet.ignored)
+    return finding("unread-labels", hits, of, "keys not read", examples=sheet.examples)
 
 
 def dropped(sheet: Sheet) -> list[Finding]:

@@ -51,6 +51,12 @@ WORRIES: dict[str, Worry] = {
         "Rows that cannot be used",
         "Mend them at the source, or take them out.",
     ),
+    "unread-labels": Worry(
+        "warning",
+        "Keys that look like answers or labels, and are not read",
+        "If they are, say what they are called, as columns.chosen=NAME, or rename them: what is "
+        "listed here is left out.",
+    ),
     "end-not-trained": Worry(
         "error",
         "Answers end with a token that the model's configs do not call an end",

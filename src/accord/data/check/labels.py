@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from itertools import combinations
+from math import nan
 
 from accord.data.check.finding import Finding, finding
 from accord.data.check.sheet import Line, Sheet
@@ -38,7 +39,8 @@ class Agreement:
     same: float
     """share of equal judgements among all two judges of one pair"""
     alpha: Estimate | None
-    """Krippendorff's, nominal: first, tie, second; None where it is undefined"""
+    """Krippendorff's, nominal: first, tie, second; None where it is undefined, and its interval NaN
+    where the pairs are too few for one"""
     each: tuple[Judge, ...] = ()
     """least agreeing first"""
 
@@ -144,7 +146,7 @@ def _agreement(sheet: Sheet, seed: int) -> Agreement | None:
         len(pairs),
         units.total(),
         same,
-        None if found is None else Estimate(found, *(low_high or (-1.0, 1.0))),
+        None if found is None else Estimate(found, *(low_high or (nan, nan))),
         tuple(sorted(each, key=lambda judge: (judge.agrees.value, judge.name))),
     )
 

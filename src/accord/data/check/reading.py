@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Literal
 
 from accord.data import sources
-from accord.data.shapes import SHAPES
 from accord.data.tally import Tally
 from accord.errors import BadData
 from accord.records import Comparison, Demonstration, Prompt
 
 Kind = Literal["prompts", "demonstrations", "comparisons"]
-_NAMED = [shape.said for shape in SHAPES if "chosen" in shape.keys]
 
 
 @dataclass(frozen=True)
@@ -24,11 +22,10 @@ class Read:
     kind: Kind
     shape: str = ""
     """how its rows look, in a few words"""
-
-    @property
-    def sorted(self) -> bool:
-        """Whether its rows name the better answer `chosen`: then no place tells of the judge."""
-        return any(said in self.shape for said in _NAMED)
+    sorted: bool = False
+    """whether the shape says which answer stands first: then no place tells of the judge"""
+    ignored: tuple[str, ...] = ()
+    """keys of its first rows that nothing was made of"""
 
 
 def read(
@@ -44,4 +41,4 @@ def read(
             f"{path}: holds ratings of single answers ({found.shape}); a check knows prompts, "
             "demonstrations and comparisons, so say which of them to read: kind=demonstrations"
         )
-    return Read(found.records, found.tally, found.kind, found.shape)
+    return Read(found.records, found.tally, found.kind, found.shape, found.placed, found.ignored)

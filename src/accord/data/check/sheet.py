@@ -9,9 +9,9 @@ from accord.data.check.finding import EXAMPLES
 from accord.data.check.reading import Kind
 from accord.data.check.texts import length, plain
 from accord.data.tally import Tally
-from accord.records import Conversation, Ids
+from accord.records import Conversation, Ids, Message
 
-PromptKey = tuple[tuple[str, str], ...]
+PromptKey = tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,13 @@ class Line:
 
     @cached_property
     def key(self) -> PromptKey:
-        """The same for prompts that differ in spacing or case alone."""
-        return tuple((m.role, plain(m.text)) for m in self.prompt)
+        """The same for prompts that differ in spacing or case alone; pictures are part of one."""
+        return tuple((m.role, plain(m.text), *_pictures(m)) for m in self.prompt)
+
+    @cached_property
+    def pictures(self) -> tuple[str, ...]:
+        """What the prompt shows, in order."""
+        return tuple(path for m in self.prompt for path in _pictures(m))
 
     @cached_property
     def sizes(self) -> tuple[int, tuple[int, ...]]:
@@ -73,6 +78,10 @@ class Line:
         return prompt + max(answers, default=0)
 
 
+def _pictures(message: Message) -> list[str]:
+    return [image.path for image in message.images]
+
+
 @dataclass(frozen=True)
 class Sheet:
     """All of it."""
@@ -82,7 +91,7 @@ class Sheet:
     tally: Tally = field(default_factory=Tally)
     """of the reader, and of what cannot be spelled"""
     sorted: bool = False
-    """whether the better answer is stored first"""
+    """whether the place of an answer is that of its shape, as `chosen` is, and tells of no judge"""
     examples: int = EXAMPLES
     """shown of each finding"""
     unit: str = "words"
@@ -95,6 +104,10 @@ class Sheet:
     """the ids that the model's configs call an end"""
     chat: bool = False
     """whether a chat template spells the rows, which strips and joins answers itself"""
+    shape: str = ""
+    """how the rows look, in a few words"""
+    ignored: tuple[str, ...] = ()
+    """keys of the first rows that nothing was made of"""
 
     @cached_property
     def answers(self) -> list[tuple[str, str]]:

@@ -47,6 +47,8 @@ class Shape:
     """its prompt alone, where the rest may have flaws that do not matter"""
     named: bool = True
     """whether a key 'id' names the row; some sources give the same id to many"""
+    placed: bool = False
+    """whether the shape itself says which answer stands first, and no judge saw them so"""
 
     def holds(self, row: Row) -> bool:
         """Whether a row is of this shape."""

@@ -300,9 +300,17 @@ SHAPES = (
         _graded,
         lambda row: bool(_solutions(row)),
         asks=ask_instruction,
+        placed=True,  # by the model that wrote it
     ),
     Shape("TL;DR summaries", "comparisons", ("info", "summaries", "choice"), _summaries),
-    Shape("Open-Assistant trees", "comparisons", ("message_tree_id", "prompt"), _tree, named=False),
+    Shape(
+        "Open-Assistant trees",
+        "comparisons",
+        ("message_tree_id", "prompt"),
+        _tree,
+        named=False,
+        placed=True,  # by rank
+    ),
     Shape("Argilla records", "comparisons", ("fields", "responses"), _argilla),
     Shape("Label Studio tasks", "comparisons", ("data", "annotations"), _label_studio),
 )

@@ -159,16 +159,19 @@ def _ranked(row: Row, name: str) -> Comparison:
 SCORES = (("score_chosen", "score_rejected"), ("chosen_rating", "rejected_rating"))
 
 
-def paired(row: Row, name: str, prompt: Conversation) -> Comparison:
+def paired(row: Row, name: str, prompt: Conversation, chosen: str | None = None) -> Comparison:
     """chosen and rejected, with their scores where the row has them (equal scores are a tie)."""
-    responses = tuple(answer(row[key], key, prompt) for key in ("chosen", "rejected"))
+    first = answer(row["chosen"], "chosen", prompt) if chosen is None else chosen
+    responses = (first, answer(row["rejected"], "rejected", prompt))
+    own = number(row, "strength", "margin")
+    if own is not None and own < 0:
+        raise Flaw("label contradicts itself", f"the margin is {own:g}: 'rejected' would be better")
     for good, bad in SCORES:
-        first, second = number(row, good), number(row, bad)
-        if first is not None and second is not None:
-            ranks, strength = by_score(first, second)
+        scores = number(row, good), number(row, bad)
+        if scores[0] is not None and scores[1] is not None:
+            ranks, strength = by_score(scores[0], scores[1])
             if ranks == (1, 0):
                 raise Flaw("label contradicts itself", f"{good} is below {bad}")
-            own = number(row, "strength", "margin")
             strength = strength if own is None else own
             return compared(row, name, prompt, responses, ranks, strength=strength)
     return compared(row, name, prompt, responses, (0, 1))
@@ -194,7 +197,7 @@ def _whole_pair(row: Row, name: str) -> Comparison:
     if first[:-1] != second[:-1] or not first[:-1]:
         raise Flaw("prompts differ", "'chosen' and 'rejected' do not answer the same prompt")
     last(second, "rejected")
-    return paired({**row, "chosen": last(first, "chosen")[1]}, name, first[:-1])
+    return paired(row, name, first[:-1], last(first, "chosen")[1])
 
 
 def _transcripts(row: Row, name: str) -> Comparison:
@@ -246,7 +249,8 @@ def _steps(row: Row, name: str) -> Rating:
 
 
 def _of(said: str, kind: Kind, keys: str, make: Any, asks: Any = ask_prompt) -> Shape:
-    return Shape(said, kind, tuple(keys.split()), make, asks=asks)
+    placed = "chosen" in keys.split()
+    return Shape(said, kind, tuple(keys.split()), make, asks=asks, placed=placed)
 
 
 COMPARISONS = (
@@ -278,8 +282,15 @@ COMPARISONS = (
         )
         for key in ("instruction", "question", "input")
     ),
-    Shape("hh-rlhf transcripts", "comparisons", ("chosen", "rejected"), _transcripts, _are_texts),
-    Shape("TRL preference, implicit prompt", "comparisons", ("chosen", "rejected"), _whole_pair),
+    Shape(
+        "hh-rlhf transcripts",
+        "comparisons",
+        ("chosen", "rejected"),
+        _transcripts,
+        _are_texts,
+        placed=True,
+    ),
+    _of("TRL preference, implicit prompt", "comparisons", "chosen rejected", _whole_pair, None),
 )
 RATINGS = (
     _of("Accord ratings", "ratings", "prompt response good", _rating),
