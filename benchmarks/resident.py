@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 from accord.config import read
 from accord.engine.roles import Policy
-from accord.recipes.jobs import Desk
+from accord.recipes.job import Desk
 from accord.recipes.plan import BESIDE, Plan, run_plan
 from accord.records import ask
 

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 NEEDED = {
     "demo": (),
     "sft": ("model=m", "data=d.jsonl"),
+    "dpo": ("model=m", "data=d.jsonl"),
     "reward": ("model=m", "data=d.jsonl"),
     "ppo": ("model=m", "prompts=p.jsonl", "reward=r"),
     "pipeline": ("model=m", "prompts=p.jsonl", "comparisons=c.jsonl"),

@@ -23,7 +23,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # nothing here tells any
 _HOME = {
     "Policy": "accord.engine.roles",
     "Critic": "accord.engine.roles",
-    "Place": "accord.recipes.stages",
+    "Place": "accord.recipes.stage",
     "Run": "accord.store.run",
     "Sampling": "accord.engine.draw",
     "Lora": "accord.models.lora",

@@ -139,8 +139,8 @@ VERBS = {
         ("accord reward model=path/to/model data=judged.jsonl loss.margin=true",),
     ),
     "dpo": Verb(
-        (f"{_JOBS}:PreferenceJob", f"{_RECIPES}.dpo:Preference"),
-        f"{_JOBS}:run_dpo",
+        (f"{_RECIPES}.dpo_job:PreferenceJob", f"{_RECIPES}.dpo:Preference"),
+        f"{_RECIPES}.dpo_job:run_dpo",
         partial(_show_made, on="on comparisons held out, log π/ρ in nats"),
         "Learn a policy from comparisons at once: DPO and its family.",
         (
@@ -385,7 +385,7 @@ def _load(name: str) -> Any:
 def _desk() -> Any:
     _load("accord.models.load:hush")()
     view = _load("accord.store.terminal:Terminal")(err)
-    return _load("accord.recipes.jobs:Desk")((view,), _tell)
+    return _load("accord.recipes.job:Desk")((view,), _tell)
 
 
 def _tell(said: str) -> None:

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from accord.config import plain, read
 from accord.demo import show
 from accord.demo.show import SHIPPED, Demo
-from accord.recipes.jobs import Desk
+from accord.recipes.job import Desk
 from accord.store.artifact import lineage, open_artifact
 
 SMALL = (

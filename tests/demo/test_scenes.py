@@ -16,7 +16,8 @@ from accord.demo.questions import SYSTEM, WORDS, _all, brief, one_sentence, ques
 from accord.demo.scene import ANSWERS, SCENES, STORIES
 from accord.demo.show import Demo
 from accord.errors import BadModel, BadSettings, MissingExtra
-from accord.recipes.jobs import Desk, SampleJob, run_sample
+from accord.recipes.job import Desk
+from accord.recipes.jobs import SampleJob, run_sample
 
 LONG = "it is a thing that people like very much"
 

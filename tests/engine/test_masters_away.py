@@ -25,7 +25,8 @@ from accord.models.load import load
 from accord.models.lora import Lora
 from accord.models.sketch import config_of
 from accord.models.trunk import Trunk
-from accord.recipes.jobs import Desk, run_ppo
+from accord.recipes.job import Desk
+from accord.recipes.jobs import run_ppo
 from elsewhere import CPU, GPU, pretended_gpu
 from recipe_fakes import newborn, records
 from tiny import folder, rows

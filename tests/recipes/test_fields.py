@@ -16,7 +16,8 @@ from accord.recipes.mixing import Mixed, Ptx
 from accord.recipes.ppo import PPO
 from accord.recipes.reward import RewardModel
 from accord.recipes.sft import SFT
-from accord.recipes.stages import Place, ppo_stage, reward_stage, sft_stage
+from accord.recipes.stage import Place
+from accord.recipes.stages import ppo_stage, reward_stage, sft_stage
 from accord.records import Comparison, Demonstration, Prompt, ask
 from accord.rewards.ending import Absolute
 from accord.rewards.shape import Shape

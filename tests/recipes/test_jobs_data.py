@@ -9,8 +9,10 @@ import pytest
 
 from accord.config import read
 from accord.errors import BadData
+from accord.recipes import job as job_of
 from accord.recipes import jobs
-from accord.recipes.jobs import Desk, PPOJob, RewardJob, SFTJob
+from accord.recipes.job import Desk
+from accord.recipes.jobs import PPOJob, RewardJob, SFTJob
 from accord.records import Comparison, Demonstration, Prompt, ask
 
 ROW = {"question": "Hi", "good": "Yes", "bad": "No"}
@@ -21,7 +23,7 @@ WORDS = ["columns.prompt=question", "columns.chosen=good", "columns.rejected=bad
 def staged(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What each stage is given, instead of a model that learns from it."""
     seen: list[Any] = []
-    monkeypatch.setattr(jobs, "_open", lambda job: SimpleNamespace(speller=None))
+    monkeypatch.setattr(jobs, "opened", lambda job: SimpleNamespace(speller=None))
     for name in ("sft_stage", "reward_stage"):
         monkeypatch.setattr(jobs, name, lambda p, c, s, rows, parents: seen.append([*rows]))
     return seen
@@ -78,7 +80,7 @@ def test_what_was_left_out_of_kept_rows_is_told(tmp_path: Path) -> None:
     path.write_text(json.dumps({"question_id": 1, "turns": ["Hi", "And?"]}))
     job = read(PPOJob, words=["model=m", f"prompts={path}", f"out={tmp_path / 'run'}"])
     place = Desk((), told.append).place(job)
-    assert jobs._read(place, job, path, "prompts") == [Prompt(ask("Hi"), "a:1")]
+    assert job_of.read(place, job, path, "prompts") == [Prompt(ask("Hi"), "a:1")]
     assert "later turns" in told[1]
 
 

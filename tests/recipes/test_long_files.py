@@ -15,7 +15,7 @@ from accord.data.stream import Stream
 from accord.recipes import reward, sft, stages
 from accord.recipes.common import Named
 from accord.recipes.pipeline import Records, _without
-from accord.recipes.stages import Place
+from accord.recipes.stage import Place
 from accord.records import Comparison, Prompt, ask
 from toys import ToySpeller
 

@@ -18,7 +18,8 @@ from accord.errors import BadModel, BadSettings
 from accord.models.lora import Lora
 from accord.models.trunk import Trunk
 from accord.recipes import ppo
-from accord.recipes.jobs import Desk, run_ppo, run_reward
+from accord.recipes.job import Desk
+from accord.recipes.jobs import run_ppo, run_reward
 from accord.rewards.choose import learned
 from elsewhere import CPU, GPU, pretended_gpu
 from recipe_fakes import newborn, records

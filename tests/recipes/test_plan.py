@@ -16,7 +16,7 @@ from accord.models import gguf
 from accord.models.lora import Lora
 from accord.models.sketch import config_of
 from accord.recipes import plan
-from accord.recipes.jobs import Desk
+from accord.recipes.job import Desk
 from accord.recipes.plan import Plan, lines, run_plan
 from recipe_fakes import newborn
 from tiny import folder

@@ -21,7 +21,8 @@ from accord.maths.losses import nll
 from accord.maths.weights import weigh
 from accord.models.heads import Speaker
 from accord.models.trunk import Trunk
-from accord.recipes.jobs import Desk, run_ppo, run_reward, run_sft
+from accord.recipes.job import Desk
+from accord.recipes.jobs import run_ppo, run_reward, run_sft
 from accord.recipes.mixing import Mixer, Ptx
 from accord.records import Comparison, ask
 from recipe_fakes import newborn, records

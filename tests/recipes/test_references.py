@@ -8,7 +8,8 @@ from accord.data.comparisons import Spelled
 from accord.engine.roles import Policy
 from accord.maths.preference import BradleyTerry
 from accord.recipes import stages
-from accord.recipes.stages import Place, reward_stage
+from accord.recipes.stage import Place
+from accord.recipes.stages import reward_stage
 from recipe_fakes import TINY, newborn, records
 
 

@@ -17,7 +17,8 @@ from accord.errors import BadData, BadSettings, RunMismatch
 from accord.models.lora import Lora
 from accord.recipes import pipeline, reward
 from accord.recipes.pipeline import Records
-from accord.recipes.stages import Place, ppo_stage, reward_stage, room_for, sft_stage
+from accord.recipes.stage import Place, room_for
+from accord.recipes.stages import ppo_stage, reward_stage, sft_stage
 from accord.records import Comparison, Demonstration, Prompt, ask
 from accord.rewards.learned import Learned, as_judged
 from accord.store import artifact

@@ -27,11 +27,12 @@ from accord.evaluate import report
 from accord.evaluate.outcome import Answer, compare
 from accord.maths.control import FixedKL
 from accord.recipes.common import spell_prompts
-from accord.recipes.jobs import Desk
+from accord.recipes.job import Desk
 from accord.recipes.pipeline import Way
 from accord.recipes.ppo import PPO
 from accord.recipes.reward import RewardModel
-from accord.recipes.stages import Made, Place, ppo_stage, reward_stage, room_for
+from accord.recipes.stage import Made, Place, room_for
+from accord.recipes.stages import ppo_stage, reward_stage
 from accord.recipes.verdict import answers, facts, kl_target, publish
 from accord.records import Comparison, Prompt
 from accord.rewards.learned import Learned

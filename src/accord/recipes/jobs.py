@@ -1,69 +1,29 @@
 """What the commands do: files and folders in, a stage or all of them, an artifact out."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from accord.config import Settings
-from accord.config.limits import Count, UpTo1
+from accord.config.limits import Count
 from accord.data import sources
-from accord.data.columns import Columns
 from accord.engine.draw import Sampling
 from accord.engine.roles import Critic, Policy
-from accord.engine.sampler import Watch
 from accord.errors import BadSettings
 from accord.models.load import fastest
 from accord.models.lora import base_of
-from accord.recipes import dpo, ppo, reward, sft
-from accord.recipes.blend import blended
+from accord.recipes import ppo, reward, sft
 from accord.recipes.common import spell_prompts
+from accord.recipes.job import Desk, Job, opened, origins, read, told
 from accord.recipes.judging import Bench, Rewards
 from accord.recipes.mixing import Mixed
 from accord.recipes.pipeline import Pipeline, Records, Way, run
-from accord.recipes.stages import (
-    Made,
-    Place,
-    ppo_stage,
-    preference_stage,
-    reward_stage,
-    room_for,
-    sft_stage,
-)
+from accord.recipes.stage import Made, Place, room_for
+from accord.recipes.stages import ppo_stage, reward_stage, sft_stage
 from accord.records import Demonstration, Message, Prompt, ask
 from accord.rewards.guard import Guard, Guarded
 from accord.rewards.reader import Reader
-from accord.store import artifact
-from accord.store.artifact import Artifact
-from accord.store.logs import Sink, sink
 from accord.text import hub
-
-
-class Job(Settings):
-    """What every command that trains is told beside its recipe."""
-
-    model: str
-    """the model to begin with: a folder (Hugging Face, or PEFT adapter) or a hub id"""
-    out: Path = Path("runs/job")
-    """where the run, and what it makes, is kept; the same command again goes on from there"""
-    seed: int = 0
-    """of data order, sampling, and what a new reward head starts from"""
-    dtype: Literal["fp32", "bf16", "int8", "int4"] = "fp32"
-    """precision of matrix products; whole models are trained on fp32 master weights; int8 and int4:
-    frozen quantised weights under an adapter (lora=Lora)"""
-    template: Literal["auto", "plain", "turns", "chat"] = "auto"
-    """how conversations are spelled; auto: the model's own chat template, or plain without one"""
-    save_every: Count = 10
-    """steps between two commits; what a crash can cost"""
-    sinks: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
-    """boards that get the numbers too, comma-separated"""
-    limit: UpTo1 = 0.05
-    """share of rows that may be unusable before the job refuses to begin"""
-    columns: Columns = Columns()
-    """what the files call our columns, where it is something else: columns.prompt=question"""
-    split: str | None = None
-    """which split of a dataset (a folder or a hub id); none: the only one, or train"""
 
 
 class SFTJob(Job):
@@ -82,17 +42,6 @@ class RewardJob(Job):
     """where the run, and the reward model it makes, is kept; the same command again goes on"""
     data: Path
     """comparisons: a file, folder or hub id; any shape of docs/data.md"""
-
-
-class PreferenceJob(Job):
-    """Learn a policy from the comparisons of a file, at once."""
-
-    out: Path = Path("runs/dpo")
-    """where the run, and the policy it makes, is kept; the same command again goes on from there"""
-    data: Path
-    """comparisons (or ratings): a file, folder or hub id; any shape of docs/data.md"""
-    kind: Literal["comparisons", "ratings"] = "comparisons"
-    """ratings: single answers that are good or bad, for loss=KTO, BCO, NLL"""
 
 
 class PPOJob(Job, Rewards):
@@ -151,52 +100,19 @@ class SampleJob(Settings):
     """how conversations are spelled"""
 
 
-@dataclass(frozen=True)
-class Desk:
-    """Who watches a job, and whom it tells what."""
-
-    view: tuple[Sink, ...]
-    tell: Callable[[str], None]
-
-    def place(self, job: Job) -> Place:
-        """Where this job's stages go."""
-        boards = tuple(sink(name, job.out) for name in job.sinks)
-        return Place(job.out, job.seed, job.save_every, (*self.view, *boards), self.tell, job.limit)
-
-    @contextmanager
-    def count(self, name: str, total: int, unit: str) -> Iterator[Watch]:
-        """A bar for work outside of runs; what it yields is told how many more are done."""
-        with ExitStack() as stack:
-            bars = [stack.enter_context(view.count(name, total, unit)) for view in self.view]
-
-            def watch(n: int) -> None:
-                for bar in bars:
-                    bar(n)
-
-            yield watch
-
-
 def run_sft(desk: Desk, job: SFTJob, cfg: sft.SFT) -> Made[Policy]:
     """accord sft"""
     place = desk.place(job)
     # before the model: a typo costs no minute
-    demonstrations = _read(place, job, job.data, "demonstrations")
-    return sft_stage(place, cfg, _open(job), demonstrations, parents=_origins(job.data))
+    demonstrations = read(place, job, job.data, "demonstrations")
+    return sft_stage(place, cfg, opened(job), demonstrations, parents=origins(job.data))
 
 
 def run_reward(desk: Desk, job: RewardJob, cfg: reward.RewardModel) -> Made[Critic]:
     """accord reward"""
     place = desk.place(job)
-    comparisons = _read(place, job, job.data, "comparisons")
-    return reward_stage(place, cfg, _open(job), comparisons, parents=_origins(job.data))
-
-
-def run_dpo(desk: Desk, job: PreferenceJob, cfg: dpo.Preference) -> Made[Policy]:
-    """accord dpo"""
-    place = desk.place(job)
-    blended(cfg.loss, cfg.mix)  # a typo costs no minute
-    judged = _read(place, job, job.data, job.kind)
-    return preference_stage(place, cfg, _open(job), judged, parents=_origins(job.data))
+    comparisons = read(place, job, job.data, "comparisons")
+    return reward_stage(place, cfg, opened(job), comparisons, parents=origins(job.data))
 
 
 def run_ppo(desk: Desk, job: PPOJob, cfg: ppo.PPO) -> Made[Policy]:
@@ -211,16 +127,16 @@ def run_ppo(desk: Desk, job: PPOJob, cfg: ppo.PPO) -> Made[Policy]:
     _separate(job, cfg)
     place = desk.place(job)
     texts = _texts(place, job, job.ptx_data) if job.ptx_data else ()
-    prompts = _read(place, job, job.prompts, "prompts")
-    compared = _read(place, job, job.check, "comparisons") if job.check else ()
+    prompts = read(place, job, job.prompts, "prompts")
+    compared = read(place, job, job.check, "comparisons") if job.check else ()
     if job.on_cpu and fastest() == "cpu":
         desk.tell("on_cpu changes nothing: there is no GPU here, and all models are on the CPU")
-    start = _open(job, on_cpu="reference" in job.on_cpu)
+    start = opened(job, on_cpu="reference" in job.on_cpu)
     aside = "reward" in job.on_cpu
     bench = Bench.of(job, start.speller, prompts, compared, dtype=job.dtype, on_cpu=aside)
     bench.check(desk.tell)
     critic = bench.critic() if cfg.critic != "zero" else None
-    parents = [*bench.parents, *_origins(job.prompts)]
+    parents = [*bench.parents, *origins(job.prompts)]
     asked = Mixed(prompts, texts)
     return ppo_stage(
         place, cfg, start, bench.reward, critic, asked, parents=parents, gold=bench.gold
@@ -231,12 +147,12 @@ def run_pipeline(desk: Desk, job: PipelineJob, cfg: Pipeline) -> Way:
     """accord pipeline"""
     place = desk.place(job)
     records = Records(
-        _read(place, job, job.prompts, "prompts"),
-        _read(place, job, job.comparisons, "comparisons"),
-        _read(place, job, job.demonstrations, "demonstrations") if job.demonstrations else (),
-        _origins(job.comparisons),
+        read(place, job, job.prompts, "prompts"),
+        read(place, job, job.comparisons, "comparisons"),
+        read(place, job, job.demonstrations, "demonstrations") if job.demonstrations else (),
+        origins(job.comparisons),
     )
-    start = _open(job)
+    start = opened(job)
     reader = Reader(start.speller, records.prompts)
     gold = Guarded(job.rule, reader, job.guard) if job.rule else None
     return run(place, cfg, start, records, gold)
@@ -289,30 +205,8 @@ def _separate(job: PPOJob, cfg: ppo.PPO) -> None:
         )
 
 
-def _open(job: Job, *, on_cpu: bool = False) -> Policy:
-    return Policy.open(job.model, dtype=job.dtype, template=job.template, on_cpu=on_cpu)
-
-
-def _read(place: Place, job: Job, path: Path, kind: sources.Kind) -> Sequence[Any]:
-    """The records of a file; what they are is told, and what could not be used."""
-    found = sources.read(path, kind, columns=job.columns.mapping(), split=job.split)
-    return _told(place, path, found)
-
-
 def _texts(place: Place, job: Job, path: Path) -> Sequence[Demonstration]:
     given = [f"columns.{key}" for key in job.columns.mapping()] + ["split"] * bool(job.split)
     if given:
         place.tell(f"ptx_data={path} is read without {', '.join(given)}: they speak of prompts=")
-    return _told(place, path, sources.read_texts(path))
-
-
-def _told(place: Place, path: Path, found: sources.Read[Any]) -> Sequence[Any]:
-    if found.records:  # else what follows is an error that says why
-        place.tell(f"{path}: {len(found.records)} {found.kind} ({found.shape})")
-    place.check(found.tally, str(path))
-    return found.records
-
-
-def _origins(path: Path) -> tuple[Artifact, ...]:
-    made = artifact.origin(path)
-    return (made,) if made else ()
+    return told(place, path, sources.read_texts(path))

@@ -19,7 +19,8 @@ from accord.recipes.common import spell_prompts
 from accord.recipes.ppo import PPO
 from accord.recipes.reward import RewardModel
 from accord.recipes.sft import SFT
-from accord.recipes.stages import Made, Place, ppo_stage, reward_stage, room_for, sft_stage
+from accord.recipes.stage import Made, Place, room_for
+from accord.recipes.stages import ppo_stage, reward_stage, sft_stage
 from accord.recipes.verdict import answers, facts, kl_target, publish
 from accord.records import Comparison, Demonstration, Prompt
 from accord.rewards.base import Reward

@@ -6,104 +6,35 @@ made.handle, made.artifact, made.numbers
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from itertools import chain
-from pathlib import Path
-from typing import Any, Generic, TypeVar, cast
 
 import torch
 
-from accord.config import Settings, plain
 from accord.data.comparisons import (
     Spelled,
     fingerprint,
     lots,
     spell_demonstrations,
     spell_pairs,
-    spell_ratings,
     split,
 )
 from accord.data.rows import Tokens, pad
-from accord.data.tally import Tally
 from accord.data.texts import spell_texts
-from accord.engine.reference import Reference, kept
 from accord.engine.roles import Critic, Policy
-from accord.errors import BadData, BadSettings
+from accord.errors import BadSettings
 from accord.maths.preference import BradleyTerry, Preference
-from accord.models import quantised
-from accord.models.load import Dtype
-from accord.recipes import dpo, ppo, preferred, reward, sft
+from accord.recipes import ppo, reward, sft
 from accord.recipes.common import spell_prompts
 from accord.recipes.mixing import Mixed, apart
-from accord.records import Comparison, Demonstration, Ids, Prompt, Rating
+from accord.recipes.stage import Made, Place, Work, carry_out, room_for, room_in
+from accord.records import Comparison, Demonstration, Ids, Prompt
 from accord.rewards.base import Reward, which
 from accord.rewards.learned import Learned, as_judged
-from accord.store import artifact
 from accord.store.artifact import Artifact
-from accord.store.logs import Sink
-from accord.store.record import metrics, seconds
 from accord.store.run import Run
 
-H = TypeVar("H", Policy, Critic)
 REFERENCES = 256
 """answers a reward model is normalised on (Ziegler et al. 2019)"""
-
-
-def quiet(said: str) -> None:
-    """Says nothing."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a stage writes, who watches it, and the seed that makes it repeatable."""
-
-    out: Path
-    seed: int = 0
-    save_every: int = 10
-    """steps between two commits"""
-    sinks: tuple[Sink, ...] = ()
-    tell: Callable[[str], None] = quiet
-    """for what people should read: rows dropped, work that was done before"""
-    limit: float = 0.05
-    """share of rows that may be unusable before the stage refuses to begin"""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "out", Path(self.out))
-
-    def below(self, name: str) -> "Place":
-        """A folder further down."""
-        return replace(self, out=self.out / name)
-
-    def check(self, tally: Tally, what: str) -> None:
-        """Say what was dropped; BadData where it is too much."""
-        try:
-            tally.check(self.limit)
-        except BadData as error:
-            raise BadData(f"{what}: {error}\nMend the rows, or say limit=… to go on") from None
-        if tally.dropped or tally.noted:
-            self.tell(f"{what}: " + "\n".join(tally.lines()))
-
-    def parted(self, train: Sequence[Any], held_out: Sequence[Any]) -> None:
-        """Say how many rows are kept aside to measure on."""
-        if held_out:
-            self.tell(f"{len(train)} rows to learn from, {len(held_out)} held out")
-
-
-@dataclass(frozen=True)
-class Made(Generic[H]):
-    """What a stage made, or found made from just the same."""
-
-    handle: H
-    artifact: Artifact
-    history: list[dict[str, Any]]
-    """the lines of metrics.jsonl"""
-    seconds: float
-    """spent in the steps, whenever that was"""
-
-    @property
-    def numbers(self) -> dict[str, float]:
-        """What was measured on it when it was sealed."""
-        return self.artifact.numbers
 
 
 def sft_stage(
@@ -115,7 +46,7 @@ def sft_stage(
     parents: Sequence[Artifact] = (),
 ) -> Made[Policy]:
     """A policy that speaks like the demonstrations, as `<out>/policy`."""
-    rows, tally = spell_demonstrations(demonstrations, start.speller, _room(cfg.longest, start))
+    rows, tally = spell_demonstrations(demonstrations, start.speller, room_in(cfg.longest, start))
     place.check(tally, "demonstrations")
     train, held_out = split(rows, cfg.held_out, seed=place.seed)
 
@@ -126,8 +57,8 @@ def sft_stage(
             return policy, {}
         return policy, {"eval/loss": sft.measure(policy, held_out, cfg.loss_on)}
 
-    work = _Work("policy", place, cfg, start, fingerprint(demonstrations), tuple(parents))
-    return _stage(work, Policy, make)
+    work = Work("policy", place, cfg, start, fingerprint(demonstrations), tuple(parents))
+    return carry_out(work, Policy, make)
 
 
 def reward_stage(
@@ -143,7 +74,7 @@ def reward_stage(
     It is normalised on the preferred answers (`mean`), or on answers of `start` to the same prompts
     (`mean-and-std`).
     """
-    rows, tally = spell_pairs(comparisons, start.speller, _room(cfg.longest, start))
+    rows, tally = spell_pairs(comparisons, start.speller, room_in(cfg.longest, start))
     place.check(tally, "comparisons")
     train, held_out = split(rows, cfg.held_out, seed=place.seed)
     _heard(cfg.loss, train, place.tell)
@@ -159,46 +90,7 @@ def reward_stage(
         return critic, reward.measure(critic, held_out) if held_out else {}
 
     data = fingerprint(comparisons)
-    return _stage(_Work("reward", place, cfg, start, data, tuple(parents)), Critic, make)
-
-
-def preference_stage(
-    place: Place,
-    cfg: dpo.Preference,
-    start: Policy,
-    judged: Sequence[Comparison] | Sequence[Rating],
-    *,
-    parents: Sequence[Artifact] = (),
-) -> Made[Policy]:
-    """A policy that agrees with comparisons, or with ratings of single answers, as `<out>/policy`.
-
-    What the reference says of the answers is kept in `<out>/reference`.
-    """
-    rated = bool(judged) and isinstance(judged[0], Rating)
-    spell: Any = spell_ratings if rated else spell_pairs
-    rows, tally = spell(judged, start.speller, _room(cfg.longest, start))
-    place.check(tally, "ratings" if rated else "comparisons")
-    preferred.suits(cfg.objective, rows)
-    train, held_out = split(rows, cfg.held_out, seed=place.seed)
-
-    work = _Work("policy", place, cfg, start, fingerprint(judged), tuple(parents))
-
-    def make(run: Run) -> tuple[Policy, dict[str, float]]:
-        def refer(reference: Policy, few: Sequence[Spelled]) -> Reference:
-            return kept(place.out / "reference", reference, few, preferred.refer, work.dtype)
-
-        loss = cfg.objective
-        ref = refer(start, train) if loss.needs_reference else preferred.told_by(start, train, loss)
-        ref_held = refer(start, held_out)
-        made = dpo.train(
-            cfg, run, start, train, held_out, reference=(ref, ref_held), seed=place.seed
-        )
-        numbers = preferred.measure(made, held_out, ref_held)
-        if said := preferred.displaced(numbers):
-            place.tell(said)
-        return made, numbers
-
-    return _stage(work, Policy, make)
+    return carry_out(Work("reward", place, cfg, start, data, tuple(parents)), Critic, make)
 
 
 def ppo_stage(
@@ -238,93 +130,8 @@ def ppo_stage(
     named = which(gold) if parents and isinstance(judge, Learned) else which(judge, gold)
     made_with = (*parents, *named)
     data = fingerprint(chain(given.prompts, given.texts))
-    work = _Work("policy", place, cfg, start, data, made_with)
-    return _stage(work, Policy, make)
-
-
-@dataclass(frozen=True)
-class _Work:
-    """All that a stage's result is a function of."""
-
-    kind: str
-    place: Place
-    cfg: Settings
-    start: Policy
-    data: str
-    parents: tuple[Artifact | str, ...] = ()
-
-    @property
-    def dtype(self) -> Dtype:
-        """The precision that the start was opened in."""
-        trunk = self.start.model.trunk
-        if found := quantised.kind(trunk.model):
-            return cast(Dtype, found)
-        return "bf16" if (trunk.compute or trunk.model.dtype) == torch.bfloat16 else "fp32"
-
-    def told(self) -> dict[str, Any]:
-        """As an artifact says it."""
-        born = artifact.origin(self.start.source) if self.start.source else None
-        return {
-            "kind": self.kind,
-            "settings": {**plain(self.cfg), "seed": self.place.seed, "dtype": self.dtype},
-            "parents": [born or self.start.fingerprint, *self.parents],
-            "data": self.data,
-            "template": self.start.speller.fingerprint,
-        }
-
-    def identity(self, told: dict[str, Any]) -> dict[str, Any]:
-        """As a run says it."""
-        ids = [p if isinstance(p, str) else p.id for p in told["parents"]]
-        keys = ("model", *(f"parent {n}" for n in range(1, len(ids))))
-        named = dict(zip(keys, ids, strict=True))
-        return (
-            named
-            | {k: told[k] for k in ("data", "template")}
-            | {
-                "seed": self.place.seed,
-                "dtype": self.dtype,
-            }
-        )
-
-
-def _stage(
-    work: _Work, kind: type[H], make: Callable[[Run], tuple[H, dict[str, float]]]
-) -> Made[H]:
-    place, told = work.place, work.told()
-    folder = place.out / work.kind
-    there = artifact.made(folder, **told)
-    if there is not None:
-        place.tell(f"{folder} was made from just this before: nothing to do")
-        return Made(
-            kind.open(folder, dtype=work.dtype), there, metrics(place.out), seconds(place.out)
-        )
-    run = Run(
-        place.out,
-        save_every=place.save_every,
-        identity=work.identity(told),
-        sinks=place.sinks,
-    )
-    handle, numbers = make(run)
-    there = artifact.finish(folder, handle.export, numbers=numbers, **told)
-    handle.source = folder  # what is made from it is made from this artifact
-    if handle.model.trunk.compute is not None:  # sealed, its fp32 weights are opened rounded
-        handle = kind.open(folder, dtype=work.dtype)
-    return Made(handle, there, run.history, seconds(place.out))
-
-
-def room_for(answer: int, start: Policy) -> int:
-    """The most tokens a prompt may have beside such an answer; BadSettings where none fits."""
-    room = start.context - answer - 1  # one for the end that a judge reads
-    if room < 1:
-        raise BadSettings(
-            f"longest={answer}: this model reads {start.context} tokens, prompt and answer together"
-        )
-    return room
-
-
-def _room(longest: int, start: Policy) -> int:
-    """No row may be longer than the model's context."""
-    return min(longest, start.context)
+    work = Work("policy", place, cfg, start, data, made_with)
+    return carry_out(work, Policy, make)
 
 
 def _references(

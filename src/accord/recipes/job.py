@@ -1,0 +1,94 @@
+"""What every command has in common: its words, its files, and who watches."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from accord.config import Settings
+from accord.config.limits import Count, UpTo1
+from accord.data import sources
+from accord.data.columns import Columns
+from accord.engine.roles import Policy
+from accord.engine.sampler import Watch
+from accord.recipes.stage import Place
+from accord.store import artifact
+from accord.store.artifact import Artifact
+from accord.store.logs import Sink, sink
+
+
+class Job(Settings):
+    """What every command that trains is told beside its recipe."""
+
+    model: str
+    """the model to begin with: a folder (Hugging Face, or PEFT adapter) or a hub id"""
+    out: Path = Path("runs/job")
+    """where the run, and what it makes, is kept; the same command again goes on from there"""
+    seed: int = 0
+    """of data order, sampling, and what a new reward head starts from"""
+    dtype: Literal["fp32", "bf16", "int8", "int4"] = "fp32"
+    """precision of matrix products; whole models are trained on fp32 master weights; int8 and int4:
+    frozen quantised weights under an adapter (lora=Lora)"""
+    template: Literal["auto", "plain", "turns", "chat"] = "auto"
+    """how conversations are spelled; auto: the model's own chat template, or plain without one"""
+    save_every: Count = 10
+    """steps between two commits; what a crash can cost"""
+    sinks: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
+    """boards that get the numbers too, comma-separated"""
+    limit: UpTo1 = 0.05
+    """share of rows that may be unusable before the job refuses to begin"""
+    columns: Columns = Columns()
+    """what the files call our columns, where it is something else: columns.prompt=question"""
+    split: str | None = None
+    """which split of a dataset (a folder or a hub id); none: the only one, or train"""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Who watches a job, and whom it tells what."""
+
+    view: tuple[Sink, ...]
+    tell: Callable[[str], None]
+
+    def place(self, job: Job) -> Place:
+        """Where this job's stages go."""
+        boards = tuple(sink(name, job.out) for name in job.sinks)
+        return Place(job.out, job.seed, job.save_every, (*self.view, *boards), self.tell, job.limit)
+
+    @contextmanager
+    def count(self, name: str, total: int, unit: str) -> Iterator[Watch]:
+        """A bar for work outside of runs; what it yields is told how many more are done."""
+        with ExitStack() as stack:
+            bars = [stack.enter_context(view.count(name, total, unit)) for view in self.view]
+
+            def watch(n: int) -> None:
+                for bar in bars:
+                    bar(n)
+
+            yield watch
+
+
+def opened(job: Job, *, on_cpu: bool = False) -> Policy:
+    """The model to begin with."""
+    return Policy.open(job.model, dtype=job.dtype, template=job.template, on_cpu=on_cpu)
+
+
+def read(place: Place, job: Job, path: Path, kind: sources.Kind) -> Sequence[Any]:
+    """The records of a file; what they are is told, and what could not be used."""
+    found = sources.read(path, kind, columns=job.columns.mapping(), split=job.split)
+    return told(place, path, found)
+
+
+def told(place: Place, path: Path, found: sources.Read[Any]) -> Sequence[Any]:
+    """What was found, said aloud; BadData where too little of it can be used."""
+    if found.records:  # else what follows is an error that says why
+        place.tell(f"{path}: {len(found.records)} {found.kind} ({found.shape})")
+    place.check(found.tally, str(path))
+    return found.records
+
+
+def origins(path: Path) -> tuple[Artifact, ...]:
+    """The artifact that a file lies in, if any: a parent of what is made from it."""
+    made = artifact.origin(path)
+    return (made,) if made else ()
