@@ -14,6 +14,7 @@ FLOORS = {
     "rewards": 6,
     **dict.fromkeys(("recipes", "evaluate", "web", "serve", "demo"), 7),
     "cli": 8,
+    "verbs": 8,
     "": 9,  # accord/__init__.py
     "__main__": 9,
 }
@@ -23,6 +24,7 @@ SIDEWAYS = {  # the few imports that stay on one floor
     ("demo", "recipes"),
     ("demo", "evaluate"),
     ("recipes", "evaluate"),
+    ("cli", "verbs"),
 }
 MAY_IMPORT = {  # beside the standard library
     "errors": set(),
@@ -51,6 +53,7 @@ MAY_IMPORT = {  # beside the standard library
     "serve": {"fastapi", "starlette", "uvicorn", "pydantic", "torch"},
     "demo": {"torch", "rich", "pydantic"},
     "cli": {"typer", "click", "rich"},
+    "verbs": {"rich"},
     "": set(),
     "__main__": set(),
 }

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from accord import cli
 from accord.config import MAX_FIELDS, Preset, presets, read_each
+from accord.verbs import VERBS
 
 ROOT = Path(__file__).resolve().parent.parent
 NEEDED = {
@@ -38,7 +39,7 @@ def call(*words: str):
 def test_every_verb_is_listed_and_taught():
     code, said, _ = call("--help")
     assert code == 0
-    for name, verb in cli.VERBS.items():
+    for name, verb in VERBS.items():
         assert name in said
         assert name in NEEDED
         code, taught, _ = call(name, "--help")
@@ -55,7 +56,7 @@ def test_what_is_shown_is_a_preset_that_reads_back_equal(name, tmp_path):
     assert code == 0
     preset = tmp_path / "preset.yaml"
     preset.write_text(shown)
-    classes = cli.VERBS[name].classes()
+    classes = VERBS[name].classes()
     assert read_each(classes, preset) == read_each(classes, None, NEEDED[name])
     assert call(name, "--show", "--preset", str(preset)) == (0, shown, "")
 
@@ -134,7 +135,7 @@ def test_the_readme_says_what_is_true():
                 code, _, said = call(*words[1:], "--show")
                 assert code == 0, f"{page.name}: {line}: {said}"
                 continue
-            if words[1] not in cli.VERBS:
+            if words[1] not in VERBS:
                 assert words[1] in ("runs", "presets"), line
                 continue
             words = [re.sub(r"=['\"](.*)['\"]$", r"=\1", word) for word in words[1:]]
@@ -178,10 +179,10 @@ def test_what_was_run_is_read_from_the_comments(tmp_path):
 def test_numbers_say_what_they_were_measured_on(capsys):
     folder = SimpleNamespace(kind="reward", short="1234", folder="there")
     made = SimpleNamespace(numbers={"accuracy": 0.53125}, artifact=folder)
-    cli.VERBS["reward"].shows(made)
+    VERBS["reward"].shows(made)
     said = capsys.readouterr().out
     assert said == "on comparisons held out:\n  accuracy 0.5312\nreward 1234: there\n"
-    cli.VERBS["sft"].shows(SimpleNamespace(numbers={}, artifact=folder))
+    VERBS["sft"].shows(SimpleNamespace(numbers={}, artifact=folder))
     assert capsys.readouterr().out == "reward 1234: there\n"
 
 

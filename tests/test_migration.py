@@ -9,6 +9,7 @@ import yaml
 from typer.testing import CliRunner
 
 from accord import cli
+from accord.verbs import VERBS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "migration.md").read_text()
@@ -34,9 +35,7 @@ def shown(command: str, *words: str) -> dict[str, object]:
     return yaml.safe_load(done.stdout) if done.exit_code == 0 else {}
 
 
-NAMES = {
-    row.name for verb in cli.VERBS.values() for kind in verb.classes() for row in kind.fields()
-}
+NAMES = {row.name for verb in VERBS.values() for kind in verb.classes() for row in kind.fields()}
 SAID = [
     word
     for section in ("Commands and flags", "PPO")

@@ -5,10 +5,8 @@ import importlib.metadata
 import io
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,193 +16,12 @@ from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperCommand, TyperGroup
 
-from accord.config import Settings, as_preset, called, describe, find, presets, read_each
+from accord.config import as_preset, called, describe, find, presets
 from accord.errors import AccordError, BadSettings
+from accord.verbs import DATA, VERBS, Verb, load, out
 
-out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 INTERRUPTED = 130
-
-
-def _show_made(made: Any, on: str, only: tuple[str, ...] = ("",)) -> None:
-    out.print(f"{on}:") if made.numbers else None
-    for key, value in made.numbers.items():
-        if key.startswith(only):
-            out.print(f"  {key} {value:.4g}")
-    out.print(f"{made.artifact.kind} {made.artifact.short}: [bold]{made.artifact.folder}[/]")
-
-
-def _show_report(way: Any) -> None:
-    numbers = way.report.numbers
-    out.print(
-        f"win rate {numbers['winrate']:.0%} (95% interval {numbers['winrate_low']:.0%} to "
-        f"{numbers['winrate_high']:.0%}) against the model it began with"
-    )
-    out.print(f"the report: [bold]{way.report.folder / 'report.html'}[/]", soft_wrap=True)
-
-
-def _show_answers(answers: Sequence[tuple[str, list[str]]]) -> None:
-    for prompt, texts in answers:
-        for text in texts:
-            out.print(f"[bold]{escape(prompt)}[/]{escape(text)}\n", soft_wrap=True)
-
-
-def _show_check(done: Any) -> None:
-    for line in _load("accord.evaluate.checkpage:lines")(done):
-        out.print(line, soft_wrap=not out.is_terminal)
-
-
-def _end_check(cfg: Any, done: Any) -> None:
-    if cfg.html:
-        out.print(f"\nthe page: [bold]{escape(str(cfg.html))}[/]", soft_wrap=True)
-    done.within(cfg.limit)
-
-
-def _show_export(done: Any) -> None:
-    for line in done.lines():
-        out.print(escape(line), soft_wrap=True)
-
-
-def _show_plan(planned: Any) -> None:
-    found = planned.estimate
-    table = Table("GB", *found.phases, box=None, header_style="dim")
-    for part in next(iter(found.phases.values())):
-        table.add_row(part, *(f"{told[part] / 1e9:.3f}" for told in found.phases.values()))
-    marks = {phase: " < peak" if phase == found.peak else "" for phase in found.phases}
-    table.add_row("together", *(f"{found.total(p) / 1e9:.3f}{mark}" for p, mark in marks.items()))
-    out.print(table)
-    for line in _load("accord.recipes.plan:lines")(planned):
-        out.print(line)
-
-
-@dataclass(frozen=True)
-class Verb:
-    """A command: its settings, and the function that carries it out, loaded when it is called."""
-
-    settings: tuple[str, ...]
-    """classes, as module:name"""
-    work: str
-    """module:function(desk, *settings)"""
-    shows: Callable[[Any], None]
-    """tells what came out"""
-    help: str
-    examples: tuple[str, ...] = ()
-    defaults: str = ""
-    """module:function(*settings) -> mapping: what a first reading of them calls for"""
-    leading: tuple[tuple[str, str], ...] = ()
-    """(key, what stands for it in the usage) of the words that may come first without their key"""
-    ends: Callable[[Settings, Any], None] = lambda cfg, done: None
-    """what is left to do when all is shown"""
-
-    def read(self, preset: Path | None, words: Sequence[str]) -> list[Settings]:
-        """Preset and words as settings; words win."""
-        given = read_each(self.classes(), preset, words)
-        if not self.defaults:
-            return given
-        return read_each(self.classes(), preset, words, _load(self.defaults)(*given))
-
-    def classes(self) -> list[type[Settings]]:
-        """What the words are read into."""
-        return [_load(name) for name in self.settings]
-
-
-_TELLING = ("objective/", "completions/", "eval/")
-"""numbers of a step that say what became of the policy; the others say how the step went"""
-_JOBS, _RECIPES = "accord.recipes.jobs", "accord.recipes"
-VERBS = {
-    "demo": Verb(
-        ("accord.demo.show:Demo",),
-        "accord.demo.show:run",
-        _show_report,
-        "Bring a small model into accord with a preference, and show it, in a few minutes.",
-        (
-            "accord demo",
-            "accord demo out=runs/cheap ppo.kl.beta=0.01",
-            "accord demo model=smollm2",
-        ),
-        "accord.demo.show:defaults",
-    ),
-    "sft": Verb(
-        (f"{_JOBS}:SFTJob", f"{_RECIPES}.sft:SFT"),
-        f"{_JOBS}:run_sft",
-        partial(_show_made, on="on demonstrations held out"),
-        "Imitate demonstrations.",
-        ("accord sft model=path/to/model data=answers.jsonl epochs=2",),
-    ),
-    "reward": Verb(
-        (f"{_JOBS}:RewardJob", f"{_RECIPES}.reward:RewardModel"),
-        f"{_JOBS}:run_reward",
-        partial(_show_made, on="on comparisons held out"),
-        "Learn a reward model from comparisons.",
-        ("accord reward model=path/to/model data=judged.jsonl loss.margin=true",),
-    ),
-    "dpo": Verb(
-        (f"{_RECIPES}.dpo_job:PreferenceJob", f"{_RECIPES}.dpo:Preference"),
-        f"{_RECIPES}.dpo_job:run_dpo",
-        partial(_show_made, on="on comparisons held out, log π/ρ in nats"),
-        "Learn a policy from comparisons at once: DPO and its family.",
-        (
-            "accord dpo model=path/to/model data=judged.jsonl loss.beta=0.1",
-            "accord dpo model=path/to/model data=rated.jsonl kind=ratings loss=KTO",
-        ),
-    ),
-    "ppo": Verb(
-        (f"{_JOBS}:PPOJob", f"{_RECIPES}.ppo:PPO"),
-        f"{_JOBS}:run_ppo",
-        partial(_show_made, on="in the last step (metrics.jsonl has more)", only=_TELLING),
-        "Train a policy against a reward model, or against a rule of yours.",
-        (
-            "accord ppo model=path/to/model prompts=ask.jsonl reward=runs/reward/reward",
-            "accord ppo model=path/to/model prompts=ask.jsonl rule=rules.py:short critic=zero",
-        ),
-    ),
-    "pipeline": Verb(
-        (f"{_JOBS}:PipelineJob", f"{_RECIPES}.pipeline:Pipeline"),
-        f"{_JOBS}:run_pipeline",
-        _show_report,
-        "All of it: imitate, learn the reward, train the policy, report.",
-        ("accord pipeline model=path/to/model prompts=ask.jsonl comparisons=judged.jsonl",),
-    ),
-    "plan": Verb(
-        (f"{_RECIPES}.plan:Plan",),
-        f"{_RECIPES}.plan:run_plan",
-        _show_plan,
-        "Tell what memory a job will take, before it begins.",
-        ("accord plan model=path/to/model work=ppo lora=Lora dtype=bf16 memory=24GB",),
-    ),
-    "sample": Verb(
-        (f"{_JOBS}:SampleJob",),
-        f"{_JOBS}:run_sample",
-        _show_answers,
-        "Let a model answer.",
-        ("accord sample model=runs/demo/ppo/policy prompt='One day, Mia saw a' n=3",),
-    ),
-}
-DATA = {
-    "check": Verb(
-        ("accord.evaluate.checking:Check",),
-        "accord.evaluate.checking:run",
-        _show_check,
-        "Say what is wrong with a file of data, before anything is trained on it.",
-        (
-            "accord data check judged.jsonl",
-            "accord data check judged.jsonl model=path/to/model against=test.jsonl html=check.html",
-        ),
-        leading=(("data", "FILE"),),
-        ends=_end_check,
-    ),
-    "export": Verb(
-        ("accord.data.exporting:Export",),
-        "accord.data.exporting:run",
-        _show_export,
-        "Write data in another format, or in the shape of another trainer.",
-        (
-            "accord data export votes.csv votes.parquet columns.prompt=question",
-            "accord data export judged.jsonl for-trl.jsonl to=trl",
-        ),
-        leading=(("data", "FROM"), ("out", "TO")),
-    ),
-}
 
 
 class Teaching(TyperCommand):
@@ -268,7 +85,7 @@ def _register(name: str, verb: Verb) -> None:
             if show:
                 print(as_preset(*given), end="")
             else:
-                verb.shows(_load(verb.work)(_desk(), *given))
+                verb.shows(load(verb.work)(_desk(), *given))
 
 
 for _name, _verb in VERBS.items():
@@ -300,7 +117,7 @@ def _register_data(name: str, verb: Verb) -> None:
             if show:
                 print(as_preset(cfg), end="")
                 return
-            done = _load(verb.work)(cfg)
+            done = load(verb.work)(cfg)
             verb.shows(done)
             verb.ends(cfg, done)
 
@@ -377,15 +194,10 @@ def _word(word: str) -> str:
     return word
 
 
-def _load(name: str) -> Any:
-    module, _, thing = name.partition(":")
-    return getattr(importlib.import_module(module), thing)
-
-
 def _desk() -> Any:
-    _load("accord.models.load:hush")()
-    view = _load("accord.store.terminal:Terminal")(err)
-    return _load("accord.recipes.job:Desk")((view,), _tell)
+    load("accord.models.load:hush")()
+    view = load("accord.store.terminal:Terminal")(err)
+    return load("accord.recipes.job:Desk")((view,), _tell)
 
 
 def _tell(said: str) -> None:

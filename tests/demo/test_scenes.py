@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from accord.cli import VERBS
 from accord.config import plain, read
 from accord.demo import find, show
 from accord.demo.questions import SYSTEM, WORDS, _all, brief, one_sentence, questions
@@ -18,6 +17,7 @@ from accord.demo.show import Demo
 from accord.errors import BadModel, BadSettings, MissingExtra
 from accord.recipes.job import Desk
 from accord.recipes.jobs import SampleJob, run_sample
+from accord.verbs import VERBS
 
 LONG = "it is a thing that people like very much"
 

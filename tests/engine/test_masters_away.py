@@ -8,7 +8,6 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoConfig
 
-from accord.cli import VERBS
 from accord.config import read_each
 from accord.data.rows import Tokens, pad
 from accord.data.sources import write
@@ -27,6 +26,7 @@ from accord.models.sketch import config_of
 from accord.models.trunk import Trunk
 from accord.recipes.job import Desk
 from accord.recipes.jobs import run_ppo
+from accord.verbs import VERBS
 from elsewhere import CPU, GPU, pretended_gpu
 from recipe_fakes import newborn, records
 from tiny import folder, rows

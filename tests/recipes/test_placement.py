@@ -10,7 +10,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from accord.cli import VERBS
 from accord.config import read_each
 from accord.data.sources import write
 from accord.engine.roles import Critic, Policy
@@ -21,6 +20,7 @@ from accord.recipes import ppo
 from accord.recipes.job import Desk
 from accord.recipes.jobs import run_ppo, run_reward
 from accord.rewards.choose import learned
+from accord.verbs import VERBS
 from elsewhere import CPU, GPU, pretended_gpu
 from recipe_fakes import newborn, records
 

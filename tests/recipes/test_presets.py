@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from accord.cli import VERBS
 from accord.config import as_preset, plain, read_each
 from accord.config.presets import find, presets
 from accord.data.comparisons import Spelled
@@ -25,6 +24,7 @@ from accord.recipes.job import Desk
 from accord.recipes.jobs import run_ppo, run_reward, run_sft
 from accord.recipes.mixing import Mixer, Ptx
 from accord.records import Comparison, ask
+from accord.verbs import VERBS
 from recipe_fakes import newborn, records
 from tiny import rows, tiny
 from toys import ToySpeller, in_float64
