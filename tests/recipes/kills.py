@@ -81,7 +81,7 @@ POINTS: dict[str, list[tuple[str, str, int, str]]] = {
         ("commit", "accord.store.commit:write", 2, "before"),
         ("sampling", "accord.engine.sampler:_Batch.step", 14, "after"),
         ("an update", GUARD, 8, "before"),
-        ("weights are written, the reference is not", WRITE, 4, "after"),
+        ("weights are written, the reference is not", WRITE, 6, "after"),
         ("the reference was renewed", "accord.engine.trailing:Trailing.follow", 3, "after"),
     ],
     "ppo": [
