@@ -7,11 +7,14 @@ import pytest
 
 from accord.engine.roles import Critic
 from accord.engine.steps import Optimizer
-from accord.maths.advantages import GAE
+from accord.maths.advantages import GAE, LeaveOneOut
 from accord.maths.control import Constant, FixedKL, Linear
 from accord.maths.losses import Clip
 from accord.maths.preference import Davidson
+from accord.maths.surrogate import RewardKL, Surrogate, Truncated
 from accord.models.lora import Lora
+from accord.recipes.grpo import GRPO
+from accord.recipes.grpo_job import grpo_stage
 from accord.recipes.mixing import Mixed, Ptx
 from accord.recipes.ppo import PPO
 from accord.recipes.reward import RewardModel
@@ -91,6 +94,33 @@ PPO_OTHER = {
 }
 
 
+GRPO_BASE = GRPO(
+    steps=3, batch=3, group=2, longest=3, epochs=3, lr=1e-2, minibatches=2, loss=Surrogate(high=0.1)
+)
+GRPO_OTHER = {
+    "steps": 4,
+    "batch": 2,
+    "group": 3,
+    "longest": 2,
+    "temperature": 0.7,
+    "baseline": LeaveOneOut(),
+    "missing_eos": Absolute(-3.0),
+    "shape": Shape(per_token=0.5),
+    "resample": 2,
+    "lag": 1,
+    "minibatches": 1,
+    "weigh_by": "token",
+    "loss": Surrogate(high=0.4),
+    "kl": RewardKL(1.0),
+    "stale": Truncated(),
+    "epochs": 2,
+    "lr": 2e-2,
+    "schedule": Constant(),
+    "optimizer": SLOW,
+    "lora": Lora(r=2),
+}
+
+
 def sweet(rollouts) -> list[float]:
     return [float(r.response_ids.count(2) - r.response_ids.count(3)) for r in rollouts]
 
@@ -102,6 +132,8 @@ def outcome(out: Path, cfg: Any) -> tuple:
         made = sft_stage(place, cfg, start, SHOWN)
     elif isinstance(cfg, RewardModel):
         made = reward_stage(place, cfg, start, JUDGED)
+    elif isinstance(cfg, GRPO):
+        made = grpo_stage(place, cfg, start, sweet, [Prompt(ask(p), p) for p in ASKED])
     else:
         prompts, critic = [Prompt(ask(p), p) for p in ASKED], toy_critic(1)
         judge = Critic.on(start).zeroed() if cfg.critic == "zero" else critic
@@ -113,8 +145,8 @@ def outcome(out: Path, cfg: Any) -> tuple:
     return made.handle.fingerprint, made.numbers, lines
 
 
-BASES = {"sft": SFT_BASE, "reward": REWARD_BASE, "ppo": PPO_BASE}
-OTHERS = {"sft": SFT_OTHER, "reward": REWARD_OTHER, "ppo": PPO_OTHER}
+BASES = {"sft": SFT_BASE, "reward": REWARD_BASE, "ppo": PPO_BASE, "grpo": GRPO_BASE}
+OTHERS = {"sft": SFT_OTHER, "reward": REWARD_OTHER, "ppo": PPO_OTHER, "grpo": GRPO_OTHER}
 
 
 @pytest.fixture(scope="module")

@@ -8,39 +8,17 @@ import pytest
 import torch
 
 from accord.data.rows import grouped, pad
-from accord.data.stream import Stream
 from accord.errors import BadSettings
-from accord.maths.advantages import BatchMean, BatchNorm, GroupMean, LeaveOneOut
-from accord.maths.control import Linear
+from accord.maths.advantages import BatchMean, BatchNorm, GroupMean
 from accord.maths.surrogate import LossKL, RewardKL, Surrogate, Truncated
 from accord.maths.weights import weigh
-from accord.models.lora import Lora
 from accord.recipes import grpo
-from accord.recipes.common import Asked
-from accord.recipes.groups import Ahead, Asker, Batch, Group, lay
+from accord.recipes.groups import Batch, Group, lay
 from accord.records import Invalid, Rollout
 from accord.rewards.ending import Overlong, Unlearned
 from accord.store.run import Run
-from recipes.test_ppo import Watching, score_of, sweet
+from group_fakes import BETA, FAST, PROMPTS, SMALL, TWO, score_of, sweet, trained
 from toys import LONGEST, cuts, distribution, float64, gradient, sentences, toy_policy
-
-PROMPTS = [Asked("p", (0,))]
-TWO = [Asked("p", (0,)), Asked("q", (0, 4))]
-BETA = 0.5
-FAST = grpo.GRPO(
-    steps=40,
-    batch=8,
-    group=16,
-    longest=LONGEST,
-    baseline=LeaveOneOut(),
-    weigh_by="constant",
-    kl=RewardKL(BETA),
-    minibatches=2,
-    epochs=2,
-    lr=2e-3,
-    schedule=Linear(),
-)
-
 
 # --- the optimum ---
 
@@ -130,7 +108,6 @@ def some(cfg, *, prompts=TWO, seed=1, policy=None, reference=None, scores=None):
     return policy, reference, batch, *grpo.experience(cfg, batch, policy, reference)
 
 
-SMALL = FAST.model_copy(update={"group": 6, "batch": 2, "minibatches": 1, "epochs": 1})
 CUT = {
     "token": {"loss": Surrogate(high=0.28), "weigh_by": "token"},
     "sequence": {"loss": Surrogate("sequence", 3e-4, 4e-4), "weigh_by": "sequence"},
@@ -222,12 +199,6 @@ def test_advantages_are_what_the_formulas_say():
 # --- what is left out, and counted ---
 
 
-def trained(reward=sweet, prompts=TWO, run=None, **changed):
-    cfg = FAST.model_copy(update={"steps": 2, "batch": 4, "group": 4} | changed)
-    run = run or Watching()
-    return grpo.train(cfg, run, toy_policy(), reward, prompts), run
-
-
 def all_alike(rollouts):
     return [0.1] * len(rollouts)
 
@@ -312,104 +283,6 @@ def test_length_is_punished_near_the_limit():
     for length, want in ((1, 0), (6, 0), (7, -0.25), (9, -0.75), (10, -1)):
         said = Rollout("a", (0,), (2,) * length, (0.0,) * length, 0, "stop")
         assert rule(said, 5.0, 10) == pytest.approx(5 + want)
-
-
-# --- dynamic sampling ---
-
-
-class Counting:
-    """A reward under which only some prompts tell their answers apart."""
-
-    def __init__(self, tell):
-        self.tell, self.asked = tell, []
-
-    def __call__(self, rollouts):
-        self.asked.append([r.id for r in rollouts])
-        return [s if self.tell(r) else 0.5 for r, s in zip(rollouts, sweet(rollouts))]
-
-
-def test_a_batch_is_filled_from_further_prompts_up_to_a_bound():
-    judge = Counting(lambda r: r.prompt_ids == (0,))
-    _, run = trained(judge, resample=5, group=6, steps=3, kl=None, lr=1e-6)
-    for numbers in run.lines:
-        assert 2 <= numbers["groups/rounds"] <= 3
-        assert 0.3 < numbers["groups/no_signal"] < 0.7
-        assert numbers["policy/updates"] == 4
-    counts = run.ledger.counts()
-    assert counts["trained"] == 3 * 4 * 6
-    assert counts["dropped: no signal"] >= 3 * 4 * 6 / 2
-    never = Counting(lambda r: False)
-    policy, run = trained(never, resample=5, kl=None)
-    assert [len(few) for few in never.asked] == [16] * 10
-    assert run.ledger.counts() == {"dropped: no signal": 160}
-    assert policy.fingerprint == toy_policy().fingerprint
-
-
-def test_resampled_prompts_are_the_next_of_the_stream_and_none_is_skipped():
-    prompts = [Asked(str(i), (0, 2 + i % 4)) for i in range(7)]
-    told = []
-    stream = Stream(prompts, 4, 0)
-    cfg = FAST.model_copy(update={"batch": 4, "group": 2, "resample": 3, "kl": None})
-    judge = Counting(lambda r: False)
-    asker = Asker(cfg, Run(), toy_policy(), judge, None, 0)
-    ahead = Ahead()
-    for index in range(2):
-        batch, rounds = asker.collect(stream, index, ahead.place)
-        told.append(rounds)
-        ahead.put(batch, rounds)
-    assert told == [3, 3]
-    assert ahead.place == 6
-    assert judge.asked[4][0] == "1.4/0"
-
-
-# --- stale answers ---
-
-
-def test_lag_learns_from_what_an_older_policy_said():
-    _, run = trained(lag=2, steps=5, epochs=1, minibatches=1)
-    assert [numbers["policy/staleness"] for numbers in run.lines] == [0, 1, 2, 2, 2]
-    assert run.ledger.counts().total() == 80
-    first = [numbers["val/ratio_first"] for numbers in run.lines]
-    assert first[0] == pytest.approx(1, abs=1e-4)
-    assert max(numbers["val/ratio_first_off"] for numbers in run.lines[2:]) > 1e-3
-    _, run = trained(lag=2, steps=5, epochs=1, minibatches=1, stale=Truncated())
-    for numbers in run.lines:
-        assert numbers["val/ratio_first_off"] < 1e-4, "the ratio is to the policy of the moment"
-    assert run.lines[0]["policy/stale_weight"] == pytest.approx(1, abs=1e-4)
-    assert abs(run.lines[3]["policy/stale_weight"] - 1) > 1e-4
-
-
-@pytest.mark.parametrize("temperature", [1.0, 0.6])
-@pytest.mark.parametrize("lora", [None, Lora(r=2)])
-def test_the_first_ratio_is_one(temperature, lora):
-    _, run = trained(temperature=temperature, lora=lora, weigh_by="token")
-    for numbers in run.lines:
-        assert numbers["val/ratio_first"] == pytest.approx(1, abs=1e-4)
-        assert 0 <= numbers["val/ratio_first_off"] < 1e-4
-    assert run.lines[0]["objective/kl"] == pytest.approx(0, abs=1e-5)
-    assert abs(run.lines[1]["objective/kl"]) > 1e-4
-
-
-def test_batches_ahead_come_back_as_they_were(tmp_path):
-    asker = Asker(SMALL, Run(), toy_policy(), sweet, None, 0)
-    one, other = Ahead(), Ahead()
-    for index in range(2):
-        one.put(*asker.collect(Stream(TWO, 2, 0), index, one.place))
-    one.save(tmp_path)
-    other.load(tmp_path)
-    assert other.waiting == one.waiting
-    assert (other.place, other.next) == (2, 2)
-
-
-def test_what_is_only_watched_is_not_learned_from():
-    policy, _ = trained()
-    run = Watching()
-    cfg = FAST.model_copy(update={"steps": 2, "batch": 4, "group": 4})
-    gold = lambda said: [float(len(r.response_ids)) for r in said]  # noqa: E731
-    other = grpo.train(cfg, run, toy_policy(), sweet, TWO, gold=gold)
-    assert other.fingerprint == policy.fingerprint
-    for numbers in run.lines:
-        assert numbers["eval/true"] == pytest.approx(numbers["completions/mean_length"])
 
 
 @pytest.mark.parametrize(

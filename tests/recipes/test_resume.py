@@ -43,7 +43,14 @@ def test_a_killed_recipe_ends_as_if_nothing_had_happened():
     with tempfile.TemporaryDirectory(dir=memory) as root:
         rows = [line.split("\t") for line in ask(root, "kill", "1").splitlines()]
         counts = {name: int(count) for name, count, *_ in rows}
-        assert counts == {"sft": 9, "reward": 9, "dpo": 9, "ppo": 12, "ppo on adapters": 3}
+        assert counts == {
+            "sft": 9,
+            "reward": 9,
+            "dpo": 9,
+            "ppo": 12,
+            "grpo": 11,
+            "ppo on adapters": 3,
+        }
         for name, _, *safe in rows:
             assert set(safe) >= {"2", "4"}, f"{name} was killed at too few places: {safe}"
         ask(root, "go-on", "2")
@@ -58,13 +65,16 @@ def test_a_killed_recipe_ends_as_if_nothing_had_happened():
 def _complete(path: Path, name: str) -> None:
     """What was compared is all there is."""
     files = set(tree(path))
-    parts = {"sft": ["policy"], "dpo": ["policy"], "reward": ["critic"]}.get(
+    parts = {"sft": ["policy"], "dpo": ["policy"], "grpo": ["policy"], "reward": ["critic"]}.get(
         name, ["policy", "critic"]
     )
     for part in parts:
         for file in ("weights.safetensors", "moments.safetensors", "learner.json"):
             assert f"commits/00000005/{part}/{file}" in files
     assert "metrics.jsonl" in files
+    if name == "grpo":
+        assert {"samples.jsonl", "ledger.jsonl", "commits/00000005/ahead/ahead.json"} <= files
+        assert b'"reason": "no verdict"' in tree(path)["ledger.jsonl"]
     if name.startswith("ppo"):
         assert {"samples.jsonl", "ledger.jsonl", "commits/00000005/kl/kl.json"} <= files
         assert b'"reason": "no verdict"' in tree(path)["ledger.jsonl"]

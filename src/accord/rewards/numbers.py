@@ -15,7 +15,7 @@ from accord.rewards.base import Score
 from accord.rewards.reader import Reader
 
 NUMBER = re.compile(
-    r"(?<![\w.,])(?P<sign>[-+−]?)\s?[$€£]?(?P<whole>\d{1,3}(?:,\d{3})+|\d{1,40})?"
+    r"(?<![\w.,])(?P<sign>[-+−]?)[$€£]?(?P<whole>\d{1,3}(?:,\d{3})+|\d{1,40})?"
     r"(?P<rest>\.\d{1,40})?(?:\s?/\s?(?P<below>\d{1,40}))?(?![\d])"
 )
 FRACTION = re.compile(r"\\[dt]?frac\s*\{\s*(-?[\d,.]{1,40})\s*\}\s*\{\s*([\d,.]{1,40})\s*\}")
