@@ -110,7 +110,7 @@ GRPO_OTHER = {
     "lag": 1,
     "minibatches": 1,
     "weigh_by": "token",
-    "loss": Surrogate(high=0.4),
+    "loss": Surrogate("sequence", high=0.1),
     "kl": RewardKL(1.0),
     "stale": Truncated(),
     "epochs": 2,

@@ -54,7 +54,7 @@ def test_against_right_numbers(place, tmp_path):
     assert made.numbers["objective/scores"] in [k / 6 for k in range(7)]
     parents = json.loads((made.artifact.folder / "artifact.json").read_text())["parents"]
     assert any(str(p).startswith("gsm8k ") for p in parents)
-    both = "reward=gsm8k,-0.01*tokens"
+    both = f"reward=gsm8k,0.1*{place}/rule.py:likes"
     made = run(place, tmp_path / "b", *SMALL, f"prompts={place}/sums.jsonl", both)
     assert made.numbers["groups/no_signal"] < 1
 
