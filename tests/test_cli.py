@@ -22,6 +22,7 @@ NEEDED = {
     "sft": ("model=m", "data=d.jsonl"),
     "dpo": ("model=m", "data=d.jsonl"),
     "reward": ("model=m", "data=d.jsonl"),
+    "online": ("model=m", "prompts=p.jsonl", "reward=r"),
     "ppo": ("model=m", "prompts=p.jsonl", "reward=r"),
     "grpo": ("model=m", "prompts=p.jsonl", "reward=r"),
     "pipeline": ("model=m", "prompts=p.jsonl", "comparisons=c.jsonl"),

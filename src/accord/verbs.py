@@ -138,6 +138,16 @@ VERBS = {
             "accord dpo model=path/to/model data=rated.jsonl kind=ratings loss=KTO",
         ),
     ),
+    "online": Verb(
+        (f"{_RECIPES}.online_job:OnlineJob", f"{_RECIPES}.online:Online"),
+        f"{_RECIPES}.online_job:run_online",
+        partial(_show_made, on="in the last step (metrics.jsonl has more)", only=_TELLING),
+        "Learn a policy from comparisons of its own answers, made as it goes.",
+        (
+            "accord online model=path/to/model prompts=ask.jsonl reward=runs/reward/reward",
+            "accord online model=path/to/model prompts=ask.jsonl rule=rules.py:short n=4",
+        ),
+    ),
     "ppo": Verb(
         (f"{_JOBS}:PPOJob", f"{_RECIPES}.ppo:PPO"),
         f"{_JOBS}:run_ppo",

@@ -22,10 +22,11 @@ from typing import Any
 from accord.data.comparisons import Spelled
 from accord.engine.roles import Critic
 from accord.engine.steps import Optimizer
+from accord.engine.trailing import Refresh
 from accord.maths.control import AdaptiveKL
 from accord.maths.surrogate import Truncated
 from accord.models.lora import Lora
-from accord.recipes import dpo, grpo, ppo, reward, sft
+from accord.recipes import dpo, grpo, online, ppo, reward, sft
 from accord.recipes.common import Asked
 from accord.records import Invalid, Rollout
 from accord.rewards.ending import Relative
@@ -91,6 +92,13 @@ POINTS: dict[str, list[tuple[str, str, int, str]]] = {
         ("weights are written, moments are not", WRITE, 4, "before"),
         ("measuring", "accord.recipes.dpo:measure", 3, "before"),
     ],
+    "online": [
+        ("commit", "accord.store.commit:write", 2, "before"),
+        ("sampling", "accord.engine.sampler:_Batch.step", 14, "after"),
+        ("an update", GUARD, 8, "before"),
+        ("weights are written, the reference is not", WRITE, 6, "after"),
+        ("the reference was renewed", "accord.engine.trailing:Trailing.follow", 3, "after"),
+    ],
     "ppo": [
         *ANYWHERE,
         ("sampling", "accord.engine.sampler:_Batch.step", 14, "after"),
@@ -152,6 +160,12 @@ def play(name: str, run: Run) -> Any:
     if name == "grpo":
         gold = lambda rs: [0.5] * len(rs)  # noqa: E731
         return grpo.train(GRPO, run, start, judged, prompts, gold=gold)
+    if name == "online":
+        renew = Refresh(every=2, share=0.5)
+        told = online.Online(
+            steps=5, batch=8, longest=LONGEST, minibatches=2, lr=1e-3, refresh=renew, optimizer=HOW
+        )
+        return online.train(told, run, start, judged, prompts)
     cfg = PPO.model_copy(update={"lora": Lora(r=2)} if "adapters" in name else {})
     critic = Critic.on(start, seed=1)
     return ppo.train(cfg, run, start, judged, critic, prompts, gold=lambda rs: [0.5] * len(rs))

@@ -7,15 +7,21 @@ import pytest
 
 from accord.engine.roles import Critic
 from accord.engine.steps import Optimizer
+from accord.engine.trailing import Refresh
 from accord.maths.advantages import GAE, LeaveOneOut
 from accord.maths.control import Constant, FixedKL, Linear
 from accord.maths.losses import Clip
+from accord.maths.pairwise import IPO
 from accord.maths.preference import Davidson
 from accord.maths.surrogate import RewardKL, Surrogate, Truncated
 from accord.models.lora import Lora
+from accord.recipes.dpo import Preference
+from accord.recipes.dpo_job import preference_stage
 from accord.recipes.grpo import GRPO
 from accord.recipes.grpo_job import grpo_stage
 from accord.recipes.mixing import Mixed, Ptx
+from accord.recipes.online import Online
+from accord.recipes.online_job import online_stage
 from accord.recipes.ppo import PPO
 from accord.recipes.reward import RewardModel
 from accord.recipes.sft import SFT
@@ -119,6 +125,40 @@ GRPO_OTHER = {
     "optimizer": SLOW,
     "lora": Lora(r=2),
 }
+DPO_BASE = Preference(batch=2, held_out=0.3, lr=1e-2, schedule=Linear())
+DPO_OTHER = {
+    "loss": IPO(),
+    "mix": "1*NLL",
+    "epochs": 2.0,
+    "batch": 3,
+    "longest": 7,
+    "held_out": 0.5,
+    "measure_every": 1,
+    "lr": 2e-2,
+    "schedule": Constant(),
+    "optimizer": SLOW,
+    "lora": Lora(r=2),
+}
+ONLINE_BASE = Online(steps=3, batch=8, longest=3, n=3, lr=1e-2, minibatches=2)
+ONLINE_OTHER = {
+    "loss": IPO(),
+    "mix": "1*NLL",
+    "steps": 4,
+    "batch": 6,
+    "n": 2,
+    "pairs": "ranking",
+    "labels": "soft",
+    "epochs": 2,
+    "minibatches": 1,
+    "longest": 2,
+    "temperature": 0.7,
+    "missing_eos": Absolute(-3.0),
+    "refresh": Refresh(every=1),
+    "lr": 2e-2,
+    "schedule": Constant(),
+    "optimizer": SLOW,
+    "lora": Lora(r=2),
+}
 
 
 def sweet(rollouts) -> list[float]:
@@ -134,6 +174,10 @@ def outcome(out: Path, cfg: Any) -> tuple:
         made = reward_stage(place, cfg, start, JUDGED)
     elif isinstance(cfg, GRPO):
         made = grpo_stage(place, cfg, start, sweet, [Prompt(ask(p), p) for p in ASKED])
+    elif isinstance(cfg, Preference):
+        made = preference_stage(place, cfg, start, JUDGED)
+    elif isinstance(cfg, Online):
+        made = online_stage(place, cfg, start, sweet, [Prompt(ask(p), p) for p in ASKED])
     else:
         prompts, critic = [Prompt(ask(p), p) for p in ASKED], toy_critic(1)
         judge = Critic.on(start).zeroed() if cfg.critic == "zero" else critic
@@ -145,8 +189,22 @@ def outcome(out: Path, cfg: Any) -> tuple:
     return made.handle.fingerprint, made.numbers, lines
 
 
-BASES = {"sft": SFT_BASE, "reward": REWARD_BASE, "ppo": PPO_BASE, "grpo": GRPO_BASE}
-OTHERS = {"sft": SFT_OTHER, "reward": REWARD_OTHER, "ppo": PPO_OTHER, "grpo": GRPO_OTHER}
+BASES = {
+    "sft": SFT_BASE,
+    "reward": REWARD_BASE,
+    "dpo": DPO_BASE,
+    "online": ONLINE_BASE,
+    "ppo": PPO_BASE,
+    "grpo": GRPO_BASE,
+}
+OTHERS = {
+    "sft": SFT_OTHER,
+    "reward": REWARD_OTHER,
+    "dpo": DPO_OTHER,
+    "online": ONLINE_OTHER,
+    "ppo": PPO_OTHER,
+    "grpo": GRPO_OTHER,
+}
 
 
 @pytest.fixture(scope="module")

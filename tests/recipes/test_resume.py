@@ -47,6 +47,7 @@ def test_a_killed_recipe_ends_as_if_nothing_had_happened():
             "sft": 9,
             "reward": 9,
             "dpo": 9,
+            "online": 5,
             "ppo": 12,
             "grpo": 11,
             "ppo on adapters": 3,
@@ -65,9 +66,8 @@ def test_a_killed_recipe_ends_as_if_nothing_had_happened():
 def _complete(path: Path, name: str) -> None:
     """What was compared is all there is."""
     files = set(tree(path))
-    parts = {"sft": ["policy"], "dpo": ["policy"], "grpo": ["policy"], "reward": ["critic"]}.get(
-        name, ["policy", "critic"]
-    )
+    parts = ["critic"] if name == "reward" else ["policy"]
+    parts += ["critic"] if name.startswith("ppo") else []
     for part in parts:
         for file in ("weights.safetensors", "moments.safetensors", "learner.json"):
             assert f"commits/00000005/{part}/{file}" in files
@@ -75,6 +75,8 @@ def _complete(path: Path, name: str) -> None:
     if name == "grpo":
         assert {"samples.jsonl", "ledger.jsonl", "commits/00000005/ahead/ahead.json"} <= files
         assert b'"reason": "no verdict"' in tree(path)["ledger.jsonl"]
+    if name == "online":
+        assert "commits/00000005/reference/reference.safetensors" in files
     if name.startswith("ppo"):
         assert {"samples.jsonl", "ledger.jsonl", "commits/00000005/kl/kl.json"} <= files
         assert b'"reason": "no verdict"' in tree(path)["ledger.jsonl"]

@@ -124,7 +124,7 @@ class ByOwn:
 
     def _rope(self, places: int) -> None:
         """cos and sin of every place, [places, 1, D]; the sines with the sign of the turn."""
-        like = self.body.norm.weight[None, None]
+        like = self.body.norm.weight.detach()[None, None]
         at = torch.arange(places, device=like.device)
         cos, sin = self.body.rotary_emb(like, position_ids=at[None])
         sign = torch.ones_like(sin[0, 0])

@@ -224,12 +224,14 @@ def obtain(
     *,
     longest: int,
     seed: int,
+    n: int = 1,
 ) -> list[Rollout]:
-    """One answer to each prompt of a step, named by step and place: its dice do not depend on what
+    """n answers to each prompt of a step, named by step and place: their dice do not depend on what
     a prompt, or the file it came from, is called.
     """
     return policy.sample(
         [a.ids for a in asked],
+        n=n,
         longest=longest,
         seed=seed,
         how=how,
