@@ -24,6 +24,7 @@ NEEDED = {
     "reward": ("model=m", "data=d.jsonl"),
     "online": ("model=m", "prompts=p.jsonl", "reward=r"),
     "ppo": ("model=m", "prompts=p.jsonl", "reward=r"),
+    "grpo": ("model=m", "prompts=p.jsonl", "reward=r"),
     "pipeline": ("model=m", "prompts=p.jsonl", "comparisons=c.jsonl"),
     "sample": ("model=m", "prompt=hello there"),
     "plan": ("model=m",),

@@ -158,6 +158,17 @@ VERBS = {
             "accord ppo model=path/to/model prompts=ask.jsonl rule=rules.py:short critic=zero",
         ),
     ),
+    "grpo": Verb(
+        (f"{_RECIPES}.grpo_job:GRPOJob", f"{_RECIPES}.grpo:GRPO"),
+        f"{_RECIPES}.grpo_job:run_grpo",
+        partial(_show_made, on="in the last step (metrics.jsonl has more)", only=_TELLING),
+        "Train a policy against a reward without a critic: GRPO, RLOO, DAPO and their kin.",
+        (
+            "accord grpo model=path/to/model prompts=gsm8k.jsonl reward=gsm8k",
+            "accord grpo --preset rloo model=path/to/model prompts=ask.jsonl reward=runs/reward",
+            "accord grpo model=path/to/model reasoning.task=chain_sum",
+        ),
+    ),
     "pipeline": Verb(
         (f"{_JOBS}:PipelineJob", f"{_RECIPES}.pipeline:Pipeline"),
         f"{_JOBS}:run_pipeline",

@@ -221,6 +221,7 @@ def groups():
         ],
         "GroupMean": [[x / (stdev(s) + 1e-4) for x in c] for s, c in zip(score, centred)],
         "GroupMean scale=False": centred,
+        "BatchMean": [[x - (sum(flat) - x) / (len(flat) - 1) for x in row] for row in score],
         "BatchNorm": [
             [(x - fmean(flat)) / math.sqrt(pstdev(flat) ** 2 + 1e-8) for x in r] for r in score
         ],
@@ -246,6 +247,45 @@ def clip():
             "policy/approxkl": (old - logp) ** 2 / 2,
             "policy/clipfrac": float(held * adv < ratio * adv),
         }
+
+
+def surrogate():
+    """One answer of three tokens: every token's loss, by level and range."""
+    logp, old, ref = [-0.2, -1.4, -2.0], [-0.9, -1.5, -1.1], [-0.5, -1.0, -2.2]
+    told = {"logp": logp, "old": old, "ref": ref, "rows": []}
+    ratios = {
+        "token": [math.exp(p - q) for p, q in zip(logp, old)],
+        "sequence": [math.prod(math.exp(p - q) for p, q in zip(logp, old)) ** (1 / 3)] * 3,
+    }
+    for level, low, high, dual in (
+        ("token", 0.2, 0.2, X),
+        ("token", 0.2, 0.28, X),
+        ("token", X, X, X),
+        ("token", 0.2, X, X),
+        ("token", 0.2, 0.28, 1.5),
+        ("sequence", 3e-4, 4e-4, X),
+        ("sequence", X, X, X),
+    ):
+        for adv in (1.5, -0.7):
+            each = []
+            for r in ratios[level]:
+                near = max(r, 1 - low) if low else r
+                near = min(near, 1 + high) if high else near
+                gain = min(r * adv, near * adv)
+                if dual and adv < 0:
+                    gain = max(gain, dual * adv)
+                each.append(-gain)
+            how = {"ratio": level, "low": low, "high": high, "dual": dual}
+            told["rows"].append({"how": how, "adv": adv, "each": each})
+    k1 = [p - q for p, q in zip(logp, ref)]
+    k3 = [math.exp(q - p) - 1 + p - q for p, q in zip(logp, ref)]
+    told["charge k1"] = [0.3 * sum(k1[t:]) for t in range(3)]
+    told["charge k3"] = [0.3 * sum(k3[t:]) for t in range(3)]
+    told["in loss k3"] = [0.3 * k for k in k3]
+    told["in loss k2"] = [0.3 * k * k / 2 for k in k1]
+    told["truncated"] = [min(r, 1.3) for r in ratios["token"]]
+    told["truncated sequence"] = [min(math.prod(ratios["token"]), 1.3)] * 3
+    return told
 
 
 def value():
@@ -317,6 +357,7 @@ def make():
         "rankings": list(rankings()),
         "optimal_transport": optimal_transport(),
         "clip": list(clip()),
+        "surrogate": surrogate(),
         "value": list(value()),
         "gae": list(gae()),
         "groups": groups(),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from accord.maths import advantages, control, divergence, losses, optim
+from accord.maths import advantages, control, divergence, losses, optim, surrogate
 from accord.maths.preference import BestOfK, BradleyTerry, Compared, Davidson, RaoKupper
 from golden.make_golden import make
 
@@ -72,6 +72,31 @@ def test_clip(row):
         assert float(number) == near(row[key]), key
 
 
+@pytest.mark.parametrize("row", OWN["surrogate"]["rows"], ids=lambda row: str(row["how"]))
+def test_surrogate(row):
+    own = OWN["surrogate"]
+    logp_BT, old_BT = t(own["logp"]), t(own["old"])
+    adv_BT, mask_BT = torch.full_like(logp_BT, row["adv"]), torch.ones(1, 3, dtype=torch.bool)
+    loss = surrogate.Surrogate(**row["how"])(logp_BT, old_BT, adv_BT, mask_BT)
+    assert loss.each[0].tolist() == near(row["each"])
+
+
+def test_prices_and_weights():
+    own = OWN["surrogate"]
+    logp_BT, old_BT, ref_BT = (t(own[k]) for k in ("logp", "old", "ref"))
+    mask_BT = torch.ones(1, 3, dtype=torch.bool)
+    for by in ("k1", "k3"):
+        price = surrogate.RewardKL(0.3, by).charge(logp_BT, ref_BT, mask_BT)
+        assert price[0].tolist() == near(own[f"charge {by}"])
+    for by in ("k2", "k3"):
+        none = losses.Loss(torch.zeros(1, 3))
+        added = surrogate.LossKL(0.3, by).add(none, logp_BT, ref_BT)
+        assert added.each[0].tolist() == near(own[f"in loss {by}"])
+    for level, name in (("token", "truncated"), ("sequence", "truncated sequence")):
+        weight = surrogate.Truncated(1.3, level)(logp_BT, old_BT, mask_BT)
+        assert weight[0].tolist() == near(own[name])
+
+
 @pytest.mark.parametrize("row", OWN["value"])
 def test_value(row):
     loss = losses.value(t(row["v"]), t(row["old"]), t(row["return"]), eps=0.2)
@@ -101,12 +126,15 @@ def test_gae(row):
         ("LeaveOneOut", advantages.LeaveOneOut()),
         ("GroupMean", advantages.GroupMean()),
         ("GroupMean scale=False", advantages.GroupMean(scale=False)),
+        ("BatchMean", advantages.BatchMean()),
         ("BatchNorm", advantages.BatchNorm()),
         ("BatchNorm baseline", advantages.BatchNorm(baseline=True)),
     ],
 )
 def test_groups(key, baseline):
-    for got, want in zip(baseline(t(*OWN["groups"]["score"])).tolist(), OWN["groups"][key]):
+    score = t(*OWN["groups"]["score"])
+    adv = baseline.lay(baseline(score), torch.ones_like(score, dtype=torch.bool))
+    for got, want in zip(adv.tolist(), OWN["groups"][key]):
         assert got == near(want)
 
 

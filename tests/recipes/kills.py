@@ -24,8 +24,9 @@ from accord.engine.roles import Critic
 from accord.engine.steps import Optimizer
 from accord.engine.trailing import Refresh
 from accord.maths.control import AdaptiveKL
+from accord.maths.surrogate import Truncated
 from accord.models.lora import Lora
-from accord.recipes import dpo, online, ppo, reward, sft
+from accord.recipes import dpo, grpo, online, ppo, reward, sft
 from accord.recipes.common import Asked
 from accord.records import Invalid, Rollout
 from accord.rewards.ending import Relative
@@ -45,6 +46,20 @@ PPO = ppo.PPO(
     lr_critic=1e-3,
     kl=AdaptiveKL(beta=0.2, target=0.1, horizon=100),
     missing_eos=Relative(-0.5),
+    optimizer=HOW,
+)
+GRPO = grpo.GRPO(
+    steps=5,
+    batch=4,
+    group=3,
+    longest=LONGEST,
+    resample=2,
+    lag=1,
+    stale=Truncated(),
+    missing_eos=Relative(-0.5),
+    epochs=2,
+    minibatches=2,
+    lr=1e-3,
     optimizer=HOW,
 )
 GUARD, WRITE = "accord.engine.learner:Learner._guard", "accord.engine.learner:_write"
@@ -93,6 +108,14 @@ POINTS: dict[str, list[tuple[str, str, int, str]]] = {
         ("the policy is written, the critic is not", WRITE, 6, "after"),
         ("the price of KL", "accord.recipes.common:KLPrice.save", 2, "after"),
     ],
+    "grpo": [
+        *ANYWHERE,
+        ("sampling", "accord.engine.sampler:_Batch.step", 14, "after"),
+        ("scoring", "__main__:judge", 40, "before"),
+        ("an update", GUARD, 40, "before"),
+        ("weights are written, what was sampled ahead is not", WRITE, 4, "after"),
+        ("what was sampled ahead", "accord.recipes.groups:Ahead.save", 2, "after"),
+    ],
     "ppo on adapters": [
         ("sampling", "accord.engine.sampler:_Batch.step", 14, "before"),
         ("an update of the critic", "accord.maths.losses:value", 65, "after"),
@@ -103,7 +126,7 @@ POINTS: dict[str, list[tuple[str, str, int, str]]] = {
 
 def judge(rollout: Rollout) -> float | Invalid:
     """Likes a, dislikes b; one answer is too much for it."""
-    if rollout.id == "3.5/0":
+    if rollout.id in ("3.5/0", "3.1/2"):
         return Invalid("no verdict")
     return float(rollout.response_ids.count(2) - rollout.response_ids.count(3))
 
@@ -134,6 +157,9 @@ def play(name: str, run: Run) -> Any:
         cfg = reward.RewardModel(batch=2, lr=1e-3, measure_every=1, optimizer=HOW)
         return reward.train(cfg, run, toy_critic(1), rows[:10], rows[10:])
     prompts = [Asked("p", (0,)), Asked("q", (0, 4)), Asked("r", (0, 5, 3))]
+    if name == "grpo":
+        gold = lambda rs: [0.5] * len(rs)  # noqa: E731
+        return grpo.train(GRPO, run, start, judged, prompts, gold=gold)
     if name == "online":
         renew = Refresh(every=2, share=0.5)
         told = online.Online(

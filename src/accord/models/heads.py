@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from accord.data.rows import Choices, Tokens
+from accord.data.rows import Choices, Grouped, Tokens
 from accord.models import fused
-from accord.models.fork import fork
+from accord.models.fork import fork, together
 from accord.models.trunk import Trunk, at_least_fp32, flatten
 
 
@@ -90,7 +90,11 @@ class Speaker(Part):
 
     def _scored(self, tokens: Tokens) -> tuple[fused.Logits, Tensor, Tensor, int]:
         """The head, and what reaches it: the hidden states before scored tokens, and those."""
-        hidden_SH = self._hidden(tokens)[_before(tokens)]
+        if isinstance(tokens, Grouped):
+            flat, before_S = together(tokens)
+            hidden_SH = self.trunk(flat, self.using)[before_S]
+        else:
+            hidden_SH = self._hidden(tokens)[_before(tokens)]
         ids_S = tokens.ids_BT[tokens.mask_BT]
         return (
             self.trunk.logits,
