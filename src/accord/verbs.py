@@ -148,6 +148,16 @@ VERBS = {
             "accord ppo model=path/to/model prompts=ask.jsonl rule=rules.py:short critic=zero",
         ),
     ),
+    "rest": Verb(
+        (f"{_RECIPES}.rest_job:ReSTJob", f"{_RECIPES}.rest:ReST"),
+        f"{_RECIPES}.rest_job:run_rest",
+        partial(_show_made, on="in the last Improve", only=("eval/", "before/", "kept", "prompts")),
+        "Learn from the best of a policy's own answers: ReST, RAFT, best-of-n distillation.",
+        (
+            "accord rest model=path/to/model data=answers.jsonl reward=runs/reward/reward",
+            "accord rest --preset raft model=path/to/model prompts=ask.jsonl rule=rules.py:short",
+        ),
+    ),
     "pipeline": Verb(
         (f"{_JOBS}:PipelineJob", f"{_RECIPES}.pipeline:Pipeline"),
         f"{_JOBS}:run_pipeline",
