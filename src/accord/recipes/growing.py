@@ -7,6 +7,7 @@ from math import ceil
 from accord.config import Settings
 from accord.config.limits import Above0, Count
 from accord.data.comparisons import Spelled
+from accord.data.stream import Stream
 from accord.engine.draw import Sampling
 from accord.engine.roles import Policy
 from accord.maths.selection import Range, Sigmoid
@@ -26,6 +27,8 @@ class Grow(Settings):
 
     n: Count = 16
     """N: answers to each prompt"""
+    prompts: Count | None = None
+    """how many prompts are answered in a Grow, others each time until all were; none: all"""
     temperature: Above0 = 0.8
     """of sampling, in Grow and when the reward is measured"""
     longest: Count = 128
@@ -62,13 +65,13 @@ def grow(
 ) -> Harvest:
     """N answers to each prompt, and the original data beside them, all scored once."""
     number = {asked.ids: place for place, asked in enumerate(given.asked)}
-    for one in given.originals:  # a prompt too long to be asked keeps its demonstration
-        number.setdefault(one.prompt_ids, len(number))
-    each, rows = max(1, LOT // cfg.n), list[Scored]()
-    sampled, originals = ceil(len(given.asked) / each), given.originals if cfg.original else ()
+    for place, one in enumerate(given.originals, len(given.asked)):
+        number.setdefault(one.prompt_ids, place)  # too long to be asked, and still shown
+    each, rows, drawn = max(1, LOT // cfg.n), list[Scored](), _drawn(cfg, given, g, seed)
+    sampled, originals = ceil(len(drawn) / each), given.originals if cfg.original else ()
     for step in run.steps(cfg, sampled + ceil(len(originals) / LOT)):
         if step < sampled:
-            spots = range(step * each, min((step + 1) * each, len(given.asked)))
+            spots = drawn[step * each : (step + 1) * each]
             said = policy.sample(
                 [given.asked[spot].ids for spot in spots],
                 n=cfg.n,
@@ -79,7 +82,7 @@ def grow(
                 watch=run.tick,
             )
         else:
-            spots = range((step - sampled) * LOT, min((step - sampled + 1) * LOT, len(originals)))
+            spots = range(len(originals))[(step - sampled) * LOT :][:LOT]
             said = [as_said(originals[spot], f"data/{spot}") for spot in spots]
         known, scores, dropped = common.judged(cfg.missing_eos, policy.speller, said, reward)
         told = [
@@ -99,8 +102,16 @@ def grow(
         run.ledger.dropped(step, dropped)
         run.ledger.scored(step, known)
         run.sample(step, [row.line(policy.speller) for row in told])
-        run.log(step, **{"raw/mean": common.means(scores)}, answers=len(said))
+        run.log(step, **{"raw/mean": common.means(scores)}, answers=len(said), lost=len(dropped))
     return Harvest.of(lines(run.path / "samples.jsonl") if run.path else rows, cfg.scale)
+
+
+def _drawn(cfg: Grow, given: Given, g: int, seed: int) -> Sequence[int]:
+    """The places of the prompts that Grow g answers."""
+    if cfg.prompts is None or cfg.prompts >= len(given.asked):
+        return range(len(given.asked))
+    places = Stream(given.asked, cfg.prompts, seed).places(g - 1)
+    return list(dict.fromkeys(places))  # at the end of an epoch one may come twice
 
 
 def as_said(one: Spelled, name: str) -> Rollout:
