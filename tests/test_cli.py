@@ -23,6 +23,7 @@ NEEDED = {
     "dpo": ("model=m", "data=d.jsonl"),
     "reward": ("model=m", "data=d.jsonl"),
     "ppo": ("model=m", "prompts=p.jsonl", "reward=r"),
+    "rest": ("model=m", "prompts=p.jsonl", "reward=r"),
     "pipeline": ("model=m", "prompts=p.jsonl", "comparisons=c.jsonl"),
     "sample": ("model=m", "prompt=hello there"),
     "plan": ("model=m",),

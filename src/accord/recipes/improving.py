@@ -134,7 +134,7 @@ def improve(
     if best is None:
         return learner, few.numbers
     first = run.history[0]
-    told = run.history[best.updates - 1] if best.updates else first
-    at_best = {k: v for k, v in told.items() if k.startswith("eval/")} if best.updates else {}
-    at_best |= {"before/reward": first["before/reward"], "eval/reward": best.value}
+    told, mark = (run.history[best.updates - 1], "eval/") if best.updates else (first, "before/")
+    at_best = {f"eval/{k.removeprefix(mark)}": v for k, v in told.items() if k.startswith(mark)}
+    at_best["before/reward"] = first["before/reward"]
     return best.settle(), few.numbers | at_best | {"updates": float(best.updates)}
