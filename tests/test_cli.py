@@ -26,6 +26,7 @@ NEEDED = {
     "rest": ("model=m", "prompts=p.jsonl", "reward=r"),
     "pipeline": ("model=m", "prompts=p.jsonl", "comparisons=c.jsonl"),
     "sample": ("model=m", "prompt=hello there"),
+    "best": ("model=m", "prompt=hello there", "reward=r"),
     "plan": ("model=m",),
 }
 
