@@ -25,8 +25,10 @@ NEEDED = {
     "online": ("model=m", "prompts=p.jsonl", "reward=r"),
     "ppo": ("model=m", "prompts=p.jsonl", "reward=r"),
     "grpo": ("model=m", "prompts=p.jsonl", "reward=r"),
+    "rest": ("model=m", "prompts=p.jsonl", "reward=r"),
     "pipeline": ("model=m", "prompts=p.jsonl", "comparisons=c.jsonl"),
     "sample": ("model=m", "prompt=hello there"),
+    "best": ("model=m", "prompt=hello there", "reward=r"),
     "plan": ("model=m",),
 }
 

@@ -39,6 +39,14 @@ def _show_answers(answers: Sequence[tuple[str, list[str]]]) -> None:
             out.print(f"[bold]{escape(prompt)}[/]{escape(text)}\n", soft_wrap=True)
 
 
+def _show_best(done: Any) -> None:
+    for prompt, text, score in done.rows:
+        told = f"[bold]{escape(prompt)}[/]{escape(text)} [dim]{score:.4g}[/]\n"
+        out.print(told, soft_wrap=True)
+    for line in done.lines():
+        out.print(line, soft_wrap=True)
+
+
 def _show_check(done: Any) -> None:
     for line in load("accord.evaluate.checkpage:lines")(done):
         out.print(line, soft_wrap=not out.is_terminal)
@@ -169,6 +177,16 @@ VERBS = {
             "accord grpo model=path/to/model reasoning.task=chain_sum",
         ),
     ),
+    "rest": Verb(
+        (f"{_RECIPES}.rest_job:ReSTJob", f"{_RECIPES}.rest:ReST"),
+        f"{_RECIPES}.rest_job:run_rest",
+        partial(_show_made, on="in the last Improve", only=("eval/", "before/", "kept", "prompts")),
+        "Learn from the best of a policy's own answers: ReST, RAFT, best-of-n distillation.",
+        (
+            "accord rest model=path/to/model data=answers.jsonl reward=runs/reward/reward",
+            "accord rest --preset raft model=path/to/model prompts=ask.jsonl rule=rules.py:short",
+        ),
+    ),
     "pipeline": Verb(
         (f"{_JOBS}:PipelineJob", f"{_RECIPES}.pipeline:Pipeline"),
         f"{_JOBS}:run_pipeline",
@@ -189,6 +207,13 @@ VERBS = {
         _show_answers,
         "Let a model answer.",
         ("accord sample model=runs/demo/ppo/policy prompt='One day, Mia saw a' n=3",),
+    ),
+    "best": Verb(
+        (f"{_RECIPES}.best_job:BestJob",),
+        f"{_RECIPES}.best_job:run_best",
+        _show_best,
+        "Let a model answer several times, and give the answer that a reward likes most.",
+        ("accord best model=path/to/model prompts=ask.jsonl n=16 reward=runs/reward/reward",),
     ),
 }
 DATA = {

@@ -350,6 +350,30 @@ def adaptive_kl():
     return path
 
 
+def selection(prompts=((0.1, 0.9, 0.4, 0.4), (0.3, 0.7), (0.2,)), n=4):
+    """Thresholds by prompt; numpy's default quantile; the best of n as order statistics."""
+    quantile, between = [], []
+    for rewards in map(sorted, prompts):
+        place = 0.75 * (len(rewards) - 1)
+        low = int(place)
+        high = min(low + 1, len(rewards) - 1)
+        quantile.append(rewards[low] * (1 - place + low) + rewards[high] * (place - low))
+        between.append(0.25 * rewards[-1] + 0.75 * sum(rewards) / len(rewards))
+    shares, below, kl = [0.5, 0.3, 0.2], 0.0, 0.0
+    for p in shares:
+        best = sum(math.comb(n, k) * p**k * below ** (n - k) for k in range(1, n + 1))
+        kl, below = kl + best * math.log(best / p), below + p
+    told = {"rewards": [list(few) for few in prompts], "p": 0.75, "gamma": 0.25}
+    return told | {
+        "Percentile": quantile,
+        "Interpolated": between,
+        "shares": shares,
+        "n": n,
+        "kl": kl,
+        "bound": math.log(n) - 1 + 1 / n,
+    }
+
+
 def make():
     return {
         "compared": list(compared()),
@@ -365,6 +389,7 @@ def make():
         "schedules": schedules(),
         "adam": adam(),
         "adaptive_kl": adaptive_kl(),
+        "selection": selection(),
     }
 
 

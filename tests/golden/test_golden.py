@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from accord.maths import advantages, control, divergence, losses, optim, surrogate
+from accord.maths import advantages, control, divergence, losses, optim, selection, surrogate
 from accord.maths.preference import BestOfK, BradleyTerry, Compared, Davidson, RaoKupper
 from golden.make_golden import make
 
@@ -161,6 +161,17 @@ def test_schedules(key, kind):
     schedule = kind(warmup=own["warmup"])
     got = [schedule(step, own["total"]) for step in range(own["total"])]
     assert got == near(own[key])
+
+
+def test_selection():
+    own = OWN["selection"]
+    told = [(r, s) for s, few in enumerate(own["rewards"]) for r in few]
+    reward_N, source_N = t(*(r for r, _ in told)), torch.tensor([s for _, s in told])
+    for name, number in (("Percentile", "p"), ("Interpolated", "gamma")):
+        kept = getattr(selection, name)((own[number],))(reward_N, source_N)
+        assert kept.threshold_N.tolist() == near([own[name][s] for _, s in told])
+    assert selection.best_of_n_kl(t(*own["shares"]), own["n"]) == near(own["kl"])
+    assert selection.best_of_n_bound(own["n"]) == near(own["bound"])
 
 
 @pytest.mark.parametrize("form", ["tf", "torch"])
