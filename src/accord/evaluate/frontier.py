@@ -21,7 +21,7 @@ from accord.records import Ids, Rollout
 from accord.rewards.base import Reward, Score
 from accord.store.files import dump
 
-OFF = 0.1
+OFF = 0.05
 """nats per token that rounding, also of bf16, does not explain"""
 
 
