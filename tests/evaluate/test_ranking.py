@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from accord.errors import BadData, BadSettings
+from accord.errors import BadData, MissingExtra
 from accord.evaluate.ranking import bradley_terry, elo, read, table
 from accord.maths.tournament import beaten
 
@@ -174,5 +174,5 @@ def test_files_that_hold_no_games(tmp_path) -> None:
 
 def test_without_the_extra_a_sentence_names_it(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "evalica", None)
-    with pytest.raises(BadSettings, match=r"accord\[evaluate\]"):
+    with pytest.raises(MissingExtra, match=r"accord\[evaluate\]"):
         elo([("a", "b", "x")])

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from accord.errors import BadData, BadSettings
+from accord.errors import BadData, MissingExtra
 from accord.maths.intervals import CONFIDENCE, quantile
 from accord.maths.tournament import Winner, beaten, leagues
 from accord.store.files import dump
@@ -205,7 +205,7 @@ def _evalica() -> Any:
     try:
         import evalica
     except ImportError as error:
-        raise BadSettings(
+        raise MissingExtra(
             "a table of models wants evalica, which is not here: pip install 'accord[evaluate]'"
         ) from error
     return evalica

@@ -81,7 +81,7 @@ def watch(before: Seen, after: Seen, *, seed: int = 0) -> Watch:
         learned_repetition=_together(pearson, after.learned, [_known(r) for r in after.repetition]),
         spread=(means[0], means[1]) if means else None,
     )
-    enough = len(after.learned) // after.n >= FEWEST
+    enough = len(after.length) // after.n >= FEWEST
     return Watch(
         **{name: getattr(found, name) for name in Watch.__slots__ if name != "signs"},
         signs=tuple(signs(found)) if enough else (),
