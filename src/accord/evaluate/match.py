@@ -218,7 +218,11 @@ def _sides(said: Sequence[Score]) -> list[tuple[int, int]]:
 
 def _first(said: Sequence[Score]) -> Estimate | None:
     means = [(2 + a + b) / 4 for a, b in _sides(said)]
-    return Estimate(fmean(means), *bootstrap(means)) if means else None
+    if not means:
+        return None
+    rate = fmean(means)
+    alike = len(set(means)) == 1  # equal numbers drawn again say nothing of their spread
+    return Estimate(rate, *(wilson(rate, len(means)) if alike else bootstrap(means)))
 
 
 def _steady(said: Sequence[Score]) -> Estimate | None:

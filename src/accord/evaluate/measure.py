@@ -13,7 +13,7 @@ from accord.evaluate.perplexity import Tax
 from accord.evaluate.style import style, variety
 from accord.evaluate.watch import Seen, change, watch
 from accord.evaluate.winrate import number
-from accord.evaluate.words import count, percent
+from accord.evaluate.words import count, percent, signed
 from accord.maths.ngrams import repetition
 from accord.rewards.base import Score
 
@@ -131,9 +131,9 @@ def rows(told: Mapping[str, Any]) -> list[tuple[str, str, Any, Any, str]]:
     """(what, kind of number, of the model, of the baseline, note) of every measure of a side."""
     found: list[tuple[str, str, Any, Any, str]] = []
     for one in told["scores"]:
-        low, high = (one["change"] or {}).get("low"), (one["change"] or {}).get("high")
+        low, high = (one["change"] and one["change"][end] for end in ("low", "high"))
         lost = one["model"]["invalid"] + one["against"]["invalid"]
-        note = f"change {low:+.3g} to {high:+.3g}" if low is not None else ""
+        note = f"change {signed(low)} to {signed(high)}" if low is not None else ""
         note += f"; {lost} without a score" if lost else ""
         title = {"rule": "Score by the rule", "reward": "Learned reward"}[one["voice"]]
         found.append((title, "number", one["model"]["mean"], one["against"]["mean"], note))

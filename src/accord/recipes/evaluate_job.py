@@ -107,6 +107,12 @@ class Party:
     said: dict[Conversation, list[str]]
 
     @property
+    def name(self) -> str:
+        """The end of its path, for people."""
+        parts = Path(self.word).parts[-2:]
+        return "/".join(parts) if Path(self.word).exists() else self.word
+
+    @property
     def id(self) -> Artifact | str:
         """What it is, wherever it lies."""
         if self.policy is None:
@@ -271,11 +277,11 @@ def _sides(
     for key, party, ids in zip(("against", "model"), parties, asked, strict=True):
         if party.policy is None:
             texts = {talk: few[: job.n] for talk, few in party.said.items()}
-            sides.append(given(party.word, kept, texts, _speller(parties, party), job.n))
+            sides.append(given(party.name, kept, texts, _speller(parties, party), job.n))
             continue
         with desk.count(key, job.n * len(ids), "answers") as watch:
             side = sampled(
-                party.word,
+                party.name,
                 party.policy,
                 ids,
                 job.out / f"answers-{key}.jsonl",
