@@ -8,6 +8,7 @@ import torch
 
 from accord.engine.draw import Sampling
 from accord.errors import BadData, BadModel, BadSettings
+from accord.evaluate.answers import Asking
 from accord.evaluate.frontier import (
     Mean,
     best_of,
@@ -104,6 +105,8 @@ def test_what_has_no_distance_is_refused() -> None:
     one, other = toy_policy(1), toy_policy(2)
     with pytest.raises(BadSettings, match="above 0"):
         distance(one, other, sampled(one, n=2), 0.0)
+    with pytest.raises(BadSettings, match="no top_p or top_k"):
+        point("p", one, other, [(BEGIN,)], short, Asking(LONG, how=Sampling(top_k=2)))
     other.speller.fingerprint = "another"
     with pytest.raises(BadModel, match="no KL"):
         distance(one, other, sampled(one, n=2))
@@ -116,7 +119,7 @@ def test_no_point_lies_above_the_best_there_is() -> None:
     reward_N = torch.tensor([float(LONG - len(s)) for s in sentences()], dtype=torch.float64)
     for seed in range(2, 7):
         policy = toy_policy(seed, std=0.5)
-        found = point("p", policy, start, [(BEGIN,)], short, longest=LONG, n=2000)
+        found = point("p", policy, start, [(BEGIN,)], short, Asking(LONG, 2000))
         for beta in (0.1, 0.3, 1.0, 3.0):
             top, kl = optimum(rho_N, reward_N, beta)
             assert found.reward.value - beta * found.kl.exact.value <= top - beta * kl + 0.08
@@ -135,7 +138,7 @@ def test_scores_that_are_none_are_counted_and_enter_no_mean() -> None:
 def test_points_are_drawn_and_written(tmp_path) -> None:
     one, other = toy_policy(1), toy_policy(2)
     made = [
-        point(str(t), one, other, [(BEGIN,), (BEGIN, 2)], short, longest=LONG, n=4, temperature=t)
+        point(str(t), one, other, [(BEGIN,), (BEGIN, 2)], short, Asking(LONG, 4, Sampling(t)))
         for t in (0.5, 1.0, 2.0)
     ]
     svg = frontier({"toy": made, "start": made[:1], "none": []}, best=[(0.0, 0.0), (1.0, 1.0)])
@@ -152,8 +155,8 @@ def test_points_are_drawn_and_written(tmp_path) -> None:
 
 def test_the_best_of_several_points() -> None:
     one, other = toy_policy(1), toy_policy(2)
-    near = point("near", one, one, [(BEGIN,)], short, longest=LONG, n=8)
-    far = point("far", one, other, [(BEGIN,)], short, longest=LONG, n=8)
+    near = point("near", one, one, [(BEGIN,)], short, Asking(LONG, 8))
+    far = point("far", one, other, [(BEGIN,)], short, Asking(LONG, 8))
     assert far.reward == near.reward
     assert best_of([far, near]) == [near]
     assert best_of([near, near]) == [near, near]

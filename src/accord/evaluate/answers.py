@@ -62,6 +62,25 @@ LETTERS = cast(Speller, Letters())
 
 
 @dataclass(frozen=True)
+class Asking:
+    """How answers are asked for."""
+
+    longest: int
+    """tokens"""
+    n: int = 1
+    """answers to each prompt"""
+    how: Sampling = Sampling()
+    seed: int = -1
+    """the same throws the same dice for every policy; -1 is no seed of training"""
+
+    def told(self) -> dict[str, Any]:
+        """As a file of answers says it."""
+        how = {"temperature": self.how.temperature, "top_p": self.how.top_p}
+        how |= {"top_k": self.how.top_k}
+        return {"n": self.n, "longest": self.longest, "how": how, "seed": self.seed}
+
+
+@dataclass(frozen=True)
 class Side:
     """One set of answers: n to each prompt, prompt by prompt."""
 
@@ -128,11 +147,8 @@ def sampled(
     policy: Policy,
     asked: Mapping[int, Ids],
     file: Path,
+    asking: Asking,
     *,
-    n: int,
-    longest: int,
-    how: Sampling,
-    seed: int,
     watch: Watch | None = None,
 ) -> Side:
     """What a policy says, written to the file as it goes: the same again goes on from there.
@@ -143,11 +159,9 @@ def sampled(
         "model": policy.fingerprint,
         "template": policy.speller.fingerprint,
         "prompts": digest(list(asked.items())),
-        "n": n,
-        "longest": longest,
-        "how": {"temperature": how.temperature, "top_p": how.top_p, "top_k": how.top_k},
-        "seed": seed,
+        **asking.told(),
     }
+    n = asking.n
     done = _there(file, about, n)
     if watch and done:
         watch(len(done))
@@ -158,9 +172,9 @@ def sampled(
             said = policy.sample(
                 [asked[place] for place in few],
                 n=n,
-                longest=longest,
-                seed=seed,
-                how=how,
+                longest=asking.longest,
+                seed=asking.seed,
+                how=asking.how,
                 names=[str(place) for place in few],
                 watch=watch,
             )

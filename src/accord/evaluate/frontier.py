@@ -11,9 +11,9 @@ from statistics import fmean
 from typing import Any
 
 from accord.data.rows import align, pad
-from accord.engine.draw import Sampling
 from accord.engine.roles import Policy
 from accord.errors import BadData, BadSettings
+from accord.evaluate.answers import Asking
 from accord.evaluate.plots import Line, tradeoff
 from accord.evaluate.winrate import number
 from accord.maths import divergence
@@ -116,16 +116,15 @@ def point(
     reference: Policy,
     prompts: Sequence[Ids],
     reward: Reward,
-    *,
-    longest: int,
-    n: int = 1,
-    temperature: float = 1.0,
-    seed: int = -1,
+    asking: Asking,
 ) -> Point:
-    """Sample, score, measure.  The same seed throws the same dice for every policy."""
-    how = Sampling(temperature)
-    said = policy.sample(prompts, n=n, longest=longest, seed=seed, how=how)
-    return measured(name, policy, reference, said, reward(said), temperature)
+    """Sample, score, measure; nothing may be cut or greedy, for then there is no KL."""
+    if not asking.how.full:
+        raise BadSettings(f"{name}: KL wants a temperature above 0, and no top_p or top_k")
+    said = policy.sample(
+        prompts, n=asking.n, longest=asking.longest, seed=asking.seed, how=asking.how
+    )
+    return measured(name, policy, reference, said, reward(said), asking.how.temperature)
 
 
 def measured(

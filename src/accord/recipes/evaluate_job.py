@@ -16,7 +16,7 @@ from accord.engine.draw import Sampling
 from accord.engine.roles import Policy
 from accord.errors import BadData, BadSettings
 from accord.evaluate import evaluationpage, measure
-from accord.evaluate.answers import LETTERS, Side, by_prompt, given, sampled, spelled
+from accord.evaluate.answers import LETTERS, Asking, Side, by_prompt, given, sampled, spelled
 from accord.evaluate.frontier import Distance, distance
 from accord.evaluate.pairwise import FileJudge
 from accord.evaluate.perplexity import Tax, perplexity, read_texts, tax
@@ -285,10 +285,7 @@ def _sides(
                 party.policy,
                 ids,
                 job.out / f"answers-{key}.jsonl",
-                n=job.n,
-                longest=job.longest,
-                how=job.how,
-                seed=job.seed,
+                Asking(job.longest, job.n, job.how, job.seed),
                 watch=watch,
             )
         sides.append(side)
