@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -69,7 +69,7 @@ class Asking:
     """tokens"""
     n: int = 1
     """answers to each prompt"""
-    how: Sampling = Sampling()
+    how: Sampling = field(default_factory=Sampling)
     seed: int = -1
     """the same throws the same dice for every policy; -1 is no seed of training"""
 
