@@ -135,6 +135,17 @@ def test_the_same_again_costs_nothing_and_other_settings_are_refused(
         run(here, tmp_path, "longest=4")
 
 
+def test_a_judge_whose_file_changed_is_another_judge(here, tmp_path) -> None:
+    own = tmp_path / "own.py"
+    for word in ("rule={}:short", "judge={}:judge", "ensemble={0}:long,{0}:short"):
+        own.write_text(RULES)
+        out = tmp_path / word[:4]
+        run(here, out, word.format(own))
+        own.write_text(RULES + "\n# changed")
+        with pytest.raises(RunMismatch, match="made otherwise"):
+            run(here, out, word.format(own))
+
+
 KILLED = """
 import os, signal, sys
 from accord.engine.roles import Policy

@@ -28,6 +28,7 @@ from accord.rewards.base import Reward, Score, which
 from accord.rewards.foreign import Reading
 from accord.rewards.guard import Guard
 from accord.rewards.remote import Server
+from accord.rewards.rules import called, parts
 from accord.store import artifact, files
 from accord.store.artifact import Artifact
 from accord.text.tokenizer import Speller
@@ -150,7 +151,7 @@ def run_evaluate(desk: Desk, job: EvaluateJob) -> Evaluated:
     names = which(*(b.reward for b in benches), *(b.gold for b in benches))
     parents = [party.id for party in reversed(parties)] + list(dict.fromkeys(names))
     parents += [judge.which] if judge else []
-    parents += [made.id for word in job.ensemble if (made := artifact.origin(word))]
+    parents += [known for word in job.ensemble if (known := _known(word))]
     about: dict[str, Any] = {
         "kind": "evaluation",
         "settings": {k: v for k, v in plain(job).items() if k != "out"},
@@ -162,6 +163,16 @@ def run_evaluate(desk: Desk, job: EvaluateJob) -> Evaluated:
         desk.tell(f"{folder} was made from just this before: nothing to do")
     made = artifact.finish(folder, make, **about)
     return Evaluated(files.read_json(folder / NUMBERS), made)
+
+
+def _known(word: str) -> str:
+    """What a reward of the ensemble is known by, where that is told without opening it."""
+    name = word.rpartition("*")[2]
+    if ".py:" in name:
+        path, function = parts(name)
+        return called(function, path)
+    made = artifact.origin(name)
+    return made.id if made else ""
 
 
 def _sane(job: EvaluateJob) -> None:
