@@ -29,6 +29,7 @@ NEEDED = {
     "pipeline": ("model=m", "prompts=p.jsonl", "comparisons=c.jsonl"),
     "sample": ("model=m", "prompt=hello there"),
     "best": ("model=m", "prompt=hello there", "reward=r"),
+    "evaluate": ("model=m", "against=a", "prompts=p.jsonl", "rule=r.py:f"),
     "plan": ("model=m",),
 }
 
@@ -94,6 +95,7 @@ def test_words_win_over_a_preset(tmp_path):
         (("ppo", "model=m", "prompts=p"), 2, "PPO needs a reward"),
         (("ppo", "model=m", "prompts=p", "rule=r.py:f"), 2, "critic=zero"),
         (("sample", "model=m"), 2, "prompt='…'"),
+        (("evaluate", "model=m", "against=a"), 2, "nothing to evaluate by"),
         (("ppo", "kl=Fixd", *NEEDED["ppo"]), 2, "FixedKL"),
         (("ppo", "steps=many", *NEEDED["ppo"]), 2, "whole number"),
         (("runs", "nowhere"), 2, "no such folder"),

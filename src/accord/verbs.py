@@ -33,6 +33,13 @@ def _show_report(way: Any) -> None:
     out.print(f"the report: [bold]{way.report.folder / 'report.html'}[/]", soft_wrap=True)
 
 
+def _show_evaluated(done: Any) -> None:
+    for line in load("accord.evaluate.evaluationpage:lines")(done.told):
+        out.print(line, soft_wrap=not out.is_terminal)
+    page = done.artifact.folder / "evaluation.html"
+    out.print(f"\nthe page: [bold]{escape(str(page))}[/]", soft_wrap=True)
+
+
 def _show_answers(answers: Sequence[tuple[str, list[str]]]) -> None:
     for prompt, texts in answers:
         for text in texts:
@@ -193,6 +200,17 @@ VERBS = {
         _show_report,
         "All of it: imitate, learn the reward, train the policy, report.",
         ("accord pipeline model=path/to/model prompts=ask.jsonl comparisons=judged.jsonl",),
+    ),
+    "evaluate": Verb(
+        (f"{_RECIPES}.evaluate_job:EvaluateJob",),
+        f"{_RECIPES}.evaluate_job:run_evaluate",
+        _show_evaluated,
+        "Hold a model's answers against a baseline's: who wins, how far it went, what it cost.",
+        (
+            "accord evaluate model=runs/ppo/policy against=path/to/model prompts=ask.jsonl "
+            "rule=rules.py:short",
+            "accord evaluate model=runs/ppo/policy against=answers.jsonl reward=runs/reward/reward",
+        ),
     ),
     "plan": Verb(
         (f"{_RECIPES}.plan:Plan",),

@@ -88,6 +88,20 @@ class Speaker(Part):
         each = logp_S.split(laid.own_A.tolist())
         return _lay(torch.stack([logp.sum() for logp in each]), few.mask_BK)
 
+    def apart(self, other: "Speaker", tokens: Tokens, temperature: float = 1.0) -> Tensor:
+        """[B, T, 4], nats: log π, the other's log ρ, KL(π ‖ ρ) over the whole vocabulary, entropy
+        of π; zero where not scored.
+        """
+        logits, hidden_SH, ids_S, vocab = self._scored(tokens)
+        there = other._scored(tokens.to(other.trunk.device))
+        if there[3] != vocab:
+            raise ValueError(f"one model knows {vocab} ids, the other {there[3]}")
+        both = (hidden_SH, there[1])
+        told_S4 = fused.apart((logits, there[0]), both, ids_S, vocab, temperature)
+        out_BT4 = told_S4.new_zeros(*tokens.mask_BT.shape, 4)
+        out_BT4[tokens.mask_BT] = told_S4
+        return out_BT4
+
     def _scored(self, tokens: Tokens) -> tuple[fused.Logits, Tensor, Tensor, int]:
         """The head, and what reaches it: the hidden states before scored tokens, and those."""
         if isinstance(tokens, Grouped):
