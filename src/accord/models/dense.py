@@ -6,6 +6,7 @@ before the actions, so that the first policy hardly prefers anything, and 1 befo
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -24,7 +25,7 @@ class Acted(NamedTuple):
 def dense(sizes: Sequence[int], gain: float, seed: int) -> nn.Sequential:
     """Layers of these sizes with tanh between them; `gain` is that of the last."""
     rng, layers = torch.Generator().manual_seed(seed), list[nn.Module]()
-    for place, (width, out) in enumerate(zip(sizes[:-1], sizes[1:])):
+    for place, (width, out) in enumerate(pairwise(sizes)):
         last = place == len(sizes) - 2
         layer = nn.Linear(width, out)
         with torch.no_grad():

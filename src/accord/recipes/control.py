@@ -12,41 +12,42 @@ Settings make the classics of it: PPO as above; A2C with one epoch and one minib
 ratio is 1 and nothing is clipped (Huang et al. 2022); REINFORCE with whole episodes and no V.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Self
 
 import torch
 from pydantic import Field, model_validator
-from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from accord.config import Settings
 from accord.config.limits import Above0, Count
-from accord.data.rows import Rows
 from accord.engine.draw import key
 from accord.engine.learner import Learner
 from accord.engine.player import Player
 from accord.engine.running import Running
 from accord.engine.steps import Optimizer
 from accord.maths import losses
-from accord.maths.advantages import GAE, gae
+from accord.maths.advantages import GAE
 from accord.maths.control import Constant, Cosine, Linear
 from accord.maths.weights import even
 from accord.models.dense import Actor, Valuer
 from accord.recipes import common
-from accord.recipes.method import Method
+from accord.recipes.episodes import Experience, experience
+from accord.recipes.method import POLICY, Method, Need
 from accord.recipes.segments import Asked, Compared, Segments
 from accord.store.run import Run
-from accord.worlds.seats import Episodes, Piece, Seats, Window
+from accord.worlds.seats import Episodes, Seats, Window
 
 _HOW = Optimizer(betas=(0.9, 0.999), eps=1e-5, max_norm=0.5, micro_tokens=8192)
-_SAME = ("policy optimisation", "on-policy", True, False, False, True)
-METHODS = (
-    Method("PPO (control)", "control", *_SAME, True, "Schulman et al. 2017"),
-    Method("A2C", "control --preset a2c", *_SAME, True, "Mnih et al. 2016"),
-    Method("REINFORCE", "control --preset reinforce", *_SAME, False, "Williams 1992"),
+_ACTS: tuple[Need, ...] = ("reward", "sampling")
+METHODS = tuple(
+    Method(name, command, *POLICY, needs, source)
+    for name, command, needs, source in (
+        ("PPO (in worlds)", "control", (*_ACTS, "value"), "Schulman et al. 2017"),
+        ("A2C", "control --preset a2c", (*_ACTS, "value"), "Mnih et al. 2016"),
+        ("REINFORCE", "control --preset reinforce", _ACTS, "Williams 1992"),
+    )
 )
 
 
@@ -112,18 +113,6 @@ class Control(Settings):
         return self
 
 
-@dataclass(frozen=True)
-class Experience(Rows):
-    """What a step is learned from; each row is one action."""
-
-    seen_BF: Tensor
-    did_BA: Tensor
-    logp_B: Tensor
-    value_B: Tensor
-    adv_B: Tensor
-    return_B: Tensor
-
-
 def train(
     cfg: Control, run: Run, make: Callable[[], Any], *, ask: Asked | None = None, seed: int = 0
 ) -> Player:
@@ -146,45 +135,13 @@ def train(
         pieces = cfg.obtain(seats, partial(policy.act, rng=dice))
         told = seats.tally() | (judge.learn(step, pieces) if judge else {})
         rewards = judge(pieces) if judge else [piece.reward_T for piece in pieces]
-        rows = experience(cfg, pieces, rewards, policy, critic, gain)
+        rows = experience(cfg.gae, cfg.whiten, pieces, rewards, policy, critic, gain)
         factor = cfg.schedule(step, cfg.steps)
         told |= optimise(cfg, policy, critic, rows, factor, key(seed, f"minibatches {step}"))
         if seen is not None:
             seen.learn(torch.cat([piece.seen_UF[:-1] for piece in pieces]))
         run.log(step, **told, actions=len(rows), lr=cfg.lr * factor)
     return policy
-
-
-@torch.no_grad()
-def experience(
-    cfg: Control,
-    pieces: Sequence[Piece],
-    rewards: Sequence[Tensor],
-    policy: Player,
-    critic: Learner[Valuer] | None,
-    gain: Running | None,
-) -> Experience:
-    """Look back with GAE, a row for each piece; then every action is a row of its own."""
-    states = [policy.scaled(piece.seen_UF) for piece in pieces]
-    values = [critic.model(s_UF) if critic else s_UF.new_zeros(len(s_UF)) for s_UF in states]
-    reward_BT = pad_sequence(list(rewards), batch_first=True)
-    value_BT = pad_sequence([v_U[:-1] for v_U in values], batch_first=True)
-    length_B = torch.tensor([len(piece) for piece in pieces])
-    mask_BT = torch.arange(int(length_B.max())) < length_B[:, None]
-    if gain is not None:
-        to_go_BT = gae(reward_BT, 0 * value_BT, mask_BT, gamma=cfg.gae.gamma, lam=1.0)
-        gain.learn(to_go_BT[mask_BT][:, None])
-        reward_BT = reward_BT / float(gain.std_F.clamp(min=1e-4))
-    # what a limit cut off is foreseen; what ended is worth nothing more
-    after_B = torch.stack([0 * v_U[-1] if p.ended else v_U[-1] for p, v_U in zip(pieces, values)])
-    adv_BT = cfg.gae(reward_BT, value_BT, mask_BT, after_B)
-    asked = "advantages" if cfg.whiten else "none"
-    white_BT = common.whitened(asked, "advantages", adv_BT, mask_BT)
-    seen_NF = torch.cat([s_UF[:-1] for s_UF in states])
-    did_NA = torch.cat([piece.did_TA for piece in pieces])
-    logp_N = policy.learner.model(seen_NF, did_NA).logp_N
-    value_N, return_N = value_BT[mask_BT], (adv_BT + value_BT)[mask_BT]
-    return Experience(seen_NF, did_NA, logp_N, value_N, white_BT[mask_BT], return_N)
 
 
 def optimise(

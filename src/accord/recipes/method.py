@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 Family = Literal[
     "imitation",
@@ -13,7 +13,13 @@ Family = Literal[
     "unpaired preferences",
     "filtered imitation",
 ]
+Need = Literal["reward", "reference", "pairs", "sampling", "value"]
+"""a reward it is given: a model, a rule, the world's own; the policy it began with, as it trains;
+what was compared with something else; acting while it trains; a value function"""
 Regime = Literal["offline", "on-policy", "growing batch"]
+
+
+POLICY: tuple[Family, Regime] = ("policy optimisation", "on-policy")
 
 
 @dataclass(frozen=True)
@@ -25,28 +31,33 @@ class Method:
 
     name: str
     command: str
-    """what runs it: a command, and the setting that picks it"""
+    """the words after `accord` that pick it"""
     family: Family
     regime: Regime
-    """where the data it learns from come from: a fixed set; the policy as it is; a set that the
-    policy adds to now and then"""
-    reward: bool
-    """needs a reward: a model, a rule, or the world's"""
-    reference: bool
-    """needs the policy it began with while it trains"""
-    pairs: bool
-    """needs answers that were compared with each other"""
-    sampling: bool
-    """the policy acts while it trains"""
-    value: bool
-    """needs a value function"""
+    """what it learns from: a fixed set; what the policy does now; a set it adds to now and then"""
+    needs: tuple[Need, ...]
     source: str
     """the paper"""
 
 
 def known() -> list[Method]:
-    """Those of all recipes, in the order of the modules' names."""
+    """Those of all recipes; families together."""
     package = importlib.import_module("accord.recipes")
     names = sorted(found.name for found in pkgutil.iter_modules(package.__path__))
     modules = [importlib.import_module(f"accord.recipes.{name}") for name in names]
-    return [one for module in modules for one in getattr(module, "METHODS", ())]
+    found = [one for module in modules for one in getattr(module, "METHODS", ())]
+    families = get_args(Family)
+    return sorted(found, key=lambda one: families.index(one.family))
+
+
+def table() -> list[str]:
+    """Lines of a table for people: a mark under all that a method needs."""
+    head = ("method", "family", "learns from", *get_args(Need), "accord …", "source")
+    marks = [["yes" if x in one.needs else "-" for x in get_args(Need)] for one in known()]
+    rows = [
+        (one.name, one.family, one.regime, *mark, one.command, one.source)
+        for one, mark in zip(known(), marks)
+    ]
+    width = [max(len(row[place]) for row in (head, *rows)) for place in range(len(head))]
+    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, width)) for row in (head, *rows)]
+    return [line.rstrip() for line in lines]

@@ -26,21 +26,16 @@ from accord.maths.losses import Loss
 from accord.maths.segments import disagreement, prefer
 from accord.models.dense import Ensemble
 from accord.recipes import common
-from accord.recipes.method import Method
+from accord.recipes.method import POLICY, Method
 from accord.store.run import Run
 from accord.worlds.seats import Piece, Seats
 
 METHODS = (
     Method(
-        "RL from comparisons of segments",
+        "RL from compared segments",
         "control prefer=Segments",
-        "policy optimisation",
-        "on-policy",
-        True,
-        False,
-        True,
-        True,
-        True,
+        *POLICY,
+        ("pairs", "sampling", "value"),
         "Christiano et al. 2017",
     ),
 )
@@ -98,6 +93,11 @@ class Oracle:
     """A judge who adds up the true reward, and now and then tosses a coin instead."""
 
     noise: float = 0.1
+    """share of comparisons that a toss of a coin answers"""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.noise <= 1:
+            raise ValueError("noise is a share, from 0 to 1")
 
     def __call__(
         self, pairs: Sequence[tuple[Piece, Piece]], dice: torch.Generator

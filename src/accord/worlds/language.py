@@ -1,7 +1,7 @@
 """Language generation as a Markov decision process (Ramamurthy et al. 2023; ReST, appendix A.1)."""
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import torch
@@ -22,7 +22,7 @@ class TokenWorld(gymnasium.Env[Any, Any]):
     judged there as it stands; so it terminates, and is no time limit to be bootstrapped over.
     """
 
-    metadata = {"render_modes": []}  # noqa: RUF012
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
 
     def __init__(
         self,

@@ -163,9 +163,7 @@ def _state(seen: Any) -> Tensor:
 
 def _cut(seat: _Seat, *, ended: bool) -> Piece:
     """What was done since the last cut, as a piece."""
-    piece = Piece(
-        torch.stack(seat.seen), torch.stack(seat.did), torch.tensor(seat.reward), ended
-    )
+    piece = Piece(torch.stack(seat.seen), torch.stack(seat.did), torch.tensor(seat.reward), ended)
     seat.seen, seat.did, seat.reward = [], [], []
     return piece
 

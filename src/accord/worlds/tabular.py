@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import torch
@@ -88,7 +88,7 @@ def grid(rows: Sequence[str] = RUSSELL_NORVIG, *, slip: float = 0.2, price: floa
 class TableWorld(gymnasium.Env[Any, Any]):
     """A table as a Gymnasium environment: a state is its number, so is an action."""
 
-    metadata = {"render_modes": []}  # noqa: RUF012
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
 
     def __init__(self, table: Table, noise: float = 0.0):
         """`noise`: the standard deviation of a reward around its mean."""
