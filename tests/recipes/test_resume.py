@@ -43,7 +43,14 @@ def test_a_killed_recipe_ends_as_if_nothing_had_happened():
     with tempfile.TemporaryDirectory(dir=memory) as root:
         rows = [line.split("\t") for line in ask(root, "kill", "1").splitlines()]
         counts = {name: int(count) for name, count, *_ in rows}
-        assert counts == {"sft": 9, "reward": 9, "dpo": 9, "ppo": 12, "ppo on adapters": 3}
+        assert counts == {
+            "sft": 9,
+            "reward": 9,
+            "dpo": 9,
+            "ppo": 12,
+            "control": 11,
+            "ppo on adapters": 3,
+        }
         for name, _, *safe in rows:
             assert set(safe) >= {"2", "4"}, f"{name} was killed at too few places: {safe}"
         ask(root, "go-on", "2")

@@ -9,7 +9,7 @@ from torch import Tensor
 from accord.engine.learner import Learner
 from accord.engine.running import Running
 from accord.models.dense import Actor
-from accord.models.load import tensors
+from accord.models.load import fingerprint, tensors
 
 
 class Player:
@@ -17,6 +17,11 @@ class Player:
 
     def __init__(self, learner: Learner[Actor], seen: Running | None):
         self.learner, self.seen = learner, seen
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of all that decides what it does."""
+        return fingerprint(self._told())
 
     def scaled(self, seen_NF: Tensor) -> Tensor:
         """States as the nets read them."""
@@ -29,10 +34,13 @@ class Player:
 
     def export(self, folder: Path) -> None:
         """Weights and scale."""
+        save_file(self._told(), folder / "actor.safetensors")
+
+    def _told(self) -> dict[str, Tensor]:
         told = {k: v.detach().contiguous() for k, v in self.learner.model.state_dict().items()}
         if self.seen is not None:
             told |= {"seen|mean": self.seen.mean_F, "seen|std": self.seen.std_F}
-        save_file(told, folder / "actor.safetensors")
+        return told
 
 
 def fill(actor: Actor, folder: Path) -> Running | None:
