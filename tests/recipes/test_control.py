@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from accord.maths.advantages import GAE
 from accord.maths.control import Constant
 from accord.maths.weights import even
 from accord.models.dense import Chooser, Mover, Valuer
-from accord.recipes import control
+from accord.recipes import control, ppo
 from accord.recipes.control import Baseline, Control
 from accord.recipes.episodes import Experience, experience, measure
 from accord.store.run import Run
@@ -26,7 +27,7 @@ from accord.worlds.fixed import Flat
 from accord.worlds.language import TokenWorld
 from accord.worlds.seats import Episodes, Piece, Window
 from accord.worlds.tabular import TableWorld, bandit, grid
-from toys import BEGIN, END, LONGEST
+from toys import BEGIN, END, LONGEST, toy_critic, toy_policy
 
 PPO = Control(steps=25, worlds=8, obtain=Window(64), epochs=6, lr=3e-3, hidden=(32,))
 A2C = Control(steps=200, worlds=8, obtain=Window(8), epochs=1, minibatches=1, lr=3e-3, hidden=(32,))
@@ -144,6 +145,45 @@ def test_rows_are_the_definition_and_a_limit_is_foreseen():
     white_B = experience(GAE(gamma, lam), True, few, given, policy, critic, None).adv_B
     assert float(white_B.mean()) == pytest.approx(0, abs=1e-6)
     assert float(white_B.std(correction=0)) == pytest.approx(1, abs=1e-4)
+
+
+def test_an_answer_is_an_episode():
+    """PPO for text and PPO in the world of tokens make the same rows of the same answers."""
+    start, judge = toy_policy(), toy_critic(1)
+    said = start.sample([(BEGIN,), (BEGIN, 4)], n=8, longest=LONGEST, seed=0)
+
+    def sweet(rollouts):
+        return [float(r.response_ids.count(2) + 1) for r in rollouts]
+
+    cfg = ppo.PPO(gae=GAE(gamma=0.9, lam=0.8), whiten="none")
+    text, _ = ppo.experience(cfg, said, sweet(said), start, judge, 0.0)
+    mask_BT, world = text.tokens.mask_BT, TokenWorld(
+        [(BEGIN,), (BEGIN, 4)], sweet, vocab=6, ends={END}, longest=LONGEST
+    )  # fmt: skip
+    pieces, foreseen = [], []
+    for row, rollout in enumerate(said):
+        world.reset(options={"prompt": len(rollout.prompt_ids) - 1})
+        steps = [world.step(token) for token in rollout.response_ids]
+        foreseen.append([*text.value_BT[row][mask_BT[row]].tolist(), 9.0])  # beyond the end: unread
+        seen_UF = torch.tensor([[row, t] for t in range(len(steps) + 1)])
+        did_TA = torch.tensor(rollout.response_ids)[:, None]
+        pieces.append(Piece(seen_UF, did_TA, torch.tensor([s[1] for s in steps]), steps[-1][2]))
+
+    def value(seen_NF):
+        return torch.tensor([foreseen[row][t] for row, t in seen_NF.tolist()])
+
+    def acted(seen_NF, did_NA):
+        logp = [said[row].logp[t] for row, t in seen_NF.tolist()]
+        return SimpleNamespace(logp_N=torch.tensor(logp))
+
+    policy = SimpleNamespace(
+        scaled=lambda seen_NF: seen_NF, learner=SimpleNamespace(model=acted)
+    )  # fmt: skip
+    given = [piece.reward_T for piece in pieces]
+    rows = experience(cfg.gae, False, pieces, given, policy, SimpleNamespace(model=value), None)
+    torch.testing.assert_close(rows.adv_B, text.adv_BT[mask_BT])
+    torch.testing.assert_close(rows.return_B, text.return_BT[mask_BT])
+    torch.testing.assert_close(rows.logp_B, text.logp_BT[mask_BT])
 
 
 def test_with_one_pass_ppo_is_a2c_and_without_values_reinforce():

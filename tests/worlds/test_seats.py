@@ -6,6 +6,7 @@ from itertools import accumulate
 import gymnasium
 import pytest
 import torch
+from gymnasium.utils.env_checker import check_env
 
 from accord.errors import BadSettings
 from accord.worlds import find
@@ -134,6 +135,11 @@ def test_nothing_ends_before_the_horizon():
         still = piece.seen_UF[fell:]
         assert torch.equal(still, still[:1].expand_as(still)), "the last state stays"
     assert seats.tally()["episode/length"] == 60
+
+
+@pytest.mark.filterwarnings("ignore:.*different from the unwrapped version")
+def test_gymnasium_finds_nothing_wrong_with_it():
+    check_env(find._make(gymnasium, "CartPole-v1", 60), skip_render_check=True)
 
 
 # --- actions ---
