@@ -4,9 +4,10 @@ from typing import Any
 
 import gymnasium
 from gymnasium import spaces
+from gymnasium.utils import RecordConstructorArgs
 
 
-class FixedHorizon(gymnasium.Wrapper[Any, Any, Any, Any]):
+class FixedHorizon(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     """Where an episode would end early, its last state stays, worth nothing, until the horizon.
 
     An end tells what a reward model was to learn by itself: whoever gets 1 a step for as long as it
@@ -15,7 +16,8 @@ class FixedHorizon(gymnasium.Wrapper[Any, Any, Any, Any]):
     """
 
     def __init__(self, env: Any, horizon: int):
-        super().__init__(env)
+        RecordConstructorArgs.__init__(self, horizon=horizon)  # a spec can make it again
+        gymnasium.Wrapper.__init__(self, env)
         self.horizon = horizon
         self._steps, self._over, self._last = 0, False, None
 
@@ -36,11 +38,12 @@ class FixedHorizon(gymnasium.Wrapper[Any, Any, Any, Any]):
         return self._last, reward, False, self._steps >= self.horizon, info
 
 
-class Flat(gymnasium.ObservationWrapper[Any, Any, Any]):
+class Flat(gymnasium.ObservationWrapper[Any, Any, Any], RecordConstructorArgs):
     """States as one row of numbers: choices become one column each, parts stand side by side."""
 
     def __init__(self, env: Any):
-        super().__init__(env)
+        RecordConstructorArgs.__init__(self)
+        gymnasium.ObservationWrapper.__init__(self, env)
         self.observation_space = spaces.flatten_space(env.observation_space)
 
     def observation(self, observation: Any) -> Any:
