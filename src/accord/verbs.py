@@ -156,7 +156,7 @@ VERBS = {
         (
             "accord control world=CartPole-v1",
             "accord control --preset pendulum out=runs/pendulum",
-            "accord control world=CartPole-v1 horizon=500 prefer=Segments obtain.length=256",
+            "accord control world=CartPole-v1 horizon=200 prefer=Segments obtain.length=200",
         ),
     ),
     "pipeline": Verb(

@@ -132,7 +132,7 @@ def test_an_oracle_errs_as_often_as_it_is_told_to():
 
 def test_an_end_that_tells_is_refused():
     cfg = Control(steps=2, worlds=2, obtain=Window(60), prefer=FEW)
-    with pytest.raises(BadSettings, match=r"all of one length \(horizon=500\)"):
+    with pytest.raises(BadSettings, match=r"all of one length \(horizon=200\)"):
         control.train(cfg, Run(), finder("CartPole-v1"))
     long = cfg.model_copy(update={"prefer": replace(FEW, length=61)})
     with pytest.raises(BadSettings, match=r"prefer\.length=61"):

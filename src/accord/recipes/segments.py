@@ -145,7 +145,7 @@ class Compared:
         if any(piece.ended for piece in pieces):
             raise BadSettings(
                 "episodes of this world end by themselves, and when they end tells the policy what "
-                "only comparisons may tell it: make them all of one length (horizon=500)"
+                "only comparisons may tell it: make them all of one length (horizon=200)"
             )
         due = self.cfg.due(step, self.steps) - self.buffer.count
         if due > 0:
