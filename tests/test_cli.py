@@ -26,6 +26,7 @@ NEEDED = {
     "ppo": ("model=m", "prompts=p.jsonl", "reward=r"),
     "grpo": ("model=m", "prompts=p.jsonl", "reward=r"),
     "rest": ("model=m", "prompts=p.jsonl", "reward=r"),
+    "control": (),
     "pipeline": ("model=m", "prompts=p.jsonl", "comparisons=c.jsonl"),
     "sample": ("model=m", "prompt=hello there"),
     "best": ("model=m", "prompt=hello there", "reward=r"),
@@ -142,7 +143,7 @@ def test_the_readme_says_what_is_true():
                 assert code == 0, f"{page.name}: {line}: {said}"
                 continue
             if words[1] not in VERBS:
-                assert words[1] in ("runs", "presets"), line
+                assert words[1] in ("runs", "presets", "methods"), line
                 continue
             words = [re.sub(r"=['\"](.*)['\"]$", r"=\1", word) for word in words[1:]]
             code, _, said = call(words[0], "--show", *(w for w in words[1:] if w != "--show"))

@@ -194,6 +194,17 @@ VERBS = {
             "accord rest --preset raft model=path/to/model prompts=ask.jsonl rule=rules.py:short",
         ),
     ),
+    "control": Verb(
+        (f"{_RECIPES}.control_job:ControlJob", f"{_RECIPES}.control:Control"),
+        f"{_RECIPES}.control_job:run_control",
+        partial(_show_made, on="returns of fresh episodes, the likeliest action in every state"),
+        "Learn to act in a world (Gymnasium): PPO, A2C, REINFORCE, from rewards or comparisons.",
+        (
+            "accord control world=CartPole-v1",
+            "accord control --preset pendulum out=runs/pendulum",
+            "accord control world=CartPole-v1 horizon=200 prefer=Segments obtain.length=200",
+        ),
+    ),
     "pipeline": Verb(
         (f"{_JOBS}:PipelineJob", f"{_RECIPES}.pipeline:Pipeline"),
         f"{_JOBS}:run_pipeline",

@@ -374,6 +374,21 @@ def selection(prompts=((0.1, 0.9, 0.4, 0.4), (0.3, 0.7), (0.2,)), n=4):
     }
 
 
+def segments():
+    """Two segments by their steps' rewards; what was said; the chance of a coin."""
+    for first, second, q, noise in (
+        ([0.3, -1.2, 0.8], [0.1, 0.4, -0.9], 1.0, 0.1),
+        ([0.3, -1.2, 0.8], [0.1, 0.4, -0.9], 0.0, 0.1),
+        ([2.0, 1.0, 0.5], [-1.0, 0.0, -0.5], 0.5, 0.1),
+        ([2.0, 1.0, 0.5], [-1.0, 0.0, -0.5], 0.0, 0.0),
+        ([0.0, 0.0, 0.0], [0.7, 0.2, 4.0], 0.25, 0.3),
+    ):
+        a, b = math.exp(math.fsum(first)), math.exp(math.fsum(second))
+        p = noise * 0.5 + (1 - noise) * a / (a + b)
+        loss = -(q * math.log(p) + (1 - q) * math.log1p(-p))
+        yield {"first": first, "second": second, "q": q, "noise": noise, "loss": loss}
+
+
 def make():
     return {
         "compared": list(compared()),
@@ -390,6 +405,7 @@ def make():
         "adam": adam(),
         "adaptive_kl": adaptive_kl(),
         "selection": selection(),
+        "segments": list(segments()),
     }
 
 

@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from accord.maths import advantages, control, divergence, losses, optim, selection, surrogate
+from accord.maths import (
+    advantages,
+    control,
+    divergence,
+    losses,
+    optim,
+    segments,
+    selection,
+    surrogate,
+)
 from accord.maths.preference import BestOfK, BradleyTerry, Compared, Davidson, RaoKupper
 from golden.make_golden import make
 
@@ -105,6 +114,14 @@ def test_value(row):
     free = losses.value(t(row["v"]), t(row["old"]), t(row["return"]), eps=None)
     assert float(free.each) == near(row["free"])
     assert float(free.watch["val/clipfrac"]) == 0
+
+
+@pytest.mark.parametrize("row", OWN["segments"])
+def test_segments(row):
+    reward_BKTE = t(row["first"], row["second"])[None, :, :, None]
+    assert float(segments.prefer(reward_BKTE, t(row["q"]), noise=row["noise"]).each) == near(
+        row["loss"]
+    )
 
 
 @pytest.mark.parametrize("row", OWN["gae"])

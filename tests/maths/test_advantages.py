@@ -108,6 +108,8 @@ def test_a_cut_episode_goes_on_at_its_bootstrap_value():
     whole = gae(r, v, everything(r), gamma=0.9, lam=0.0)
     cut = gae(r[:, :4], v[:, :4], everything(r[:, :4]), gamma=0.9, lam=0.0, bootstrap_B=v[:, 4])
     assert torch.allclose(cut, whole[:, :4])
+    by = GAE(gamma=0.9, lam=0.0)(r[:, :4], v[:, :4], everything(r[:, :4]), v[:, 4])
+    assert torch.equal(by, cut)
 
 
 # --- whiten ---

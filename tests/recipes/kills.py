@@ -26,12 +26,14 @@ from accord.engine.trailing import Refresh
 from accord.maths.control import AdaptiveKL
 from accord.maths.surrogate import Truncated
 from accord.models.lora import Lora
-from accord.recipes import dpo, grpo, online, ppo, reward, sft
+from accord.recipes import control, dpo, grpo, online, ppo, reward, sft
 from accord.recipes.common import Asked
 from accord.records import Invalid, Rollout
 from accord.rewards.ending import Relative
 from accord.store import commit, record
 from accord.store.run import Run
+from accord.worlds.find import finder
+from accord.worlds.seats import Window
 from store_fakes import tree
 from toys import LONGEST, toy_critic, toy_policy
 
@@ -61,6 +63,15 @@ GRPO = grpo.GRPO(
     minibatches=2,
     lr=1e-3,
     optimizer=HOW,
+)
+CONTROL = control.Control(
+    steps=5,
+    worlds=2,
+    obtain=Window(12),
+    epochs=2,
+    minibatches=2,
+    hidden=(8,),
+    prefer=control.Segments(length=4, first=6, total=12, warm=2),
 )
 GUARD, WRITE = "accord.engine.learner:Learner._guard", "accord.engine.learner:_write"
 SYNCED, APPEND = "accord.store.files:write_synced", "accord.store.files:write_all"
@@ -116,6 +127,14 @@ POINTS: dict[str, list[tuple[str, str, int, str]]] = {
         ("weights are written, what was sampled ahead is not", WRITE, 4, "after"),
         ("what was sampled ahead", "accord.recipes.groups:Ahead.save", 2, "after"),
     ],
+    "control": [
+        *ANYWHERE,
+        ("an update", GUARD, 30, "before"),
+        ("weights are written, moments are not", WRITE, 6, "before"),
+        ("the worlds are written", "accord.worlds.seats:Seats.save", 2, "after"),
+        ("in an episode", "accord.worlds.seats:Seats._do", 110, "after"),
+        ("what was compared", "accord.engine.buffer:Buffer.add", 3, "before"),
+    ],
     "ppo on adapters": [
         ("sampling", "accord.engine.sampler:_Batch.step", 14, "before"),
         ("an update of the critic", "accord.maths.losses:value", 65, "after"),
@@ -138,6 +157,8 @@ def judged(rollouts) -> list[float | Invalid]:
 
 def play(name: str, run: Run) -> Any:
     """A recipe to its end; the handle it makes."""
+    if name == "control":  # episodes of 40 steps, windows of 12: most commits are within one
+        return control.train(CONTROL, run, finder("CartPole-v1", 40))
     start = toy_policy()
     others = toy_policy(5).sample([(0,), (0, 4)] * 12, longest=LONGEST, seed=0)
     if name == "sft":

@@ -50,6 +50,7 @@ def test_a_killed_recipe_ends_as_if_nothing_had_happened():
             "online": 5,
             "ppo": 12,
             "grpo": 11,
+            "control": 11,
             "ppo on adapters": 3,
         }
         for name, _, *safe in rows:

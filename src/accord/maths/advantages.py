@@ -47,9 +47,17 @@ class GAE:
         if not (0 <= self.gamma <= 1 and 0 <= self.lam <= 1):
             raise ValueError("gamma and lam must be from 0 to 1")
 
-    def __call__(self, reward_BT: Tensor, value_BT: Tensor, mask_BT: Tensor) -> Tensor:
-        """adv_BT; the return is adv + value."""
-        return gae(reward_BT, value_BT, mask_BT, gamma=self.gamma, lam=self.lam)
+    def __call__(
+        self,
+        reward_BT: Tensor,
+        value_BT: Tensor,
+        mask_BT: Tensor,
+        bootstrap_B: Tensor | None = None,
+    ) -> Tensor:
+        """adv_BT; the return is adv + value.  `bootstrap_B`: the value after a row's last token."""
+        return gae(
+            reward_BT, value_BT, mask_BT, gamma=self.gamma, lam=self.lam, bootstrap_B=bootstrap_B
+        )
 
 
 @torch.no_grad()

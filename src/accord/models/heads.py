@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from accord.data.rows import Choices, Grouped, Tokens
 from accord.models import fused
 from accord.models.fork import fork, together
+from accord.models.learned import Learned
 from accord.models.trunk import Trunk, at_least_fp32, flatten
 
 
@@ -22,12 +23,17 @@ class Said(NamedTuple):
     entropy_BT: Tensor
 
 
-class Part(nn.Module):
+class Part(Learned):
     """A trunk, and the adapter through which this role sees it (None: the bare base)."""
 
     def __init__(self, trunk: Trunk, using: str | None = None):
         super().__init__()
         self.trunk, self.using = trunk, using
+
+    @property
+    def device(self) -> torch.device:
+        """Where its trunk lies."""
+        return self.trunk.device
 
     def learned(self) -> Iterator[tuple[str, nn.Parameter]]:
         """(name, parameter) of all this role would train: its adapter, or the whole trunk."""

@@ -32,8 +32,25 @@ from accord.models.heads import Speaker
 from accord.models.lora import Lora
 from accord.recipes import common
 from accord.recipes.groups import Ahead, Asker, Batch, Groups, lay, table
+from accord.recipes.method import POLICY, Method
 from accord.rewards.base import Reward
 from accord.store.run import Run
+
+METHODS = tuple(
+    Method(name, f"grpo --preset {preset}", *POLICY, ("reward", "reference", "sampling"), source)
+    for name, preset, source in (
+        ("RLOO", "rloo", "Ahmadian et al. 2024"),
+        ("GRPO", "grpo", "Shao et al. 2024"),
+        ("REINFORCE++", "reinforce++", "Hu et al. 2025"),
+    )
+) + tuple(
+    Method(name, f"grpo --preset {preset}", *POLICY, ("reward", "sampling"), source)
+    for name, preset, source in (
+        ("Dr. GRPO", "dr-grpo", "Liu et al. 2025"),
+        ("GSPO", "gspo", "Zheng et al. 2025"),
+        ("DAPO", "dapo", "Yu et al. 2025"),
+    )
+)
 
 
 class GRPO(Groups):

@@ -21,8 +21,18 @@ from accord.recipes import sft
 from accord.recipes.growing import Given, Grow, grow
 from accord.recipes.harvest import Harvest, Passing
 from accord.recipes.improving import Improve, Look, improve
+from accord.recipes.method import Method
 from accord.rewards.base import Reward
 from accord.store.run import Run
+
+METHODS = tuple(
+    Method(name, command, "filtered imitation", "growing batch", ("reward", "sampling"), source)
+    for name, command, source in (
+        ("ReST", "rest", "Gulcehre et al. 2023"),
+        ("RAFT", "rest --preset raft", "Dong et al. 2023"),
+        ("best-of-n distillation", "rest --preset best-of-n", "after Stiennon et al. 2020"),
+    )
+)
 
 
 class ReST(Settings):
