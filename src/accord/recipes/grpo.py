@@ -32,24 +32,19 @@ from accord.models.heads import Speaker
 from accord.models.lora import Lora
 from accord.recipes import common
 from accord.recipes.groups import Ahead, Asker, Batch, Groups, lay, table
-from accord.recipes.method import POLICY, Method
+from accord.recipes.method import POLICY, Method, Need
 from accord.rewards.base import Reward
 from accord.store.run import Run
 
-METHODS = tuple(
-    Method(name, f"grpo --preset {preset}", *POLICY, ("reward", "reference", "sampling"), source)
-    for name, preset, source in (
-        ("RLOO", "rloo", "Ahmadian et al. 2024"),
-        ("GRPO", "grpo", "Shao et al. 2024"),
-        ("REINFORCE++", "reinforce++", "Hu et al. 2025"),
-    )
-) + tuple(
-    Method(name, f"grpo --preset {preset}", *POLICY, ("reward", "sampling"), source)
-    for name, preset, source in (
-        ("Dr. GRPO", "dr-grpo", "Liu et al. 2025"),
-        ("GSPO", "gspo", "Zheng et al. 2025"),
-        ("DAPO", "dapo", "Yu et al. 2025"),
-    )
+_KL: tuple[Need, ...] = ("reward", "reference", "sampling")
+_NONE: tuple[Need, ...] = ("reward", "sampling")
+METHODS = (
+    Method("RLOO", "grpo --preset rloo", *POLICY, _KL, "Ahmadian et al. 2024"),
+    Method("GRPO", "grpo --preset grpo", *POLICY, _KL, "Shao et al. 2024"),
+    Method("REINFORCE++", "grpo --preset reinforce++", *POLICY, _KL, "Hu et al. 2025"),
+    Method("Dr. GRPO", "grpo --preset dr-grpo", *POLICY, _NONE, "Liu et al. 2025"),
+    Method("GSPO", "grpo --preset gspo", *POLICY, _NONE, "Zheng et al. 2025"),
+    Method("DAPO", "grpo --preset dapo", *POLICY, _NONE, "Yu et al. 2025"),
 )
 
 
