@@ -60,6 +60,9 @@ _GENERATE = (
     Peer("generate, static cache", "trl-1.16", ("as=tuned", "cache=static")),
     Peer("continuous batching", "trl-1.16", ("as=tuned", "cache=continuous")),
 )
+_GROUPS = ("batch=64", "group=8")
+"""eight answers to each of eight prompts; how long they get is each side's own chance, so that the
+ratio to quote is that of generated tokens"""
 EPOCH = ("batch=32", "steps=15")
 """a round sees every row once: a peer that sorts by length has long steps and short ones"""
 TASKS = (
@@ -68,6 +71,8 @@ TASKS = (
     Task("PPO, equal lengths", "ppo", ("batch=32", "longest=64", "epochs=4", "model=even"), _PPO),
     Task("PPO, uneven lengths", "ppo", ("batch=32", "epochs=4"), _PPO),
     Task("PPO, uneven, 1 epoch", "ppo", ("batch=32", "epochs=1"), _PPO),
+    Task("GRPO, uneven lengths", "grpo", _GROUPS, _trl("trl-1.16", "micro=8", "micro=16")),
+    Task("RLOO, uneven lengths", "rloo", _GROUPS, _trl("trl-1.16", "micro=8", "micro=16")),
     Task("sampling, uneven", "sampling", ("batch=128", "n=4"), _GENERATE),
     Task("sampling, uneven, bf16", "sampling", ("batch=128", "n=4", "dtype=bf16"), _GENERATE),
 )
@@ -183,6 +188,10 @@ def _sides(told: dict[str, list[dict[str, float]]]) -> dict[str, dict[str, Any]]
             "ratio_cpu": statistics.median(
                 pace(a, "cpu") / pace(b, "cpu") for a, b in zip(mine, reports, strict=True)
             ),
+            "ratio_tokens_cpu": statistics.median(
+                a["tokens"] / a["cpu"] / (b["tokens"] / b["cpu"])
+                for a, b in zip(mine, reports, strict=True)
+            ),
             "rounds": reports,
         }
         for name, reports in told.items()
@@ -192,15 +201,16 @@ def _sides(told: dict[str, list[dict[str, float]]]) -> dict[str, dict[str, Any]]
 def table(results: Sequence[dict[str, Any]]) -> str:
     """For people, and for docs/performance.md."""
     lines = [
-        "| task | side | samples/s | ratio, wall | ratio, CPU | GFLOP a sample | of the limit "
-        "| peak MB |",
-        "|---|---|---|---|---|---|---|---|",
+        "| task | side | samples/s | ratio, wall | ratio, CPU | per token, CPU | GFLOP a sample "
+        "| of the limit | peak MB |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for result in results:
         for name, side in result["sides"].items():
             lines.append(
                 f"| {result['task']} | {name} | {side['samples_per_second']:.2f} | "
-                f"{side['ratio']:.2f} | {side['ratio_cpu']:.2f} | {side['gflop_per_sample']:.2f} | "
+                f"{side['ratio']:.2f} | {side['ratio_cpu']:.2f} | {side['ratio_tokens_cpu']:.2f} | "
+                f"{side['gflop_per_sample']:.2f} | "
                 f"{side['of_limit']:.0%} | {side['peak_mb']:.0f} |"
             )
     return "\n".join(lines)

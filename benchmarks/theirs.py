@@ -162,6 +162,44 @@ class Side:
         self.pace.turn()
         trainer.train()
 
+    def grpo(self) -> None:
+        """GRPOTrainer, its own loss and no reference, against a rule."""
+        from trl import GRPOConfig, GRPOTrainer
+
+        self._groups(GRPOTrainer, GRPOConfig)
+
+    def rloo(self) -> None:
+        """RLOOTrainer, with KL from a reference in the reward, against a rule."""
+        from trl import RLOOConfig, RLOOTrainer
+
+        self._groups(RLOOTrainer, RLOOConfig, beta=0.05)
+
+    def _groups(self, trainer: Any, config: Any, **told: Any) -> None:
+        """One optimizer step per batch of groups, as is the default of both."""
+        self.spell.eos_token_id = self.end
+        gate = Gate(self.pace, self.batch, 0, "on_step_begin")
+
+        def rule(prompts: Any, completions: Any, completion_ids: Any, **_: Any) -> list[float]:
+            gate.tokens = sum(map(len, completion_ids))
+            return [float(sum(ids) % 17) for ids in completion_ids]
+
+        made = trainer(
+            model=self.load(),
+            reward_funcs=rule,
+            args=config(
+                **self.settings(learning_rate=1e-6, max_steps=ROUNDS),
+                num_generations=int(self.told["group"]),
+                max_completion_length=self.longest,
+                **told,
+            ),
+            train_dataset=Dataset.from_dict({"prompt": [str(i) for i in range(len(self.prompts))]}),
+            processing_class=self.spell,
+            callbacks=[gate],
+        )
+        # the very ids that the other side answers; spelling them anew costs nothing here
+        made._tokenize_prompts = lambda few: ([self.prompts[int(i)] for i in few], None, {})
+        made.train()
+
     def sampling(self) -> None:
         """generate() on left-padded prompts, or continuous batching."""
         n = int(self.told["n"])

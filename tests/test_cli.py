@@ -24,8 +24,13 @@ NEEDED = {
     "reward": ("model=m", "data=d.jsonl"),
     "online": ("model=m", "prompts=p.jsonl", "reward=r"),
     "ppo": ("model=m", "prompts=p.jsonl", "reward=r"),
+    "grpo": ("model=m", "prompts=p.jsonl", "reward=r"),
+    "rest": ("model=m", "prompts=p.jsonl", "reward=r"),
+    "control": (),
     "pipeline": ("model=m", "prompts=p.jsonl", "comparisons=c.jsonl"),
     "sample": ("model=m", "prompt=hello there"),
+    "best": ("model=m", "prompt=hello there", "reward=r"),
+    "evaluate": ("model=m", "against=a", "prompts=p.jsonl", "rule=r.py:f"),
     "plan": ("model=m",),
 }
 
@@ -91,6 +96,7 @@ def test_words_win_over_a_preset(tmp_path):
         (("ppo", "model=m", "prompts=p"), 2, "PPO needs a reward"),
         (("ppo", "model=m", "prompts=p", "rule=r.py:f"), 2, "critic=zero"),
         (("sample", "model=m"), 2, "prompt='…'"),
+        (("evaluate", "model=m", "against=a"), 2, "nothing to evaluate by"),
         (("ppo", "kl=Fixd", *NEEDED["ppo"]), 2, "FixedKL"),
         (("ppo", "steps=many", *NEEDED["ppo"]), 2, "whole number"),
         (("runs", "nowhere"), 2, "no such folder"),
@@ -137,7 +143,7 @@ def test_the_readme_says_what_is_true():
                 assert code == 0, f"{page.name}: {line}: {said}"
                 continue
             if words[1] not in VERBS:
-                assert words[1] in ("runs", "presets"), line
+                assert words[1] in ("runs", "presets", "methods"), line
                 continue
             words = [re.sub(r"=['\"](.*)['\"]$", r"=\1", word) for word in words[1:]]
             code, _, said = call(words[0], "--show", *(w for w in words[1:] if w != "--show"))

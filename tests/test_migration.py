@@ -17,9 +17,10 @@ NEEDED = {
     "sft": ("model=m", "data=d"),
     "reward": ("model=m", "data=d"),
     "ppo": ("model=m", "prompts=p", "reward=r"),
+    "grpo": ("model=m", "prompts=p", "reward=r"),
 }
 NOT_OURS = {"key=value", "metrics.jsonl", "--preset file.yaml", "trackio"}
-CLASSES = {"Absolute", "positive"}
+CLASSES = {"Absolute", "positive", "groups/no_signal", "gsm8k", "get_soft_overlong_punishment"}
 
 
 def cells(section: str) -> Iterator[tuple[str, str]]:
@@ -38,7 +39,7 @@ def shown(command: str, *words: str) -> dict[str, object]:
 NAMES = {row.name for verb in VERBS.values() for kind in verb.classes() for row in kind.fields()}
 SAID = [
     word
-    for section in ("Commands and flags", "PPO")
+    for section in ("Commands and flags", "PPO", "GRPO and RLOO")
     for _, ours in cells(section)
     for word in re.findall(r"`([^`]+)`", ours)
     if not word.startswith("accord ") and word not in NOT_OURS | CLASSES
@@ -73,7 +74,7 @@ def test_a_number_is_logged_under_its_name() -> None:
 
 
 def test_our_defaults_are_as_it_says() -> None:
-    sft, reward, ppo = (shown(command) for command in NEEDED)
+    sft, reward, ppo, grpo = (shown(command) for command in NEEDED)
     lr = [f"{one['lr']:.0e}".replace("e-0", "e-") for one in (sft, reward, ppo)]
     assert f"`lr` ({', '.join(lr)})" in PAGE
     assert (sft["epochs"], reward["epochs"]) == (1, 1)
@@ -93,3 +94,12 @@ def test_our_defaults_are_as_it_says() -> None:
     assert ppo["clip"] == {"kind": "Clip", "eps": 0.2, "eps_value": 0.2, "stop_kl": None}
     assert ppo["gae"] == {"kind": "GAE", "gamma": 1.0, "lam": 0.95}
     assert (ppo["temperature"], ppo["whiten"]) == (1, "advantages")
+    assert (grpo["group"], grpo["longest"], grpo["weigh_by"]) == (8, 128, "sequence")
+    assert grpo["baseline"] == {"kind": "GroupMean", "scale": True}
+    assert grpo["loss"] == {
+        "kind": "Surrogate",
+        "ratio": "token",
+        "low": 0.2,
+        "high": 0.2,
+        "dual": None,
+    }

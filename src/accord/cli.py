@@ -143,6 +143,13 @@ def _presets(
     out.print("\n[dim]accord presets NAME[/] prints one, and what was run with it")
 
 
+@app.command("methods", help="Every method here, by what it learns from and what it needs.")
+def _methods() -> None:
+    with _clearly():
+        for line in load("accord.recipes.method:table")():
+            out.print(escape(line), soft_wrap=True)
+
+
 @app.command("runs", help="What was run and made below a folder, and what from.")
 def _runs(folder: Annotated[Path, typer.Argument()] = Path("runs")) -> None:
     from accord.store.artifact import Artifact, lineage

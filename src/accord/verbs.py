@@ -33,10 +33,25 @@ def _show_report(way: Any) -> None:
     out.print(f"the report: [bold]{way.report.folder / 'report.html'}[/]", soft_wrap=True)
 
 
+def _show_evaluated(done: Any) -> None:
+    for line in load("accord.evaluate.evaluationpage:lines")(done.told):
+        out.print(line, soft_wrap=not out.is_terminal)
+    page = done.artifact.folder / "evaluation.html"
+    out.print(f"\nthe page: [bold]{escape(str(page))}[/]", soft_wrap=True)
+
+
 def _show_answers(answers: Sequence[tuple[str, list[str]]]) -> None:
     for prompt, texts in answers:
         for text in texts:
             out.print(f"[bold]{escape(prompt)}[/]{escape(text)}\n", soft_wrap=True)
+
+
+def _show_best(done: Any) -> None:
+    for prompt, text, score in done.rows:
+        told = f"[bold]{escape(prompt)}[/]{escape(text)} [dim]{score:.4g}[/]\n"
+        out.print(told, soft_wrap=True)
+    for line in done.lines():
+        out.print(line, soft_wrap=True)
 
 
 def _show_check(done: Any) -> None:
@@ -158,12 +173,55 @@ VERBS = {
             "accord ppo model=path/to/model prompts=ask.jsonl rule=rules.py:short critic=zero",
         ),
     ),
+    "grpo": Verb(
+        (f"{_RECIPES}.grpo_job:GRPOJob", f"{_RECIPES}.grpo:GRPO"),
+        f"{_RECIPES}.grpo_job:run_grpo",
+        partial(_show_made, on="in the last step (metrics.jsonl has more)", only=_TELLING),
+        "Train a policy against a reward without a critic: GRPO, RLOO, DAPO and their kin.",
+        (
+            "accord grpo model=path/to/model prompts=gsm8k.jsonl reward=gsm8k",
+            "accord grpo --preset rloo model=path/to/model prompts=ask.jsonl reward=runs/reward",
+            "accord grpo model=path/to/model reasoning.task=chain_sum",
+        ),
+    ),
+    "rest": Verb(
+        (f"{_RECIPES}.rest_job:ReSTJob", f"{_RECIPES}.rest:ReST"),
+        f"{_RECIPES}.rest_job:run_rest",
+        partial(_show_made, on="in the last Improve", only=("eval/", "before/", "kept", "prompts")),
+        "Learn from the best of a policy's own answers: ReST, RAFT, best-of-n distillation.",
+        (
+            "accord rest model=path/to/model data=answers.jsonl reward=runs/reward/reward",
+            "accord rest --preset raft model=path/to/model prompts=ask.jsonl rule=rules.py:short",
+        ),
+    ),
+    "control": Verb(
+        (f"{_RECIPES}.control_job:ControlJob", f"{_RECIPES}.control:Control"),
+        f"{_RECIPES}.control_job:run_control",
+        partial(_show_made, on="returns of fresh episodes, the likeliest action in every state"),
+        "Learn to act in a world (Gymnasium): PPO, A2C, REINFORCE, from rewards or comparisons.",
+        (
+            "accord control world=CartPole-v1",
+            "accord control --preset pendulum out=runs/pendulum",
+            "accord control world=CartPole-v1 horizon=200 prefer=Segments obtain.length=200",
+        ),
+    ),
     "pipeline": Verb(
         (f"{_JOBS}:PipelineJob", f"{_RECIPES}.pipeline:Pipeline"),
         f"{_JOBS}:run_pipeline",
         _show_report,
         "All of it: imitate, learn the reward, train the policy, report.",
         ("accord pipeline model=path/to/model prompts=ask.jsonl comparisons=judged.jsonl",),
+    ),
+    "evaluate": Verb(
+        (f"{_RECIPES}.evaluate_job:EvaluateJob",),
+        f"{_RECIPES}.evaluate_job:run_evaluate",
+        _show_evaluated,
+        "Hold a model's answers against a baseline's: who wins, how far it went, what it cost.",
+        (
+            "accord evaluate model=runs/ppo/policy against=path/to/model prompts=ask.jsonl "
+            "rule=rules.py:short",
+            "accord evaluate model=runs/ppo/policy against=answers.jsonl reward=runs/reward/reward",
+        ),
     ),
     "plan": Verb(
         (f"{_RECIPES}.plan:Plan",),
@@ -178,6 +236,13 @@ VERBS = {
         _show_answers,
         "Let a model answer.",
         ("accord sample model=runs/demo/ppo/policy prompt='One day, Mia saw a' n=3",),
+    ),
+    "best": Verb(
+        (f"{_RECIPES}.best_job:BestJob",),
+        f"{_RECIPES}.best_job:run_best",
+        _show_best,
+        "Let a model answer several times, and give the answer that a reward likes most.",
+        ("accord best model=path/to/model prompts=ask.jsonl n=16 reward=runs/reward/reward",),
     ),
 }
 DATA = {

@@ -1,6 +1,6 @@
 """Writes golden.json: every formula of accord.maths once more, number by number, without torch.
 
-    python tests/golden/make_golden.py
+    cd tests && PYTHONPATH=. python golden/make_golden.py
 
 Written from the papers, and deliberately not in the way the package does it.
 """
@@ -9,6 +9,8 @@ import json
 import math
 from pathlib import Path
 from statistics import fmean, pstdev, stdev
+
+from golden.sampled import segments, selection, surrogate
 
 X = None  # nothing there
 
@@ -221,6 +223,7 @@ def groups():
         ],
         "GroupMean": [[x / (stdev(s) + 1e-4) for x in c] for s, c in zip(score, centred)],
         "GroupMean scale=False": centred,
+        "BatchMean": [[x - (sum(flat) - x) / (len(flat) - 1) for x in row] for row in score],
         "BatchNorm": [
             [(x - fmean(flat)) / math.sqrt(pstdev(flat) ** 2 + 1e-8) for x in r] for r in score
         ],
@@ -317,6 +320,7 @@ def make():
         "rankings": list(rankings()),
         "optimal_transport": optimal_transport(),
         "clip": list(clip()),
+        "surrogate": surrogate(),
         "value": list(value()),
         "gae": list(gae()),
         "groups": groups(),
@@ -324,6 +328,8 @@ def make():
         "schedules": schedules(),
         "adam": adam(),
         "adaptive_kl": adaptive_kl(),
+        "selection": selection(),
+        "segments": list(segments()),
     }
 
 

@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from accord.maths import advantages, control, divergence, losses, optim
+from accord.maths import (
+    advantages,
+    control,
+    divergence,
+    losses,
+    optim,
+    segments,
+    selection,
+    surrogate,
+)
 from accord.maths.preference import BestOfK, BradleyTerry, Compared, Davidson, RaoKupper
 from golden.make_golden import make
 
@@ -72,6 +81,31 @@ def test_clip(row):
         assert float(number) == near(row[key]), key
 
 
+@pytest.mark.parametrize("row", OWN["surrogate"]["rows"], ids=lambda row: str(row["how"]))
+def test_surrogate(row):
+    own = OWN["surrogate"]
+    logp_BT, old_BT = t(own["logp"]), t(own["old"])
+    adv_BT, mask_BT = torch.full_like(logp_BT, row["adv"]), torch.ones(1, 3, dtype=torch.bool)
+    loss = surrogate.Surrogate(**row["how"])(logp_BT, old_BT, adv_BT, mask_BT)
+    assert loss.each[0].tolist() == near(row["each"])
+
+
+def test_prices_and_weights():
+    own = OWN["surrogate"]
+    logp_BT, old_BT, ref_BT = (t(own[k]) for k in ("logp", "old", "ref"))
+    mask_BT = torch.ones(1, 3, dtype=torch.bool)
+    for by in ("k1", "k3"):
+        price = surrogate.RewardKL(0.3, by).charge(logp_BT, ref_BT, mask_BT)
+        assert price[0].tolist() == near(own[f"charge {by}"])
+    for by in ("k2", "k3"):
+        none = losses.Loss(torch.zeros(1, 3))
+        added = surrogate.LossKL(0.3, by).add(none, logp_BT, ref_BT)
+        assert added.each[0].tolist() == near(own[f"in loss {by}"])
+    for level, name in (("token", "truncated"), ("sequence", "truncated sequence")):
+        weight = surrogate.Truncated(1.3, level)(logp_BT, old_BT, mask_BT)
+        assert weight[0].tolist() == near(own[name])
+
+
 @pytest.mark.parametrize("row", OWN["value"])
 def test_value(row):
     loss = losses.value(t(row["v"]), t(row["old"]), t(row["return"]), eps=0.2)
@@ -80,6 +114,14 @@ def test_value(row):
     free = losses.value(t(row["v"]), t(row["old"]), t(row["return"]), eps=None)
     assert float(free.each) == near(row["free"])
     assert float(free.watch["val/clipfrac"]) == 0
+
+
+@pytest.mark.parametrize("row", OWN["segments"])
+def test_segments(row):
+    reward_BKTE = t(row["first"], row["second"])[None, :, :, None]
+    assert float(segments.prefer(reward_BKTE, t(row["q"]), noise=row["noise"]).each) == near(
+        row["loss"]
+    )
 
 
 @pytest.mark.parametrize("row", OWN["gae"])
@@ -101,12 +143,15 @@ def test_gae(row):
         ("LeaveOneOut", advantages.LeaveOneOut()),
         ("GroupMean", advantages.GroupMean()),
         ("GroupMean scale=False", advantages.GroupMean(scale=False)),
+        ("BatchMean", advantages.BatchMean()),
         ("BatchNorm", advantages.BatchNorm()),
         ("BatchNorm baseline", advantages.BatchNorm(baseline=True)),
     ],
 )
 def test_groups(key, baseline):
-    for got, want in zip(baseline(t(*OWN["groups"]["score"])).tolist(), OWN["groups"][key]):
+    score = t(*OWN["groups"]["score"])
+    adv = baseline.lay(baseline(score), torch.ones_like(score, dtype=torch.bool))
+    for got, want in zip(adv.tolist(), OWN["groups"][key]):
         assert got == near(want)
 
 
@@ -133,6 +178,17 @@ def test_schedules(key, kind):
     schedule = kind(warmup=own["warmup"])
     got = [schedule(step, own["total"]) for step in range(own["total"])]
     assert got == near(own[key])
+
+
+def test_selection():
+    own = OWN["selection"]
+    told = [(r, s) for s, few in enumerate(own["rewards"]) for r in few]
+    reward_N, source_N = t(*(r for r, _ in told)), torch.tensor([s for _, s in told])
+    for name, number in (("Percentile", "p"), ("Interpolated", "gamma")):
+        kept = getattr(selection, name)((own[number],))(reward_N, source_N)
+        assert kept.threshold_N.tolist() == near([own[name][s] for _, s in told])
+    assert selection.best_of_n_kl(t(*own["shares"]), own["n"]) == near(own["kl"])
+    assert selection.best_of_n_bound(own["n"]) == near(own["bound"])
 
 
 @pytest.mark.parametrize("form", ["tf", "torch"])

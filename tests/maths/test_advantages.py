@@ -5,7 +5,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accord.maths.advantages import GAE, BatchNorm, GroupMean, LeaveOneOut, gae, whiten
+from accord.maths.advantages import (
+    GAE,
+    BatchMean,
+    BatchNorm,
+    GroupMean,
+    LeaveOneOut,
+    flat,
+    gae,
+    whiten,
+)
 
 quick = settings(max_examples=50, deadline=None, derandomize=True, database=None)
 share = st.floats(0, 1)
@@ -99,6 +108,8 @@ def test_a_cut_episode_goes_on_at_its_bootstrap_value():
     whole = gae(r, v, everything(r), gamma=0.9, lam=0.0)
     cut = gae(r[:, :4], v[:, :4], everything(r[:, :4]), gamma=0.9, lam=0.0, bootstrap_B=v[:, 4])
     assert torch.allclose(cut, whole[:, :4])
+    by = GAE(gamma=0.9, lam=0.0)(r[:, :4], v[:, :4], everything(r[:, :4]), v[:, 4])
+    assert torch.equal(by, cut)
 
 
 # --- whiten ---
@@ -148,9 +159,16 @@ BASELINES = [
     LeaveOneOut(),
     GroupMean(),
     GroupMean(scale=False),
+    BatchMean(),
     BatchNorm(),
     BatchNorm(baseline=True),
 ]
+
+
+def whole(baseline, score, real=None):
+    """Both moments of it, for answers of one token each."""
+    adv = baseline(score, real)
+    return baseline.lay(adv, everything(score) if real is None else real)
 
 
 def test_leave_one_out_by_definition():
@@ -186,30 +204,32 @@ def test_leave_one_out_of_two_is_the_difference():
 
 def test_reinforce_plus_plus_is_whitening_of_the_batch():
     score = noise(3, 4)
-    assert torch.allclose(BatchNorm()(score), whiten(score, everything(score)))
+    assert torch.allclose(whole(BatchNorm(), score), whiten(score, everything(score)))
     centred = score - score.mean(1, keepdim=True)
-    assert torch.allclose(BatchNorm(baseline=True)(score), whiten(centred, everything(score)))
-    assert BatchNorm()(torch.tensor([[1.0], [3.0]])).flatten().tolist() == pytest.approx([-1, 1])
+    white = whiten(centred, everything(score))
+    assert torch.allclose(whole(BatchNorm(baseline=True), score), white)
+    two = torch.tensor([[1.0], [3.0]])
+    assert whole(BatchNorm(), two).flatten().tolist() == pytest.approx([-1, 1])
 
 
 @quick
 @given(seeds, st.sampled_from(BASELINES), st.floats(-5, 5))
 def test_a_constant_added_to_all_scores_changes_nothing(seed, baseline, shift):
     score = noise(3, 4, seed=seed)
-    assert torch.allclose(baseline(score + shift), baseline(score), atol=1e-9)
+    assert torch.allclose(whole(baseline, score + shift), whole(baseline, score), atol=1e-9)
 
 
 @quick
 @given(seeds, st.sampled_from(BASELINES))
 def test_within_a_group_the_order_of_scores_is_kept(seed, baseline):
     score = noise(3, 4, seed=seed)
-    assert torch.equal(baseline(score).argsort(1), score.argsort(1))
+    assert torch.equal(whole(baseline, score).argsort(1), score.argsort(1))
 
 
 @pytest.mark.parametrize("baseline", BASELINES)
 def test_advantages_sum_to_zero_where_they_are_centred(baseline):
-    adv = baseline(noise(3, 4))
-    by_group = baseline != BatchNorm()
+    adv = whole(baseline, noise(3, 4))
+    by_group = baseline.groups
     assert (adv.sum(1) if by_group else adv.sum()).abs().max() < 1e-9
 
 
@@ -217,11 +237,12 @@ def test_advantages_sum_to_zero_where_they_are_centred(baseline):
 def test_a_prompt_s_own_difficulty_counts_only_without_a_group_baseline(baseline):
     score = noise(3, 4)
     easier = score + torch.tensor([[0.0], [5.0], [0.0]])
-    same = torch.allclose(baseline(score), baseline(easier), atol=1e-9)
-    assert same == (baseline != BatchNorm())
+    same = torch.allclose(whole(baseline, score), whole(baseline, easier), atol=1e-9)
+    assert same == baseline.groups
+    assert baseline.groups == (baseline not in (BatchNorm(), BatchMean()))
 
 
-@pytest.mark.parametrize("baseline", [b for b in BASELINES if b != BatchNorm()])
+@pytest.mark.parametrize("baseline", [b for b in BASELINES if b.groups])
 def test_equal_scores_teach_nothing_and_groups_of_one_are_refused(baseline):
     assert not baseline(torch.full((2, 3), 4.0)).any()
     with pytest.raises(ValueError, match="at least 2"):
@@ -231,9 +252,55 @@ def test_equal_scores_teach_nothing_and_groups_of_one_are_refused(baseline):
 def test_only_grpo_forgets_the_scale():
     score = noise(3, 4)
     for baseline in BASELINES:
-        grown = baseline(10 * score) / baseline(score)
-        by = 10 if baseline in (LeaveOneOut(), GroupMean(scale=False)) else 1
+        grown = whole(baseline, 10 * score) / whole(baseline, score)
+        by = 10 if baseline in (LeaveOneOut(), GroupMean(scale=False), BatchMean()) else 1
         assert torch.allclose(grown, torch.full_like(grown, by), rtol=1e-2)
+
+
+def test_batch_mean_by_definition():
+    score = noise(2, 3)
+    every = score.flatten().tolist()
+    for i, got in enumerate(BatchMean()(score).flatten().tolist()):
+        others = every[:i] + every[i + 1 :]
+        assert got == pytest.approx(every[i] - sum(others) / 5)
+    with pytest.raises(ValueError, match="at least 2"):
+        BatchMean()(torch.ones(1, 1))
+
+
+@quick
+@given(seeds, st.sampled_from(BASELINES))
+def test_an_answer_without_a_score_is_as_if_it_were_not_there(seed, baseline):
+    """Ragged groups, NaN where nothing is known: each is what it would be alone, or beside."""
+    score = noise(3, 4, seed=seed)
+    real = torch.ones(3, 4, dtype=torch.bool)
+    real[1, 2] = real[2, 0] = real[2, 1] = real[2, 3] = False
+    got = whole(baseline, torch.where(real, score, NAN), real)
+    assert not got[~real].any()
+    if baseline.groups and baseline != BatchNorm(baseline=True):
+        few = score[1][real[1]][None]
+        assert torch.allclose(got[1][real[1]], baseline(few)[0])
+        assert not got[2].any(), "one answer alone has nobody to be compared with"
+    else:
+        centred = score[:2] - torch.where(real, score, 0.0)[:2].sum(1, True) / real[:2].sum(1, True)
+        shift = baseline == BatchNorm(baseline=True)
+        kept = torch.cat([(centred if shift else score[:2])[real[:2]], score[2, 2:3] * (not shift)])
+        want = whole(BatchMean() if baseline == BatchMean() else BatchNorm(), kept[:, None])
+        assert torch.allclose(got[real], want[:, 0])
+
+
+def test_a_flat_group_teaches_exactly_nothing():
+    """Sums of tenths are rounded: what is left of a mean would be divided by 1e-4."""
+    tenth = torch.full((1, 7), 0.1)
+    assert (tenth - tenth.sum(1, keepdim=True) / 7).any(), "else this shows nothing"
+    for baseline in BASELINES:
+        if baseline.groups:
+            assert not baseline(tenth).any()
+
+
+def test_flat_groups():
+    score = torch.tensor([[1.0, 1.0], [1.0, 2.0], [1.0, 2.0], [1.0, 2.0]])
+    real = torch.tensor([[1, 1], [1, 1], [1, 0], [0, 0]], dtype=torch.bool)
+    assert flat(score, real).tolist() == [True, False, True, True]
 
 
 # --- all ---
@@ -243,7 +310,8 @@ def test_only_grpo_forgets_the_scale():
 def test_no_gradient_flows_and_dtypes_are_kept(dtype):
     x = torch.randn(3, 4, dtype=dtype, requires_grad=True)
     made = [gae(x, x, everything(x), gamma=1.0, lam=0.9), whiten(x, everything(x))]
-    made += [baseline(x) for baseline in BASELINES]
+    made += [whole(baseline, x) for baseline in BASELINES]
+    made += [baseline(x) for baseline in BASELINES if type(baseline) is not BatchNorm]
     for adv in made:
         assert not adv.requires_grad
         assert (adv.dtype, adv.shape) == (dtype, x.shape)

@@ -24,13 +24,16 @@ from accord.engine.roles import Critic
 from accord.engine.steps import Optimizer
 from accord.engine.trailing import Refresh
 from accord.maths.control import AdaptiveKL
+from accord.maths.surrogate import Truncated
 from accord.models.lora import Lora
-from accord.recipes import dpo, online, ppo, reward, sft
+from accord.recipes import control, dpo, grpo, online, ppo, reward, sft
 from accord.recipes.common import Asked
 from accord.records import Invalid, Rollout
 from accord.rewards.ending import Relative
 from accord.store import commit, record
 from accord.store.run import Run
+from accord.worlds.find import finder
+from accord.worlds.seats import Window
 from store_fakes import tree
 from toys import LONGEST, toy_critic, toy_policy
 
@@ -46,6 +49,29 @@ PPO = ppo.PPO(
     kl=AdaptiveKL(beta=0.2, target=0.1, horizon=100),
     missing_eos=Relative(-0.5),
     optimizer=HOW,
+)
+GRPO = grpo.GRPO(
+    steps=5,
+    batch=4,
+    group=3,
+    longest=LONGEST,
+    resample=2,
+    lag=1,
+    stale=Truncated(),
+    missing_eos=Relative(-0.5),
+    epochs=2,
+    minibatches=2,
+    lr=1e-3,
+    optimizer=HOW,
+)
+CONTROL = control.Control(
+    steps=5,
+    worlds=2,
+    obtain=Window(12),
+    epochs=2,
+    minibatches=2,
+    hidden=(8,),
+    prefer=control.Segments(length=4, first=6, total=12, warm=2),
 )
 GUARD, WRITE = "accord.engine.learner:Learner._guard", "accord.engine.learner:_write"
 SYNCED, APPEND = "accord.store.files:write_synced", "accord.store.files:write_all"
@@ -93,6 +119,22 @@ POINTS: dict[str, list[tuple[str, str, int, str]]] = {
         ("the policy is written, the critic is not", WRITE, 6, "after"),
         ("the price of KL", "accord.recipes.common:KLPrice.save", 2, "after"),
     ],
+    "grpo": [
+        *ANYWHERE,
+        ("sampling", "accord.engine.sampler:_Batch.step", 14, "after"),
+        ("scoring", "__main__:judge", 40, "before"),
+        ("an update", GUARD, 40, "before"),
+        ("weights are written, what was sampled ahead is not", WRITE, 4, "after"),
+        ("what was sampled ahead", "accord.recipes.groups:Ahead.save", 2, "after"),
+    ],
+    "control": [
+        *ANYWHERE,
+        ("an update", GUARD, 30, "before"),
+        ("weights are written, moments are not", WRITE, 6, "before"),
+        ("the worlds are written", "accord.worlds.seats:Seats.save", 2, "after"),
+        ("in an episode", "accord.worlds.seats:Seats._do", 110, "after"),
+        ("what was compared", "accord.engine.buffer:Buffer.add", 3, "before"),
+    ],
     "ppo on adapters": [
         ("sampling", "accord.engine.sampler:_Batch.step", 14, "before"),
         ("an update of the critic", "accord.maths.losses:value", 65, "after"),
@@ -103,7 +145,7 @@ POINTS: dict[str, list[tuple[str, str, int, str]]] = {
 
 def judge(rollout: Rollout) -> float | Invalid:
     """Likes a, dislikes b; one answer is too much for it."""
-    if rollout.id == "3.5/0":
+    if rollout.id in ("3.5/0", "3.1/2"):
         return Invalid("no verdict")
     return float(rollout.response_ids.count(2) - rollout.response_ids.count(3))
 
@@ -115,6 +157,8 @@ def judged(rollouts) -> list[float | Invalid]:
 
 def play(name: str, run: Run) -> Any:
     """A recipe to its end; the handle it makes."""
+    if name == "control":  # episodes of 40 steps, windows of 12: most commits are within one
+        return control.train(CONTROL, run, finder("CartPole-v1", 40))
     start = toy_policy()
     others = toy_policy(5).sample([(0,), (0, 4)] * 12, longest=LONGEST, seed=0)
     if name == "sft":
@@ -134,6 +178,9 @@ def play(name: str, run: Run) -> Any:
         cfg = reward.RewardModel(batch=2, lr=1e-3, measure_every=1, optimizer=HOW)
         return reward.train(cfg, run, toy_critic(1), rows[:10], rows[10:])
     prompts = [Asked("p", (0,)), Asked("q", (0, 4)), Asked("r", (0, 5, 3))]
+    if name == "grpo":
+        gold = lambda rs: [0.5] * len(rs)  # noqa: E731
+        return grpo.train(GRPO, run, start, judged, prompts, gold=gold)
     if name == "online":
         renew = Refresh(every=2, share=0.5)
         told = online.Online(

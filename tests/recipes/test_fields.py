@@ -8,14 +8,17 @@ import pytest
 from accord.engine.roles import Critic
 from accord.engine.steps import Optimizer
 from accord.engine.trailing import Refresh
-from accord.maths.advantages import GAE
+from accord.maths.advantages import GAE, LeaveOneOut
 from accord.maths.control import Constant, FixedKL, Linear
 from accord.maths.losses import Clip
 from accord.maths.pairwise import IPO
 from accord.maths.preference import Davidson
+from accord.maths.surrogate import RewardKL, Surrogate, Truncated
 from accord.models.lora import Lora
 from accord.recipes.dpo import Preference
 from accord.recipes.dpo_job import preference_stage
+from accord.recipes.grpo import GRPO
+from accord.recipes.grpo_job import grpo_stage
 from accord.recipes.mixing import Mixed, Ptx
 from accord.recipes.online import Online
 from accord.recipes.online_job import online_stage
@@ -97,6 +100,31 @@ PPO_OTHER = {
 }
 
 
+GRPO_BASE = GRPO(
+    steps=3, batch=3, group=2, longest=3, epochs=3, lr=1e-2, minibatches=2, loss=Surrogate(high=0.1)
+)
+GRPO_OTHER = {
+    "steps": 4,
+    "batch": 2,
+    "group": 3,
+    "longest": 2,
+    "temperature": 0.7,
+    "baseline": LeaveOneOut(),
+    "missing_eos": Absolute(-3.0),
+    "shape": Shape(per_token=0.5),
+    "resample": 2,
+    "lag": 1,
+    "minibatches": 1,
+    "weigh_by": "token",
+    "loss": Surrogate("sequence", high=0.1),
+    "kl": RewardKL(1.0),
+    "stale": Truncated(),
+    "epochs": 2,
+    "lr": 2e-2,
+    "schedule": Constant(),
+    "optimizer": SLOW,
+    "lora": Lora(r=2),
+}
 DPO_BASE = Preference(batch=2, held_out=0.3, lr=1e-2, schedule=Linear())
 DPO_OTHER = {
     "loss": IPO(),
@@ -144,6 +172,8 @@ def outcome(out: Path, cfg: Any) -> tuple:
         made = sft_stage(place, cfg, start, SHOWN)
     elif isinstance(cfg, RewardModel):
         made = reward_stage(place, cfg, start, JUDGED)
+    elif isinstance(cfg, GRPO):
+        made = grpo_stage(place, cfg, start, sweet, [Prompt(ask(p), p) for p in ASKED])
     elif isinstance(cfg, Preference):
         made = preference_stage(place, cfg, start, JUDGED)
     elif isinstance(cfg, Online):
@@ -165,6 +195,7 @@ BASES = {
     "dpo": DPO_BASE,
     "online": ONLINE_BASE,
     "ppo": PPO_BASE,
+    "grpo": GRPO_BASE,
 }
 OTHERS = {
     "sft": SFT_OTHER,
@@ -172,6 +203,7 @@ OTHERS = {
     "dpo": DPO_OTHER,
     "online": ONLINE_OTHER,
     "ppo": PPO_OTHER,
+    "grpo": GRPO_OTHER,
 }
 
 

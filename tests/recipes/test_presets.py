@@ -20,6 +20,7 @@ from accord.maths.losses import nll
 from accord.maths.weights import weigh
 from accord.models.heads import Speaker
 from accord.models.trunk import Trunk
+from accord.recipes.grpo_job import run_grpo
 from accord.recipes.job import Desk
 from accord.recipes.jobs import run_ppo, run_reward, run_sft
 from accord.recipes.mixing import Mixer, Ptx
@@ -29,12 +30,13 @@ from recipe_fakes import newborn, records
 from tiny import rows, tiny
 from toys import ToySpeller, in_float64
 
-SHIPPED = [(verb, one.name) for verb in ("sft", "reward", "ppo") for one in presets(verb)]
+SHIPPED = [(verb, p.name) for verb in ("sft", "reward", "ppo", "grpo") for p in presets(verb)]
 _RATES = ("lr", "batch", "epochs")
 _PPO = (
     *_RATES, "minibatches", "temperature", "longest", "kl.beta", "gae.gamma", "gae.lam",
     "clip.eps", "clip.eps_value",
 )  # fmt: skip
+_GRPO = ("longest", "weigh_by", "loss.ratio", "loss.low", "loss.high", "minibatches")
 SAID: dict[tuple[str, str], dict[str, object]] = {
     ("ppo", "ziegler"): dict(zip(_PPO, (1e-5, 512, 4, 1, 0.7, 24, 0.15, 1, 0.95, 0.2, 0.2)))
     | {"kl.target": 6, "kl.horizon": 10_000, "optimizer.eps": 1e-5, "optimizer.form": "tf"}
@@ -51,6 +53,20 @@ SAID: dict[tuple[str, str], dict[str, object]] = {
     | {"kl.by": "positive", "missing_eos.value": -8, "missing_eos.kind": "Relative"}
     | {"schedule.kind": "Cosine", "schedule.warmup": 5, "shape.scale": 10, "lora.r": 64}
     | {"lora.alpha": 16, "optimizer.max_norm": 1},
+    ("grpo", "grpo"): dict(zip(_GRPO, (1024, "sequence", "token", 0.2, 0.2, 1)))
+    | {"group": 64, "batch": 16, "baseline.scale": True, "kl.beta": 0.04, "kl.by": "k3"}
+    | {"lr": 1e-6, "kl.kind": "LossKL", "epochs": 1},
+    ("grpo", "rloo"): dict(zip(_GRPO, (53, "constant", "token", None, None, 1)))
+    | {"baseline.kind": "LeaveOneOut", "kl.kind": "RewardKL", "kl.spread": "answer", "group": 4},
+    ("grpo", "dr-grpo"): dict(zip(_GRPO, (3000, "constant", "token", 0.2, 0.2, 1)))
+    | {"baseline.kind": "GroupMean", "baseline.scale": False, "kl": None, "group": 8},
+    ("grpo", "reinforce++"): {"baseline.kind": "BatchNorm", "kl.spread": "token", "kl.by": "k1"}
+    | {"group": 1, "loss.low": 0.2, "loss.high": 0.2, "kl.kind": "RewardKL"},
+    ("grpo", "gspo"): dict(zip(_GRPO, (4096, "sequence", "sequence", 3e-4, 4e-4, 4)))
+    | {"baseline.scale": True, "kl": None},
+    ("grpo", "dapo"): dict(zip(_GRPO, (20480, "token", "token", 0.2, 0.28, 16)))
+    | {"batch": 512, "group": 16, "kl": None, "lr": 1e-6, "schedule.warmup": 20}
+    | {"missing_eos.kind": "Overlong", "missing_eos.last": 4096, "baseline.scale": True},
     ("reward", "ziegler"): dict(zip(_RATES, (5e-5, 32, 1)))
     | {"loss.kind": "BestOfK", "normalise": "mean-and-std", "schedule.kind": "Linear"},
     ("reward", "tldr"): dict(zip(_RATES, (3e-6, 64, 1)))
@@ -74,11 +90,13 @@ SIZE = {
     "sft": ("batch=4", "epochs=1", "longest=60", "held_out=0"),
     "reward": ("batch=4", "epochs=1", "longest=60", "held_out=0"),
     "ppo": ("steps=2", "batch=4", "longest=5"),
+    "grpo": ("steps=2", "batch=4", "longest=5", "minibatches=2", "lr=1e-3"),
 }
 NEEDED = {
     "sft": ("model=m", "data=d"),
     "reward": ("model=m", "data=d"),
     "ppo": ("model=m", "prompts=p"),
+    "grpo": ("model=m", "prompts=p", "reward=r"),
 }
 DESK = Desk((), lambda said: None)
 
@@ -122,13 +140,18 @@ def test_a_preset_runs(place, tmp_path, verb, name):
         words += [f"prompts={place}/ask.jsonl", f"reward={place}/judge/reward"]
         words += [f"ptx_data={place}/texts.jsonl"] if "ptx:" in whole else []
         words += ["minibatches=2"] if "minibatches:" in whole else []
+    elif verb == "grpo":
+        words += [f"prompts={place}/ask.jsonl", f"rule={place}/rule.py:likes"]
+        words += ["missing_eos.last=2"] if "Overlong" in path.read_text() else []
+        words += ["group=4"] if name != "reinforce++" else []
     else:
         file = (
             "say" if verb == "sft" else "fours" if name in ("instructgpt", "ziegler") else "judged"
         )
         words += [f"data={place}/{file}.jsonl"]
     given = read_each(VERBS[verb].classes(), path, words)
-    made = {"sft": run_sft, "reward": run_reward, "ppo": run_ppo}[verb](DESK, *given)
+    work = {"sft": run_sft, "reward": run_reward, "ppo": run_ppo, "grpo": run_grpo}[verb]
+    made = work(DESK, *given)
     assert len(made.history) >= 2
     losses = [v for line in made.history for k, v in line.items() if "loss" in k]
     assert losses

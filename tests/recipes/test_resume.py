@@ -43,8 +43,16 @@ def test_a_killed_recipe_ends_as_if_nothing_had_happened():
     with tempfile.TemporaryDirectory(dir=memory) as root:
         rows = [line.split("\t") for line in ask(root, "kill", "1").splitlines()]
         counts = {name: int(count) for name, count, *_ in rows}
-        expected = {"sft": 9, "reward": 9, "dpo": 9, "online": 5, "ppo": 12, "ppo on adapters": 3}
-        assert counts == expected
+        assert counts == {
+            "sft": 9,
+            "reward": 9,
+            "dpo": 9,
+            "online": 5,
+            "ppo": 12,
+            "grpo": 11,
+            "control": 11,
+            "ppo on adapters": 3,
+        }
         for name, _, *safe in rows:
             assert set(safe) >= {"2", "4"}, f"{name} was killed at too few places: {safe}"
         ask(root, "go-on", "2")
@@ -65,6 +73,9 @@ def _complete(path: Path, name: str) -> None:
         for file in ("weights.safetensors", "moments.safetensors", "learner.json"):
             assert f"commits/00000005/{part}/{file}" in files
     assert "metrics.jsonl" in files
+    if name == "grpo":
+        assert {"samples.jsonl", "ledger.jsonl", "commits/00000005/ahead/ahead.json"} <= files
+        assert b'"reason": "no verdict"' in tree(path)["ledger.jsonl"]
     if name == "online":
         assert "commits/00000005/reference/reference.safetensors" in files
     if name.startswith("ppo"):

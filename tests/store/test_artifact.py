@@ -180,6 +180,19 @@ def test_find_and_lineage(tmp_path: Path) -> None:
     assert f"{pairs.id[:24]}  (not here)" in str(line)
 
 
+def test_what_many_descend_from_is_told_once(tmp_path: Path) -> None:
+    """Each Grow comes from the last policy, each policy from both: told in full, that is 2^g."""
+    policy = made(tmp_path / "0", "0", parents=["model"])
+    for g in range(1, 31):
+        grown = made(tmp_path / f"grown{g}", f"g{g}", kind="scored", parents=[policy])
+        policy = made(tmp_path / f"{g}", f"p{g}", parents=[policy, grown])
+    lines = str(lineage(policy, tmp_path)).split("\n")
+    assert len(lines) == 3 * 30 + 2
+    assert sum(line.endswith("(as above)") for line in lines) == 30
+    assert lines[-2].startswith("└─ scored")
+    assert lines[-1].startswith("   └─ policy")
+
+
 def test_a_run_finishes_with_an_artifact(tmp_path: Path) -> None:
     run = Run(tmp_path / "ppo", identity=IDENTITY)
     part = run.keep("policy", Chain())

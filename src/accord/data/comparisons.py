@@ -163,10 +163,12 @@ def prompt_of(item: Any) -> Any:
 
 
 def fingerprint(items: Iterable[Any]) -> str:
-    """SHA-256 of what records say, in their order; their ids are names and do not count."""
+    """SHA-256 of what records say, in their order.  Their ids are names and do not count; nor does
+    what a prompt's answer should be, which is for a reward that goes by it to tell (`which`).
+    """
     whole = sha256()
     for item in items:
-        told = {k: v for k, v in asdict(item).items() if k != "id"}
+        told = {k: v for k, v in asdict(item).items() if k not in ("id", "truth")}
         whole.update(digest([type(item).__name__, told]).encode())
     return whole.hexdigest()
 

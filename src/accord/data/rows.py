@@ -93,6 +93,35 @@ def pad(prompts: Sequence[Ids], responses: Sequence[Ids], *, score_prompt: bool 
 
 
 @dataclass(frozen=True)
+class Grouped(Tokens):
+    """Rows of which neighbours may answer one prompt, which is read once for all side by side.
+
+    All tokens of an answer are scored.
+    """
+
+    stem_B: Tensor
+    """tokens of the prompt"""
+    group_B: Tensor
+    """which prompt it is, by a number of its own"""
+
+    @property
+    def cost_B(self) -> Tensor:
+        """The answer, and the prompt where the row before is of another (a cut adds one more)."""
+        begins_B = torch.ones_like(self.group_B, dtype=torch.bool)
+        begins_B[1:] = self.group_B[1:] != self.group_B[:-1]
+        return (self.length_B - torch.where(begins_B, 0, self.stem_B)).cpu()
+
+
+def grouped(groups: Sequence[tuple[Ids, Sequence[Ids]]]) -> Grouped:
+    """A row for every answer, (prompt, its answers) after (prompt, its answers)."""
+    pairs = [(g, prompt, said) for g, (prompt, few) in enumerate(groups) for said in few]
+    laid = pad([prompt for _, prompt, _ in pairs], [said for _, _, said in pairs])
+    stem_B = torch.tensor([len(prompt) for _, prompt, _ in pairs], dtype=torch.long)
+    group_B = torch.tensor([g for g, _, _ in pairs], dtype=torch.long)
+    return Grouped(laid.ids_BT, laid.mask_BT, laid.length_B, laid.row_B, stem_B, group_B)
+
+
+@dataclass(frozen=True)
 class Choices(Rows):
     """K answers to one prompt per row, as whole sequences; `length_BK` is 0 where there are fewer.
 

@@ -119,7 +119,8 @@ def row(record: Record) -> dict[str, Any]:
     """A record as a JSON object; what is as usual is left out."""
     name = {"id": record.id} if record.id else {}
     if isinstance(record, Prompt):
-        return {**name, "prompt": talk(record.messages)}
+        known = {"truth": record.truth} if record.truth else {}
+        return {**name, "prompt": talk(record.messages), **known}
     prompt = {**name, "prompt": talk(record.prompt)}
     if isinstance(record, Demonstration):
         author = {"author": record.author} if record.author != "human" else {}

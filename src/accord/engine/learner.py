@@ -19,10 +19,10 @@ from accord.engine.steps import Optimizer, Steps
 from accord.errors import BadModel, NotFinite
 from accord.maths.losses import Loss
 from accord.models import masters
-from accord.models.heads import Part
+from accord.models.learned import Learned
 from accord.models.load import tensors
 
-M = TypeVar("M", bound=Part)
+M = TypeVar("M", bound=Learned)
 Objective = Callable[[M, Any], Loss]
 """(the model being trained, some rows) -> Loss.  It touches no other model: what a reference, a
 critic or a sampler has to say is already a column of the rows.  Picklable, so it can travel."""
@@ -53,7 +53,7 @@ class Learner(Generic[M]):
     budget: Budget = field(init=False)
 
     def __post_init__(self) -> None:
-        self.budget = for_updates(self.model.trunk.device, self.how.micro_tokens)
+        self.budget = for_updates(self.model.device, self.how.micro_tokens)
         for weight in self.weights.values():
             weight.requires_grad_(True)
         self.steps = Steps(self.weights, self.how, self.lr, low=masters.lows(self.model))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import torch
 from safetensors.torch import save_file
@@ -24,6 +24,17 @@ from accord.models.trunk import Trunk
 from accord.records import Ids, Rollout
 from accord.text import hub
 from accord.text.tokenizer import Kind, Speller
+
+
+class Apart(NamedTuple):
+    """Two policies at each token, nats; zero where not scored."""
+
+    logp_BT: Tensor
+    ref_BT: Tensor
+    kl_BT: Tensor
+    """exact: over the whole vocabulary, of the next token after what came before"""
+    entropy_BT: Tensor
+    """of the policy's own distribution"""
 
 
 class Policy(Handle[Speaker]):
@@ -146,6 +157,19 @@ class Policy(Handle[Speaker]):
     def compare(self, few: Choices) -> Tensor:
         """log π of every whole answer given its prompt, nats, [B, K]; zero where there is none."""
         return self._each(few, self.model.compare)
+
+    def apart(self, reference: "Policy", tokens: Tokens, temperature: float = 1.0) -> Apart:
+        """How far it is from a reference at every scored token; BadModel where they do not spell
+        alike, for then there is no such distance.
+        """
+        mine, other = self.speller, reference.speller
+        if mine.fingerprint != other.fingerprint:
+            raise BadModel(
+                f"{self.source or 'this model'} and {reference.source or 'the other'} have other "
+                "tokenizers or templates: there is no KL between them, only a win rate"
+            )
+        told = self._each(tokens, lambda few: self.model.apart(reference.model, few, temperature))
+        return Apart(*told.unbind(-1))
 
     def export(self, folder: str | Path) -> None:
         """A plain Hugging Face folder with its tokenizer, or a PEFT adapter folder."""

@@ -10,6 +10,7 @@ from typing import Literal
 from accord.errors import BadData
 from accord.evaluate.trend import History, Parting, parting, pearson, recent, spearman
 from accord.evaluate.winrate import WinRate, difference, number, winrate
+from accord.maths import ngrams
 from accord.maths.intervals import Estimate
 from accord.rewards.base import Score
 
@@ -165,24 +166,22 @@ def summary(answers: Sequence[Answer]) -> Summary:
 
 
 def distinct(texts: Sequence[str], n: int) -> float | None:
-    """distinct-n (Li et al. 2016, section 5.2): different n-grams of words over all n-grams.
+    """distinct-n of whole texts, in lower-case words."""
+    return ngrams.distinct([words(text) for text in texts], n)
 
-    It falls as texts get longer or more numerous: compare sets of equal size.
-    """
-    grams = []
-    for text in texts:
-        words = _WORD.findall(text.lower())
-        grams += list(zip(*(words[shift:] for shift in range(n)), strict=False))
-    return len(set(grams)) / len(grams) if grams else None
+
+def words(text: str) -> list[str]:
+    """The words of a text in lower case, without punctuation."""
+    return _WORD.findall(text.lower())
 
 
 def _even(before: Sequence[Answer], after: Sequence[Answer]) -> tuple[list[str], list[str]]:
     """The texts of both sides, cut to equally many words pair by pair."""
     sides: tuple[list[str], list[str]] = [], []
     for pair in zip(before, after, strict=False):
-        words = [_WORD.findall(answer.text) for answer in pair]
-        shared = min(map(len, words))
-        for side, said in zip(sides, words, strict=True):
+        spoken = [_WORD.findall(answer.text) for answer in pair]
+        shared = min(map(len, spoken))
+        for side, said in zip(sides, spoken, strict=True):
             side.append(" ".join(said[:shared]))
     return sides
 

@@ -141,6 +141,49 @@ def scatter(points: Sequence[tuple[float, float]], split: int, seed: int = 0) ->
         return _svg(figure, "scatter")
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Points of one method."""
+
+    name: str
+    points: Sequence[tuple[float, float]]
+    errors: Sequence[tuple[float, float]] = ()
+    """standard errors of each, drawn twice as long: about 95 %"""
+    role: Literal["method", "limit"] = "method"
+
+
+_LOOKS = (
+    *(("after", "o", "-"), ("before", "s", "-"), ("ink", "^", "-"), ("muted", "D", "-")),
+    *(("after", "v", ":"), ("before", "P", ":"), ("ink", "X", ":"), ("muted", "*", ":")),
+)
+"""tone, marker and stroke of each method in turn"""
+
+
+def tradeoff(lines: Sequence[Line], x: str, y: str) -> str:
+    """Lines in a plane, named in a legend; what is a limit is drawn without markers."""
+    looks = itertools.cycle(_LOOKS)
+    with _drawing((6.4, 3.9)) as (figure, axes):
+        for line in lines:
+            xs, ys = zip(*line.points, strict=True)
+            if line.role == "limit":
+                axes.plot(xs, ys, color=_TONES["muted"], linewidth=1.1, label=line.name)
+                continue
+            tone, marker, stroke = next(looks)
+            colour = _TONES[tone]
+            if line.errors:
+                ex, ey = ([2 * e[k] for e in line.errors] for k in (0, 1))
+                axes.errorbar(xs, ys, ey, ex, "none", ecolor=colour, elinewidth=0.7, alpha=0.6)
+            axes.plot(
+                xs, ys, marker + stroke, color=colour, markersize=4, linewidth=1.1, label=line.name
+            )
+        axes.grid(axis="both")
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+        if len(lines) > 1:
+            axes.legend(frameon=False, labelcolor=_TONES["muted"])
+        return _svg(figure, "tradeoff")
+
+
 def _level(axes: Any, value: float, name: str, y: Sequence[float]) -> None:
     axes.axhline(value, color=_TONES["before"], linewidth=1, dashes=(4, 3), zorder=1.5)
     away = 0.06 * (max(*y, value) - min(*y, value))  # from the line to the middle of its name

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from accord.data.rows import Choices
+from accord.data.rows import Choices, Grouped
 from accord.models.attention import Heads, causal
 from accord.models.trunk import Flat
 
@@ -103,3 +103,29 @@ def fork(few: Choices) -> Forked:
     flat = Flat(torch.cat(ids), torch.cat(places), Fork(stems, branches))
     numbers = (at, before, [n for few in branches for n in few])
     return Forked(flat, *(torch.tensor(x, device=flat.ids_N.device) for x in numbers))
+
+
+def together(rows: Grouped) -> tuple[Flat, Tensor]:
+    """Rows laid flat, with one prompt for neighbours that share it; and before_S: for each answer
+    token, in order, the flat index of what predicts it.
+    """
+    ids, places, end, root = [], [], 0, 0
+    before: list[int] = []
+    stems: list[int] = []
+    branches: list[list[int]] = []
+    told = zip(rows.group_B.tolist(), rows.stem_B.tolist(), rows.length_B.tolist(), strict=True)
+    last = None
+    for b, (group, stem, beyond) in enumerate(told):
+        if group != last:
+            stems.append(stem)
+            branches.append([])
+            root, last = end + stem - 1, group
+            end += stem
+        first = stem if branches[-1] else 0
+        ids.append(rows.ids_BT[b, first:beyond])
+        places.append(torch.arange(first, beyond, device=rows.ids_BT.device))
+        branches[-1].append(beyond - stem)
+        before += [root, *range(end, end + beyond - stem - 1)]
+        end += beyond - stem
+    flat = Flat(torch.cat(ids), torch.cat(places), Fork(stems, branches))
+    return flat, torch.tensor(before, device=flat.ids_N.device)

@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
+from accord.maths.divergence import exact
+
 CHUNK_BYTES = 1 << 26
 """the most memory one chunk of fp32 logits takes"""
 
@@ -32,6 +34,31 @@ def logp_entropy(
 ) -> tuple[Tensor, Tensor]:
     """The same, and the distribution's entropy_N, nats, which has no gradient."""
     return _each(logits, hidden_NH, ids_N, vocab, temperature, entropy=True)
+
+
+def apart(
+    logits: tuple[Logits, Logits],
+    hidden_NH: tuple[Tensor, Tensor],
+    ids_N: Tensor,
+    vocab: int,
+    temperature: float = 1.0,
+) -> Tensor:
+    """What two models say of the same tokens, without a gradient: [N, 4], nats.
+
+    In order: log π and log ρ of the token, KL(π ‖ ρ) of the two next-token distributions over the
+    whole vocabulary, and the entropy of π's.  Both are tempered.
+    """
+    size = max(1, CHUNK_BYTES // (8 * vocab))  # two at once
+    parts = [hidden_NH[0].new_zeros(0, 4)]
+    pieces = (*(h_NH.split(size) for h_NH in hidden_NH), ids_N.split(size))
+    for mine, theirs, ids in zip(*pieces, strict=True):
+        logp_NV = (logits[0](mine) / temperature).log_softmax(-1)
+        ref_NV = (logits[1](theirs).to(logp_NV.device) / temperature).log_softmax(-1)
+        at_N1 = ids[:, None]
+        picked = [x_NV.gather(1, at_N1)[:, 0] for x_NV in (logp_NV, ref_NV)]
+        entropy_N = torch.special.entr(logp_NV.exp()).sum(-1)
+        parts.append(torch.stack([*picked, exact(logp_NV, ref_NV), entropy_N], 1))
+    return torch.cat([part.to(ids_N.device) for part in parts])
 
 
 def _each(

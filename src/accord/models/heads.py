@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from accord.data.rows import Choices, Tokens
+from accord.data.rows import Choices, Grouped, Tokens
 from accord.models import fused
-from accord.models.fork import fork
+from accord.models.fork import fork, together
+from accord.models.learned import Learned
 from accord.models.trunk import Trunk, at_least_fp32, flatten
 
 
@@ -22,12 +23,17 @@ class Said(NamedTuple):
     entropy_BT: Tensor
 
 
-class Part(nn.Module):
+class Part(Learned):
     """A trunk, and the adapter through which this role sees it (None: the bare base)."""
 
     def __init__(self, trunk: Trunk, using: str | None = None):
         super().__init__()
         self.trunk, self.using = trunk, using
+
+    @property
+    def device(self) -> torch.device:
+        """Where its trunk lies."""
+        return self.trunk.device
 
     def learned(self) -> Iterator[tuple[str, nn.Parameter]]:
         """(name, parameter) of all this role would train: its adapter, or the whole trunk."""
@@ -88,9 +94,27 @@ class Speaker(Part):
         each = logp_S.split(laid.own_A.tolist())
         return _lay(torch.stack([logp.sum() for logp in each]), few.mask_BK)
 
+    def apart(self, other: "Speaker", tokens: Tokens, temperature: float = 1.0) -> Tensor:
+        """[B, T, 4], nats: log π, the other's log ρ, KL(π ‖ ρ) over the whole vocabulary, entropy
+        of π; zero where not scored.
+        """
+        logits, hidden_SH, ids_S, vocab = self._scored(tokens)
+        there = other._scored(tokens.to(other.trunk.device))
+        if there[3] != vocab:
+            raise ValueError(f"one model knows {vocab} ids, the other {there[3]}")
+        both = (hidden_SH, there[1])
+        told_S4 = fused.apart((logits, there[0]), both, ids_S, vocab, temperature)
+        out_BT4 = told_S4.new_zeros(*tokens.mask_BT.shape, 4)
+        out_BT4[tokens.mask_BT] = told_S4
+        return out_BT4
+
     def _scored(self, tokens: Tokens) -> tuple[fused.Logits, Tensor, Tensor, int]:
         """The head, and what reaches it: the hidden states before scored tokens, and those."""
-        hidden_SH = self._hidden(tokens)[_before(tokens)]
+        if isinstance(tokens, Grouped):
+            flat, before_S = together(tokens)
+            hidden_SH = self.trunk(flat, self.using)[before_S]
+        else:
+            hidden_SH = self._hidden(tokens)[_before(tokens)]
         ids_S = tokens.ids_BT[tokens.mask_BT]
         return (
             self.trunk.logits,

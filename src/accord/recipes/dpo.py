@@ -30,8 +30,36 @@ from accord.models.heads import Speaker
 from accord.models.lora import Lora
 from accord.recipes import common
 from accord.recipes.blend import blended
+from accord.recipes.method import Method
 from accord.recipes.preferred import Preferred, answered, lay, measure, refer, told_by
 from accord.store.run import Run
+
+METHODS = (
+    Method(
+        "DPO and family",
+        "dpo",
+        "preference classification",
+        "offline",
+        ("reference", "pairs"),
+        "Rafailov et al. 2023",
+    ),
+    Method(
+        "SimPO, ORPO, CPO",
+        "dpo loss=SimPO",
+        "preference classification",
+        "offline",
+        ("pairs",),
+        "Meng et al. 2024",
+    ),
+    Method(
+        "KTO, BCO",
+        "dpo kind=ratings loss=KTO",
+        "unpaired preferences",
+        "offline",
+        ("reference",),
+        "Ethayarajh et al. 2024",
+    ),
+)
 
 
 class Preference(Settings):

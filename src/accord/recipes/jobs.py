@@ -20,7 +20,7 @@ from accord.recipes.mixing import Mixed
 from accord.recipes.pipeline import Pipeline, Records, Way, run
 from accord.recipes.stage import Made, Place, room_for
 from accord.recipes.stages import ppo_stage, reward_stage, sft_stage
-from accord.records import Demonstration, Message, Prompt, ask
+from accord.records import Demonstration, Message, Prompt, Rollout, ask
 from accord.rewards.guard import Guard, Guarded
 from accord.rewards.reader import Reader
 from accord.text import hub
@@ -160,32 +160,37 @@ def run_pipeline(desk: Desk, job: PipelineJob, cfg: Pipeline) -> Way:
 
 def run_sample(desk: Desk, job: SampleJob) -> list[tuple[str, list[str]]]:
     """accord sample: (prompt, its answers), in order."""
+    prompts = questions(desk, job)
+    policy = Policy.open(job.model, dtype=job.dtype, template=job.template)
+    said = answered(job, policy, prompts)
+    texts = [policy.speller.text(r) for r in said]
+    asked = [r.prompt_ids for r in said[:: job.n]]
+    return [
+        (policy.speller.decode(ids), texts[i * job.n : (i + 1) * job.n])
+        for i, ids in enumerate(asked)
+    ]
+
+
+def questions(desk: Desk, job: SampleJob) -> Sequence[Prompt]:
+    """What a model is asked: one prompt, or those of a file."""
     if (job.prompt is None) == (job.prompts is None):
         raise BadSettings("give prompt='…', or prompts=FILE")
     if job.system is not None and job.prompt is None:
         raise BadSettings("system='…' goes with prompt='…'; rows of prompts=FILE bring their own")
-    policy = Policy.open(job.model, dtype=job.dtype, template=job.template)
-    system = () if job.system is None else (Message.of("system", job.system),)
-    prompts: Sequence[Prompt] = (
-        [Prompt((*system, *ask(job.prompt)), "0")] if job.prompt is not None else []
-    )
     if job.prompts is not None:
         prompts, tally = sources.read_prompts(job.prompts)
         desk.tell("\n".join(tally.lines())) if tally.dropped else None
+        return prompts
+    system = () if job.system is None else (Message.of("system", job.system),)
+    return [Prompt((*system, *ask(job.prompt or "")), "0")]
+
+
+def answered(job: SampleJob, policy: Policy, prompts: Sequence[Prompt]) -> list[Rollout]:
+    """n answers to each, side by side."""
     asked, tally = spell_prompts(prompts, policy.speller, room_for(job.longest, policy))
     tally.check(0.0)
-    said = policy.sample(
-        [a.ids for a in asked],
-        n=job.n,
-        longest=job.longest,
-        seed=job.seed,
-        how=job.how,
-    )
-    texts = [policy.speller.text(r) for r in said]
-    return [
-        (policy.speller.decode(a.ids), texts[i * job.n : (i + 1) * job.n])
-        for i, a in enumerate(asked)
-    ]
+    ids = [a.ids for a in asked]
+    return policy.sample(ids, n=job.n, longest=job.longest, seed=job.seed, how=job.how)
 
 
 def _separate(job: PPOJob, cfg: ppo.PPO) -> None:

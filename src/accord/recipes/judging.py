@@ -15,7 +15,9 @@ from accord.rewards.check import agreement, check, held_out
 from accord.rewards.choose import Choice, learned
 from accord.rewards.foreign import Reading
 from accord.rewards.guard import Guard, Guarded
+from accord.rewards.numbers import Numbers
 from accord.rewards.reader import Reader
+from accord.rewards.reasoning import Reasoning
 from accord.rewards.remote import Server
 from accord.store import artifact
 from accord.store.artifact import Artifact
@@ -26,8 +28,9 @@ class Rewards(Settings):
     """Where the scores of a command come from."""
 
     reward: tuple[str, ...] = ()
-    """a reward model (folder), a server (http://…), file.py:function, or tokens; several are added
-    up, with weights: FOLDER,0.5*rules.py:polite,-0.01*tokens"""
+    """a reward model (folder), a server (http://…), file.py:function, tokens, or gsm8k (1 where the
+    answer comes to the number that prompts= says is right); several are added up, with weights:
+    FOLDER,0.5*rules.py:polite,-0.01*tokens"""
     rule: str | None = None
     """file.py:function(prompt, answer, ended) -> number: the reward, or what is only watched where
     reward= is given too"""
@@ -69,13 +72,20 @@ class Bench:
         *,
         dtype: Dtype = "fp32",
         on_cpu: bool = False,
+        tasks: Reasoning | None = None,
     ) -> "Bench":
-        """What the words of a command name, for answers of this policy to these prompts."""
+        """What the words of a command name, for answers of this policy to these prompts.
+
+        `tasks` are what made the prompts: their checker is the reward where none is named.
+        """
         reader = Reader(policy, [*prompts, *(Prompt(one.prompt) for one in compared)])
         rule = Guarded(said.rule, reader, said.guard) if said.rule else None
-        if said.reward:
-            choice = Choice(reader, dtype, said.guard, said.classifier, said.http, on_cpu)
-            return cls(choice.of(said.reward), rule, policy, compared)
+        named: dict[str, Callable[[], Reward]] = {"gsm8k": lambda: Numbers(reader, prompts)}
+        if tasks is not None:
+            named["reasoning"] = lambda: tasks.reward(reader, said.guard)
+        if words := said.reward or tuple(named)[1:]:
+            choice = Choice(reader, dtype, said.guard, said.classifier, said.http, on_cpu, named)
+            return cls(choice.of(words), rule, policy, compared)
         if rule is None:
             raise BadSettings("there is no reward: say reward=… or rule=…")
         return cls(rule, None, policy, compared)

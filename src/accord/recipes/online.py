@@ -33,11 +33,31 @@ from accord.models.lora import Lora
 from accord.recipes import common
 from accord.recipes.blend import blended
 from accord.recipes.dpo import prefer, see
+from accord.recipes.method import Method
 from accord.recipes.pairing import Labels, Pairs, group, observe
 from accord.recipes.preferred import lay, refer
 from accord.rewards.base import Reward
 from accord.rewards.ending import Absolute, Relative, Sentence
 from accord.store.run import Run
+
+METHODS = (
+    Method(
+        "on-line DPO",
+        "online",
+        "preference classification",
+        "on-policy",
+        ("reward", "reference", "pairs", "sampling"),
+        "Guo et al. 2024",
+    ),
+    Method(
+        "iterative DPO",
+        "online refresh=Refresh refresh.every=1 refresh.share=1",
+        "preference classification",
+        "growing batch",
+        ("reward", "reference", "pairs", "sampling"),
+        "Xu et al. 2023",
+    ),
+)
 
 
 class Online(Settings):

@@ -30,12 +30,17 @@ from accord.maths.weights import weigh
 from accord.models.heads import Judge, Speaker
 from accord.models.lora import Lora
 from accord.recipes import common
+from accord.recipes.method import POLICY, Method
 from accord.recipes.mixing import Beside, Mixed, Mixer, Ptx, apart
 from accord.records import Rollout
 from accord.rewards.base import Reward
 from accord.rewards.ending import Absolute, Relative, Sentence
 from accord.rewards.shape import Shape
 from accord.store.run import Run
+
+METHODS = (
+    Method("PPO", "ppo", *POLICY, ("reward", "reference", "sampling", "value"), "Ouyang 2022"),
+)
 
 
 class PPO(common.Passes):

@@ -23,25 +23,25 @@ from accord.engine.steps import Optimizer
 from accord.errors import BadData
 from accord.maths.control import Constant, Cosine, Linear
 from accord.maths.losses import Loss
-from accord.maths.preference import (
-    BestOfK,
-    BradleyTerry,
-    Compared,
-    Davidson,
-    Preference,
-    RaoKupper,
-)
+from accord.maths.preference import BradleyTerry, Compared, Preference
 from accord.maths.weights import even
 from accord.models.heads import Judge
 from accord.models.lora import Lora
 from accord.recipes import common
+from accord.recipes.method import Method
 from accord.store.run import Run
+
+METHODS = (
+    Method(
+        "reward model", "reward", "reward learning", "offline", ("pairs",), "Christiano et al. 2017"
+    ),
+)
 
 
 class RewardModel(Settings):
     """A scalar head on a language model, learned from comparisons."""
 
-    loss: BradleyTerry | BestOfK | Davidson | RaoKupper = BradleyTerry()
+    loss: Preference = BradleyTerry()
     """what is minimised over the scores of answers to one prompt"""
     epochs: Above0 = 1.0
     """passes over the comparisons; more than one soon overfits"""

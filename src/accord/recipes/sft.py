@@ -21,7 +21,10 @@ from accord.maths.weights import weigh
 from accord.models.heads import Speaker
 from accord.models.lora import Lora
 from accord.recipes import common
+from accord.recipes.method import Method
 from accord.store.run import Run
+
+METHODS = (Method("SFT (behaviour cloning)", "sft", "imitation", "offline", (), "Pomerleau 1989"),)
 
 
 class SFT(Settings):

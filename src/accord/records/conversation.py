@@ -1,6 +1,6 @@
 """What is said to a model and by it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Role = Literal["system", "user", "assistant"]
@@ -55,6 +55,8 @@ class Prompt:
 
     messages: Conversation
     id: str = ""
+    truth: str = field(default="", compare=False)
+    """an answer known to be right, where the source has one: what a checking reward goes by"""
 
 
 def ask(text: str) -> Conversation:

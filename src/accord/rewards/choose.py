@@ -3,12 +3,13 @@
 reward=runs/reward/reward                              a reward model of ours, or made elsewhere
 reward=http://host:8000/score                          a server
 reward=rules.py:polite                                 a function
+reward=gsm8k                                           whether an answer comes to the right number
 reward=runs/reward/reward,0.5*rules.py:polite,-0.01*tokens    a weighted sum
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from accord.engine.roles import Critic
@@ -49,6 +50,8 @@ class Choice:
     http: Server
     on_cpu: bool = False
     """models stay in main memory, also where there is a GPU"""
+    named: Mapping[str, Callable[[], Reward]] = field(default_factory=dict)
+    """what else has a name, opened when it is called"""
 
     def of(self, words: Sequence[str]) -> Reward:
         """The reward of one word, or the weighted sum of several."""
@@ -62,6 +65,8 @@ class Choice:
             return Remote(name, self.reader, self.http)
         if name == "tokens":
             return Tokens()
+        if name in self.named:
+            return self.named[name]()
         if re.search(r"\.py:\w+$", name):
             return Guarded(name, self.reader, self.guard)
         return self._folder(name if is_hub_id(name) else str(Path(name).expanduser()))
@@ -74,7 +79,7 @@ class Choice:
         if not folder.is_dir() and not is_hub_id(name):
             raise BadSettings(
                 f"reward={name}: no such folder; a reward is a folder, http://…, "
-                "file.py:function, or tokens"
+                f"file.py:function, or {', '.join(('tokens', *self.named))}"
             )
         made = [str(kind) for kind in read(name, "config.json").get("architectures") or ()]
         if any(kind.endswith(HEAD) for kind in made):

@@ -65,6 +65,34 @@ class Sentence:
         return replace(said, finish="length")
 
 
+@dataclass(frozen=True)
+class Overlong:
+    """An answer loses the more, the nearer it comes to `longest`: nothing `last` tokens before it,
+    `value` at it or where it was cut, and in between in proportion (Yu et al. 2025, eq. 13).
+    """
+
+    last: int = 32
+    """tokens before `longest` in which that happens"""
+    value: float = -1.0
+    """what is added to the score in the end"""
+
+    def __post_init__(self) -> None:
+        if self.last < 1:
+            raise ValueError("last must be at least 1 token")
+
+    def __call__(self, said: Rollout, score: float, longest: int) -> float:
+        """The new score of any answer."""
+        beyond = len(said.response_ids) - (longest - self.last)
+        return score + self.value * max(beyond / self.last, 0.0)
+
+
+@dataclass(frozen=True)
+class Unlearned:
+    """Answers that did not end themselves are scored, and count in their group's baseline, but
+    nothing is learned from their own tokens (overlong filtering: Yu et al. 2025, section 3.4).
+    """
+
+
 Ending = Absolute | Relative | Sentence
 
 

@@ -70,17 +70,18 @@ class Line:
     parents: tuple["Line", ...] = ()
 
     def __str__(self) -> str:
-        """A tree for people."""
-        return "\n".join(self._lines())
+        """A tree for people; what comes again is told once, and then named."""
+        return "\n".join(self._lines(set()))
 
-    def _lines(self, before: str = "", own: str = "") -> Iterator[str]:
-        made = self.artifact
+    def _lines(self, seen: set[str], before: str = "", own: str = "") -> Iterator[str]:
+        made, again = self.artifact, self.id in seen and bool(self.parents)
         told = f"{made.kind} {made.short}  {made.folder}" if made else f"{self.id[:24]}  (not here)"
-        yield before + own + told
+        yield before + own + told + ("  (as above)" if again else "")
+        seen.add(self.id)
         if own:
             before += "   " if own.startswith("└") else "│  "
-        for parent in self.parents:
-            yield from parent._lines(before, "└─ " if parent is self.parents[-1] else "├─ ")
+        for left, parent in enumerate(() if again else self.parents, 1 - len(self.parents)):
+            yield from parent._lines(seen, before, "├─ " if left else "└─ ")
 
 
 def seal(
@@ -202,12 +203,15 @@ def open_artifact(folder: str | Path, *, full: bool = False) -> Artifact:
 def lineage(artifact: Artifact, root: str | Path) -> Line:
     """Where an artifact comes from, as far as its ancestors lie below `root`."""
     known = {other.id: other for other in Artifact.find(root)}
-    return _line(artifact.id, known | {artifact.id: artifact})
+    return _line(artifact.id, known | {artifact.id: artifact}, {})
 
 
-def _line(name: str, known: Mapping[str, Artifact]) -> Line:
-    made = known.get(name)
-    return Line(name, made, tuple(_line(p, known) for p in made.parents) if made else ())
+def _line(name: str, known: Mapping[str, Artifact], told: dict[str, Line]) -> Line:
+    if name not in told:  # once, or what many descend from is walked again by each of them
+        made = known.get(name)
+        parents = tuple(_line(p, known, told) for p in made.parents) if made else ()
+        told[name] = Line(name, made, parents)
+    return told[name]
 
 
 def _told(

@@ -77,6 +77,7 @@ class Run:
         self._what: dict[str, Any] = {}
         self._state = "new"  # new, begun, over
         self._step: int | None = None
+        self._enough = False
         self._samples: list[dict[str, Any]] = []
         self._timed: dict[str, float | int | None] = {}
         self._began = 0.0
@@ -160,6 +161,11 @@ class Run:
         self._current(step)
         self._samples += [{"step": step, **finite(r, f"step {step}: sample")} for r in records]
 
+    def enough(self, step: int) -> None:
+        """No step after the current one is needed: those that are left count as done."""
+        self._current(step)
+        self._enough = True
+
     def tick(self, n: int = 1) -> None:
         """n more answers are finished; for whoever watches."""
         self._tell("tick", n)
@@ -210,7 +216,7 @@ class Run:
         self._timings.append([{"step": step, **self._timed}])
         numbers = {k: v for k, v in (row or {}).items() if k != "step"} | self._timed
         self._samples, self._timed = [], {}
-        self.completed = step + 1
+        self.completed = self.total if self._enough else step + 1
         if self.path and (self.completed % self.save_every == 0 or self.completed == self.total):
             self._commit(self.path)
         self._tell("log", step, numbers)

@@ -85,7 +85,8 @@ def serve(record: Record, kind: Kind) -> list[Record]:
         case Prompt(), _:
             raise TypeError(f"a prompt is no source of {kind}")
         case _, "prompts":
-            return [Prompt(record.prompt, record.id)]
+            truth = record.response if isinstance(record, Demonstration) else ""
+            return [Prompt(record.prompt, record.id, truth)]
         case Rating(), "demonstrations":
             if not record.good:
                 raise Flaw("not a good answer", "it is rated bad: nothing to imitate")
@@ -113,7 +114,19 @@ def _best(record: Comparison) -> list[int]:
 
 def ask_prompt(row: Row, name: str) -> Prompt:
     """The prompt of a row that has one by that name."""
-    return Prompt(question(row["prompt"], "prompt"), name)
+    return Prompt(question(row["prompt"], "prompt"), name, truth(row))
+
+
+TRUTHS = ("truth", "response", "completion", "answer", "output", "ground_truth")
+"""keys under which a row with a prompt may say the right answer, or one to be imitated"""
+
+
+def truth(row: Row) -> str:
+    """The right answer to a row's prompt, where it has one that is a text or a number."""
+    for key in TRUTHS:
+        if key in row and isinstance(said := row[key], str | int | float):
+            return str(said)
+    return ""
 
 
 def compared(

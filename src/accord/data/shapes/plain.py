@@ -21,7 +21,15 @@ from accord.data.pieces import (
     words,
     yes,
 )
-from accord.data.shapes.base import Kind, Shape, ask_prompt, by_score, compared, soft_label
+from accord.data.shapes.base import (
+    Kind,
+    Shape,
+    ask_prompt,
+    by_score,
+    compared,
+    soft_label,
+    truth,
+)
 from accord.records import (
     Comparison,
     Conversation,
@@ -104,7 +112,7 @@ def _instruction(row: Row, name: str) -> Demonstration:
 
 def ask_instruction(row: Row, name: str) -> Prompt:
     """The prompt of an instruction alone."""
-    return Prompt(instructed(row), name)
+    return Prompt(instructed(row), name, truth(row))
 
 
 def _seed(row: Row, name: str) -> list[Demonstration]:

@@ -1,0 +1,1 @@
+"""Markov decision processes: Gymnasium environments, and language generation as one of them."""
