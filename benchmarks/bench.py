@@ -68,6 +68,7 @@ EPOCH = ("batch=32", "steps=15")
 TASKS = (
     Task("SFT", "sft", EPOCH, _trl("trl-1.16", "micro=4", "micro=8")),
     Task("reward model", "reward", EPOCH, _trl("trl-1.16", "micro=2", "micro=4")),
+    Task("DPO", "dpo", EPOCH, _trl("trl-1.16", "micro=2", "micro=4")),
     Task("PPO, equal lengths", "ppo", ("batch=32", "longest=64", "epochs=4", "model=even"), _PPO),
     Task("PPO, uneven lengths", "ppo", ("batch=32", "epochs=4"), _PPO),
     Task("PPO, uneven, 1 epoch", "ppo", ("batch=32", "epochs=1"), _PPO),

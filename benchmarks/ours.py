@@ -21,7 +21,7 @@ from accord.engine.steps import Optimizer
 from accord.maths.advantages import GroupMean, LeaveOneOut
 from accord.maths.control import Constant
 from accord.maths.surrogate import RewardKL
-from accord.recipes import grpo, ppo, reward, sft
+from accord.recipes import dpo, grpo, ppo, reward, sft
 from accord.recipes.common import Asked
 from accord.rewards.learned import Learned
 from accord.store.logs import Sink
@@ -101,6 +101,18 @@ class Side:
             optimizer=self.optimizer(),
         )
         reward.train(cfg, self.run(_tokens(rows, self.batch)), Critic.on(self.start), rows)
+
+    def dpo(self) -> None:
+        """Comparisons; what the reference says of them is asked before the first round."""
+        rows = self.rows(2)
+        cfg = dpo.Preference(
+            epochs=FOREVER,
+            batch=self.batch,
+            lr=1e-6,
+            schedule=Constant(),
+            optimizer=self.optimizer(),
+        )
+        dpo.train(cfg, self.run(_tokens(rows, self.batch)), self.start, rows)
 
     def ppo(self) -> None:
         """Rollouts, a reward model, a critic, a reference."""

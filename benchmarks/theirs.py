@@ -130,6 +130,39 @@ class Side:
             callbacks=[Gate(self.pace, self.batch, both, "on_step_begin")],
         ).train()
 
+    def dpo(self) -> None:
+        """DPOTrainer on comparisons; tuned, it asks the reference once, before the first round."""
+        from trl import DPOConfig, DPOTrainer
+
+        class Plain(DPOTrainer):
+            def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
+                return dataset  # the very ids that the other side compares
+
+        rows = {
+            "prompt_ids": self.prompts,
+            "chosen_ids": [a[0] for a in self.pairs],
+            "rejected_ids": [a[1] for a in self.pairs],
+        }
+        more: dict[str, Any] = {}
+        if self.tuned:  # it sorts only by a column that is there
+            rows["length"] = [
+                len(p) + max(map(len, a[:2])) for p, a in zip(self.prompts, self.pairs, strict=True)
+            ]
+            more = {
+                "precompute_ref_log_probs": True,
+                "remove_unused_columns": False,
+                **self.sorted(),
+            }
+        both = 2 * sum(map(len, self.prompts)) + sum(len(x) for a in self.pairs for x in a[:2])
+        tokens = both / len(self.prompts) * self.batch
+        Plain(
+            model=self.load(),
+            args=DPOConfig(**self.settings(learning_rate=1e-6, max_steps=ROUNDS, **more)),
+            train_dataset=Dataset.from_dict(rows),
+            processing_class=self.spell,
+            callbacks=[Gate(self.pace, self.batch, tokens, "on_step_begin")],
+        ).train()
+
     def ppo(self) -> None:
         """The last PPOTrainer that TRL had."""
         from trl.experimental.ppo import PPOConfig, PPOTrainer
