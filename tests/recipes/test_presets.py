@@ -20,6 +20,7 @@ from accord.maths.losses import nll
 from accord.maths.weights import weigh
 from accord.models.heads import Speaker
 from accord.models.trunk import Trunk
+from accord.recipes.dpo_job import run_dpo
 from accord.recipes.grpo_job import run_grpo
 from accord.recipes.job import Desk
 from accord.recipes.jobs import run_ppo, run_reward, run_sft
@@ -30,7 +31,9 @@ from recipe_fakes import newborn, records
 from tiny import rows, tiny
 from toys import ToySpeller, in_float64
 
-SHIPPED = [(verb, p.name) for verb in ("sft", "reward", "ppo", "grpo") for p in presets(verb)]
+SHIPPED = [
+    (verb, p.name) for verb in ("sft", "reward", "dpo", "ppo", "grpo") for p in presets(verb)
+]
 _RATES = ("lr", "batch", "epochs")
 _PPO = (
     *_RATES, "minibatches", "temperature", "longest", "kl.beta", "gae.gamma", "gae.lam",
@@ -77,6 +80,16 @@ SAID: dict[tuple[str, str], dict[str, object]] = {
     ("reward", "llava-rlhf"): {"loss.centre": 1e-3, "lora.r": 64, "lora.alpha": 16},
     ("reward", "trl"): {"loss.centre": 0.01},
     ("reward", "hh"): dict(zip(_RATES, (1e-5, 64, 1))),
+    ("dpo", "rafailov"): dict(zip(_RATES, (1e-6, 64, 1)))
+    | {"loss.beta": 0.1, "schedule.warmup": 150, "optimizer.max_norm": 10, "longest": 512},
+    ("dpo", "tldr"): dict(zip(_RATES, (3e-6, 64, 1)))
+    | {"loss.beta": 0.05, "schedule.kind": "Cosine", "optimizer.eps": 1e-5},
+    ("dpo", "tulu3"): {"loss.kind": "NormDPO", "loss.beta": 5, "lr": 5e-7},
+    ("dpo", "simpo"): {"loss.kind": "SimPO", "loss.beta": 2, "loss.gamma": 1},
+    ("dpo", "orpo"): {"loss.kind": "ORPO", "loss.lam": 0.1},
+    ("dpo", "kto"): {"loss.kind": "KTO", "loss.beta": 0.1},
+    ("dpo", "rpo"): {"loss.kind": "RPO", "loss.beta": 0.1, "loss.alpha": 1},
+    ("dpo", "lora"): {"loss.kind": "DPO", "lora.r": 16, "lora.alpha": 16},
     ("sft", "tldr"): dict(zip(_RATES, (3e-6, 128, 1)))
     | {"optimizer.eps": 1e-5, "schedule.kind": "Cosine", "loss_on": "all"},
     ("sft", "small"): dict(zip(_RATES, (1e-3, 128, 2))),
@@ -89,14 +102,23 @@ SAID: dict[tuple[str, str], dict[str, object]] = {
 SIZE = {
     "sft": ("batch=4", "epochs=1", "longest=60", "held_out=0"),
     "reward": ("batch=4", "epochs=1", "longest=60", "held_out=0"),
+    "dpo": ("batch=4", "epochs=1", "longest=60", "held_out=0"),
     "ppo": ("steps=2", "batch=4", "longest=5"),
     "grpo": ("steps=2", "batch=4", "longest=5", "minibatches=2", "lr=1e-3"),
 }
 NEEDED = {
     "sft": ("model=m", "data=d"),
     "reward": ("model=m", "data=d"),
+    "dpo": ("model=m", "data=d"),
     "ppo": ("model=m", "prompts=p"),
     "grpo": ("model=m", "prompts=p", "reward=r"),
+}
+WORK = {
+    "sft": run_sft,
+    "reward": run_reward,
+    "dpo": run_dpo,
+    "ppo": run_ppo,
+    "grpo": run_grpo,
 }
 DESK = Desk((), lambda said: None)
 
@@ -150,8 +172,7 @@ def test_a_preset_runs(place, tmp_path, verb, name):
         )
         words += [f"data={place}/{file}.jsonl"]
     given = read_each(VERBS[verb].classes(), path, words)
-    work = {"sft": run_sft, "reward": run_reward, "ppo": run_ppo, "grpo": run_grpo}[verb]
-    made = work(DESK, *given)
+    made = WORK[verb](DESK, *given)
     assert len(made.history) >= 2
     losses = [v for line in made.history for k, v in line.items() if "loss" in k]
     assert losses
