@@ -14,11 +14,11 @@ import time
 from collections.abc import Sequence
 from math import comb, sqrt
 from pathlib import Path
-from statistics import fmean, pstdev, stdev
+from statistics import fmean, pstdev
 from typing import Any
 
 import torch
-from translation import LONGEST, STEPS, Language, cloned, compared, judge
+from translation import LONGEST, STEPS, Language, cloned, compared, judge, spread
 
 from accord.engine.draw import Sampling
 from accord.engine.roles import Critic, Policy
@@ -32,17 +32,15 @@ from accord.records import Rollout
 from accord.rewards.learned import Learned
 from accord.store.run import Run
 
-NOISE = 0.25
-SIZES = (1500, 6000)
-"""pairs sampled for the two reward models; those that gold scores alike are left out"""
-NS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-MANY, ASKED = 512, 64
+NOISE = 0.15
+SIZES = (3000,)
+"""pairs sampled for each reward model; those that gold scores alike are left out"""
+NS = (1, 2, 4, 8, 16, 32, 64, 128)
+MANY, ASKED = 256, 48
 """answers to each of so many prompts, from which best-of-n is estimated"""
-PUSHED = 160
-LOOKS = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 26, 32, 40, 50, 60, 80, 100, 120, 140, 160)
+PUSHED = 120
+LOOKS = (2, 4, 6, 9, 12, 16, 20, 26, 32, 40, 50, 65, 80, 100, 120)
 """steps of PPO after which the policy is measured"""
-T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
-"""Student's t of a 95 % interval, by the number of seeds"""
 Curve = list[dict[str, float]]
 
 
@@ -51,9 +49,9 @@ class World:
 
     def __init__(self, seed: int):
         self.seed, self.language = seed, Language.of(seed)
-        self.asked = self.language.prompts(2000, "train")
+        self.asked = self.language.prompts(1200, "train")
         self.start = cloned(self.language.shown(self.asked), seed)
-        self.tests = [one.ids for one in self.language.prompts(150, "test")]
+        self.tests = [one.ids for one in self.language.prompts(120, "test")]
         self.own = self.said(self.start)
         gold = self.language.gold(self.own)
         self.zero, self.unit = fmean(gold), pstdev(gold)
@@ -70,7 +68,7 @@ class World:
         """A reward model of so many comparisons."""
         pairs = self.language.prompts(size, "compare")
         few = compared(self.language, self.start, pairs, NOISE, 1.0)
-        return judge(self.start, few, self.own, self.seed, epochs=4.0)
+        return judge(self.start, few, self.own, self.seed, epochs=3.0)
 
     def measure(self, policy: Policy, reward: Learned) -> dict[str, float]:
         """One point of the curve of PPO; KL is exact at every position of its own answers."""
@@ -90,13 +88,18 @@ class Watching(Run):
         super().__init__()
         self.world, self.reward, self.curve = world, reward, Curve()
 
+    def keep(self, name: str, part: Any) -> Any:
+        """As a run does; the policy is what is measured."""
+        if name == "policy":
+            self.policy = part
+        return super().keep(name, part)
+
     def log(self, step: int, **numbers: Any) -> None:
         """After a step."""
         super().log(step, **numbers)
         if step + 1 in LOOKS:
-            policy = self._parts["policy"]
-            assert isinstance(policy, Policy)
-            self.curve.append({"step": step + 1, **self.world.measure(policy, self.reward)})
+            seen = self.world.measure(self.policy, self.reward)
+            self.curve.append({"step": step + 1, **seen})
 
 
 def pushed(world: World, critic: Critic, reward: Learned) -> Curve:
@@ -155,14 +158,6 @@ def fitted(curve: Curve, form: Any) -> Law:
     return law([p["d"] for p in curve], [p["gold"] - curve[0]["gold"] for p in curve], form)
 
 
-def spread(values: Sequence[float]) -> str:
-    """Mean and half a 95 % interval over seeds (Student's t)."""
-    if len(values) < 2:
-        return f"{values[0]:.2f}"
-    half = T_95[len(values)] * stdev(values) / len(values) ** 0.5
-    return f"{fmean(values):.2f} ± {half:.2f}"
-
-
 def summary(seeds: Sequence[dict[str, Any]]) -> str:
     """Where gold peaks and where it ends, as Markdown."""
     lines = [
@@ -176,13 +171,15 @@ def summary(seeds: Sequence[dict[str, Any]]) -> str:
             laws = [fitted(curve, form) for curve in curves]
             tops = [max(curve, key=lambda p: p["gold"]) for curve in curves]
             peaks = ", ".join(f"{x.peak[0]:.2f}" if x.peak else "none" for x in laws)
-            cells = [spread([curve[-1][key] for curve in curves]) for key in ("d", "learned")]
+            cells = [spread([curve[-1][key] for curve in curves], 2) for key in ("d", "learned")]
             cells += [
-                spread([curve[-1]["gold"] - curve[0]["gold"] for curve in curves]),
-                spread([top["gold"] - c[0]["gold"] for top, c in zip(tops, curves, strict=True)]),
-                spread([top["d"] for top in tops]),
-                spread([x.alpha for x in laws]),
-                spread([x.beta for x in laws]),
+                spread([curve[-1]["gold"] - curve[0]["gold"] for curve in curves], 2),
+                spread(
+                    [top["gold"] - c[0]["gold"] for top, c in zip(tops, curves, strict=True)], 2
+                ),
+                spread([top["d"] for top in tops], 2),
+                spread([x.alpha for x in laws], 2),
+                spread([x.beta for x in laws], 2),
                 f"{min(x.explained for x in laws):.2f} to {max(x.explained for x in laws):.2f}",
             ]
             name = "best-of-n" if form == "bon" else "PPO"
@@ -238,10 +235,12 @@ def main() -> None:
     parser.add_argument("--read", type=Path, help="curves that --out wrote, instead of measuring")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    told = json.loads(given.read.read_text()) if given.read else [both(s) for s in given.seeds]
+    told = json.loads(given.read.read_text()) if given.read else []
+    for seed in [] if given.read else given.seeds:
+        told.append(both(seed))
+        if given.out:
+            given.out.write_text(json.dumps(told, indent=1))
     print(summary(told))
-    if given.out:
-        given.out.write_text(json.dumps(told, indent=1))
     if given.svg:
         draw(told, given.svg)
 

@@ -12,11 +12,11 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 import torch
-from translation import LONGEST, STEPS, Language, cloned, compared, judge
+from translation import LONGEST, STEPS, Language, cloned, compared, judge, spread
 
 from accord.engine.draw import Sampling
 from accord.engine.roles import Policy
@@ -32,10 +32,8 @@ from accord.records import Rollout
 from accord.store.run import Run
 
 TEMPERATURE = 0.8
-PROMPTS, N, BEST, BATCH = 2000, 8, 16, 128
-COMPARED, NOISE, EPOCHS = 20_000, 0.1, 2.0
-T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
-"""Student's t of a 95 % interval, by the number of seeds"""
+PROMPTS, N, BEST, BATCH = 1200, 8, 16, 128
+COMPARED, NOISE, EPOCHS = 8_000, 0.1, 3.0
 METHODS = (
     "BC (G=0, I=0)",
     "ReST (G=1, I=0)",
@@ -82,10 +80,10 @@ class World:
         self.bc = cloned(demonstrations, seed)
         pairs = language.prompts(COMPARED * count // PROMPTS, "compare")
         pairs_said = compared(language, self.bc, pairs, NOISE, 1.0)
-        self.tests = language.prompts(300, "test")
+        self.tests = language.prompts(200, "test")
         own = self.said(self.bc, 2)
         self.critic, self.reward = judge(self.bc, pairs_said, own, seed, EPOCHS)
-        self.given = Given(self.asked, demonstrations, language.prompts(100, "aside"))
+        self.given = Given(self.asked, demonstrations, language.prompts(60, "aside"))
         how = Grow(n=N, temperature=TEMPERATURE, longest=LONGEST)
         self.harvest = grow(how, self.bc, self.reward, self.given, Run(), seed=seed)
         self.scale: Scale = self.harvest.scale
@@ -120,7 +118,7 @@ class World:
     def rest(self, rounds: int, keep: Filter, n: int) -> tuple[dict[str, float], list[Any]]:
         """A row of ReST, and its Improves; with all N answers the first Grow is shared."""
         improve = Improve(
-            keep=keep, epochs=4, batch=64, lr=1e-3, measure_every=20, measure_n=4, patience=3,
+            keep=keep, epochs=3, batch=64, lr=1e-3, measure_every=20, measure_n=4, patience=3,
             optimizer=STEPS,
         )  # fmt: skip
         cfg = rest.ReST(rounds=rounds, grow=self.how.model_copy(update={"n": n}), improve=improve)
@@ -180,14 +178,6 @@ def show(name: str, row: dict[str, float]) -> None:
     print(f"  {name:36} {told}  pearson {row['pearson']:.2f}", flush=True)
 
 
-def spread(values: Sequence[float]) -> str:
-    """Mean and half a 95 % interval over seeds (Student's t)."""
-    if len(values) < 2:
-        return f"{values[0]:.1f}"
-    half = T_95[len(values)] * stdev(values) / len(values) ** 0.5
-    return f"{fmean(values):.1f} ± {half:.1f}"
-
-
 def summary(seeds: Sequence[dict[str, Any]]) -> str:
     """The table as Markdown; differences from BC are taken seed by seed."""
     head = "| method | samples | reward × 100 | − BC | gold × 100 | − BC | distinct % | KL |"
@@ -213,10 +203,12 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a tenth of everything")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    told = [table(seed, PROMPTS // 10 if given.quick else PROMPTS) for seed in given.seeds]
+    told: list[dict[str, Any]] = []
+    for seed in given.seeds:
+        told.append(table(seed, PROMPTS // 10 if given.quick else PROMPTS))
+        if given.out:
+            given.out.write_text(json.dumps(told, indent=1))
     print(summary(told))
-    if given.out:
-        given.out.write_text(json.dumps(told, indent=1))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ learned reward (a reward model on comparisons) does not.
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean, stdev
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -29,10 +30,10 @@ from accord.rewards.learned import Learned, judged
 from accord.store.run import Run
 
 BEGIN, END, GIVEN = 0, 1, 2  # GIVEN stands between a sentence and its translation
-SOURCE, LENGTH, LONGEST = 8, 6, 10
+SOURCE, LENGTH, LONGEST = 8, 8, 12
 FIRST, TARGET = GIVEN + 1, GIVEN + 1 + SOURCE
 VOCAB = TARGET + 2 * SOURCE
-ERRORS = 0.25
+ERRORS = 0.4
 STEPS = Optimizer(betas=(0.9, 0.95), eps=1e-5, micro_tokens=16384)
 
 
@@ -143,7 +144,7 @@ def novice(seed: int) -> Policy:
     return Policy(Speaker(Trunk(model, "translation"), None), Words())
 
 
-def cloned(demonstrations: Sequence[Spelled], seed: int, epochs: float = 10) -> Policy:
+def cloned(demonstrations: Sequence[Spelled], seed: int, epochs: float = 12) -> Policy:
     """The policy that imitates the demonstrations, errors and all (BC)."""
     cfg = sft.SFT(epochs=epochs, batch=64, lr=3e-3, optimizer=STEPS)
     return sft.train(cfg, Run(), novice(seed), demonstrations, seed=seed)
@@ -176,13 +177,24 @@ def judge(
     own: Sequence[Rollout],
     seed: int,
     epochs: float,
-    lr: float = 1e-3,
 ) -> tuple[Critic, Learned]:
     """A reward model of these comparisons; the policy's `own` answers have mean 0, deviation 1."""
     cfg = reward.RewardModel(
-        epochs=epochs, batch=64, lr=lr, schedule=Cosine(floor=0.1), optimizer=STEPS
+        epochs=epochs, batch=64, lr=1e-3, schedule=Cosine(floor=0.1), optimizer=STEPS
     )
     critic = reward.train(cfg, Run(), Critic.on(policy, seed=seed), comparisons, seed=seed)
     answers = pad([r.prompt_ids for r in own], [judged(r, END) for r in own])
     reward.normalise(critic, answers, "mean-and-std")
     return critic, Learned(critic, policy.speller)
+
+
+T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
+"""Student's t of a 95 % interval, by the number of seeds"""
+
+
+def spread(values: Sequence[float], digits: int = 1) -> str:
+    """Mean and half a 95 % interval over seeds (Student's t)."""
+    if len(values) not in T_95:
+        return f"{fmean(values):.{digits}f}"
+    half = T_95[len(values)] * stdev(values) / len(values) ** 0.5
+    return f"{fmean(values):.{digits}f} ± {half:.{digits}f}"
