@@ -33,13 +33,13 @@ from accord.rewards.learned import Learned
 from accord.store.run import Run
 
 NOISE = 0.15
-SIZES = (3000,)
+SIZES = (800, 3200)
 """pairs sampled for each reward model; those that gold scores alike are left out"""
 NS = (1, 2, 4, 8, 16, 32, 64, 128)
 MANY, ASKED = 256, 48
 """answers to each of so many prompts, from which best-of-n is estimated"""
-PUSHED = 120
-LOOKS = (2, 4, 6, 9, 12, 16, 20, 26, 32, 40, 50, 65, 80, 100, 120)
+PUSHED = 100
+LOOKS = (2, 4, 6, 9, 12, 16, 20, 26, 32, 40, 50, 65, 80, 100)
 """steps of PPO after which the policy is measured"""
 Curve = list[dict[str, float]]
 

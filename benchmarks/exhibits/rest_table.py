@@ -23,7 +23,7 @@ from accord.engine.roles import Policy
 from accord.evaluate.frontier import distance
 from accord.evaluate.trend import pearson
 from accord.maths.control import FixedKL
-from accord.maths.selection import Everything, Filter, Fixed, Scale
+from accord.maths.selection import Everything, Filter, Fixed, Scale, best_of_n_bound
 from accord.recipes import ppo, rest
 from accord.recipes.growing import Given, Grow, grow
 from accord.recipes.harvest import Harvest
@@ -139,14 +139,14 @@ class World:
         return {**self.measure(policy), "samples": float(steps * BATCH)}
 
     def best(self) -> dict[str, float]:
-        """The best of BEST by the reward, of BC's own answers."""
+        """The best of BEST by the reward, of BC's own answers; KL is the bound."""
         said = self.said(self.bc, BEST)
         score = self.reward(said)
         best = [
             said[max(range(at, at + BEST), key=lambda i: score[i])]
             for at in range(0, len(said), BEST)
         ]
-        return {**self.told(best), "samples": 0.0, "kl": float("nan")}
+        return {**self.told(best), "samples": 0.0, "kl": best_of_n_bound(BEST)}
 
 
 def table(seed: int, count: int) -> dict[str, Any]:
