@@ -192,7 +192,13 @@ def draw(seeds: Sequence[dict[str, Any]], path: Path) -> None:
     import matplotlib
     from matplotlib.figure import Figure
 
-    style = {"svg.hashsalt": "accord", "font.size": 8, "axes.grid": True, "grid.alpha": 0.3}
+    style = {
+        "svg.hashsalt": "accord",
+        "svg.fonttype": "none",
+        "font.size": 8,
+        "axes.grid": True,
+        "grid.alpha": 0.3,
+    }
     style |= {"axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True}
     with matplotlib.rc_context(style):
         figure = Figure(figsize=(7.6, 3.5), layout="constrained", facecolor="white")
