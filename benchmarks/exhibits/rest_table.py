@@ -46,7 +46,7 @@ METHODS = (
 )
 
 
-class Path1(rest.Walk):
+class Measured(rest.Walk):
     """Every Improve is measured; a first Grow that was made before is not made again."""
 
     def __init__(self, first: Harvest | None, measure: Callable[[Policy], dict[str, float]]):
@@ -122,7 +122,7 @@ class World:
             optimizer=STEPS,
         )  # fmt: skip
         cfg = rest.ReST(rounds=rounds, grow=self.how.model_copy(update={"n": n}), improve=improve)
-        walk = Path1(self.harvest if n == N else None, self.measure)
+        walk = Measured(self.harvest if n == N else None, self.measure)
         rest.train(cfg, walk, self.bc, self.reward, self.given, seed=self.seed)
         return {**walk.steps[-1], "samples": float(rounds * n * len(self.asked))}, walk.steps
 
