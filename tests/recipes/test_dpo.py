@@ -210,3 +210,18 @@ def test_the_loss_is_picklable():
     import pickle
 
     assert pickle.loads(pickle.dumps(partial(dpo.prefer, loss=DPO()))).keywords == {"loss": DPO()}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "accuracies", "warned"),
+    [(-3.26, 0.9, True), (-0.06, 0.6, True), (-0.04, 0.9, False), (1.0, 0.9, False)]
+    + [(-3.0, 0.5, False)],
+)
+def test_displacement_is_said_where_it_is_more_than_rounding(chosen, accuracies, warned):
+    said = preferred.displaced({"chosen": chosen, "accuracies": accuracies})
+    assert said.startswith("likelihood displacement: ") is warned
+    assert (f"{-chosen:.1f} nats less likely" in said) is warned
+
+
+def test_without_pairs_held_out_nothing_is_said_of_displacement():
+    assert preferred.displaced({}) == ""

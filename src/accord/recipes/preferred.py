@@ -41,7 +41,8 @@ def suits(loss: Direct, rows: Sequence[Spelled]) -> None:
 
 def displaced(numbers: Mapping[str, float]) -> str:
     """A warning where preferred answers have become less likely too (Razin et al. 2024)."""
-    if numbers.get("chosen", 0.0) >= 0 or numbers["accuracies"] <= 0.5:
+    # less than is shown is rounding, or the noise of a few steps
+    if numbers.get("chosen", 0.0) > -0.05 or numbers["accuracies"] <= 0.5:
         return ""
     return (
         f"likelihood displacement: preferred answers held out are now {-numbers['chosen']:.1f} "
