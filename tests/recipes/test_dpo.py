@@ -214,8 +214,13 @@ def test_the_loss_is_picklable():
 
 @pytest.mark.parametrize(
     ("chosen", "accuracies", "warned"),
-    [(-3.26, 0.9, True), (-0.06, 0.6, True), (-0.04, 0.9, False), (1.0, 0.9, False)]
-    + [(-3.0, 0.5, False)],
+    [
+        (-3.26, 0.9, True),
+        (-0.06, 0.6, True),
+        (-0.04, 0.9, False),
+        (1.0, 0.9, False),
+        (-3.0, 0.5, False),
+    ],
 )
 def test_displacement_is_said_where_it_is_more_than_rounding(chosen, accuracies, warned):
     said = preferred.displaced({"chosen": chosen, "accuracies": accuracies})
