@@ -64,6 +64,15 @@ def test_a_whole_evaluation_is_told() -> None:
         assert word in page
 
 
+def test_why_pairs_could_not_be_judged_is_said_where_one_looks_first() -> None:
+    def shy(duels: list[Any]) -> list[Any]:
+        return [Invalid("no [verdict]") if d.first.endswith(" 0") else 1.0 for d in duels]
+
+    found = bout(judge=shy, judge_name="j.py:f")
+    (line,) = [line for line in lines(tell(found)) if "by judge" in line]
+    assert r"not judged, most often: no \[verdict]" in line
+
+
 def test_the_table_has_a_number_for_either_side() -> None:
     table = rows(tell(bout()))
     assert table[0][:4] == ("Score by the rule", "number", 0.5, 0.0)

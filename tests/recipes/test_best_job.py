@@ -59,3 +59,9 @@ def test_equal_rewards_cost_nothing(home):
 def test_without_a_reward_there_is_no_best(home):
     with pytest.raises(BadSettings, match="best-of-n needs a reward"):
         call(home)
+
+
+def test_greedy_answers_have_no_best_among_them(home):
+    with pytest.raises(BadSettings, match="gives 2 times the same answer"):
+        call(home, "n=2", f"rule={home}/rule.py:long", "how.temperature=0")
+    assert call(home, "n=1", f"rule={home}/rule.py:long", "how.temperature=0").kl == 0

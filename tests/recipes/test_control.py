@@ -247,6 +247,8 @@ def test_whole_episodes_are_needed_where_nothing_foresees():
         Control(critic=None)
     with pytest.raises(BadSettings, match=r"clip\.eps_value"):
         Control(critic=None, obtain=Episodes(), clip=losses.Clip(eps_value=0.2))
+    with pytest.raises(BadSettings, match=r"gae\.lam=0\.95 trusts.*say gae\.lam=1"):
+        Control(critic=None, obtain=Episodes())
 
 
 # --- no setting is idle ---

@@ -9,7 +9,7 @@ import torch
 from accord.data.comparisons import Spelled
 from accord.engine.learner import micro_batches
 from accord.engine.steps import Optimizer
-from accord.errors import BadSettings
+from accord.errors import BadData, BadSettings
 from accord.maths.control import Constant, Linear
 from accord.maths.direct import CPO, ORPO, SimPO
 from accord.maths.pairwise import DPO, IPO, PlackettLuce
@@ -19,7 +19,7 @@ from accord.recipes import dpo, preferred
 from accord.recipes.blend import blended
 from accord.recipes.dpo import Preference
 from accord.store.run import Run
-from toys import BEGIN, distribution, sentences, toy_policy
+from toys import BEGIN, END, distribution, sentences, toy_policy
 
 SAID = sentences()
 BETA = 0.5
@@ -168,8 +168,36 @@ def test_rankings_go_whole():
 
 def test_kto_of_one_prompt_is_refused():
     rows = [replace(row, p_first=None) for row in drawn(20)]
-    with pytest.raises(ValueError, match="same one: a larger batch, or data with more prompts"):
+    with pytest.raises(BadData, match="same one: a larger batch, or data with more prompts"):
         dpo.train(Preference(loss=KTO(), batch=8, held_out=0), Run(), toy_policy(), rows)
+
+
+@pytest.mark.parametrize("odd", [{"loss": KTO()}, {"mix": "1*KTO"}])
+def test_kto_of_a_batch_of_one_is_refused_before_it_begins(odd):
+    with pytest.raises(BadSettings, match="batch must be at least 2"):
+        Preference(batch=1, **odd)
+
+
+def test_a_step_of_one_prompt_borrows_from_another():
+    same, other = two_prompts(4)[:4], two_prompts(4)[4:]
+    assert preferred.mismatched(same, [*same, *other], 64) == [other[0].response_ids[0]] * 4
+    few = [same[0], other[1], same[1]]
+    assert preferred.mismatched(few, (), 64) == [
+        same[1].response_ids[0],
+        same[0].response_ids[0],
+        other[1].response_ids[0],
+    ]
+    rows = [*same, *other]
+    run = Run()
+    dpo.train(Preference(loss=KTO(), batch=2, held_out=0, lr=1e-2), run, toy_policy(), rows)
+    assert len(run.history) == 4
+
+
+def test_an_answer_to_another_prompt_fits_into_the_context():
+    """Each row fits; one's prompt with another's answer need not."""
+    long = Spelled((BEGIN,) * 9, ((1, END),), (0,), None, None, "a")
+    far = Spelled((BEGIN, 2), ((1,) * 8 + (END,),), (1,), None, None, "b")
+    assert preferred.mismatched([long, far], (), 11) == [(1, 1), (1, END)]
 
 
 @pytest.mark.parametrize("mix", ["BCO", "0*BCO", "-1*NLL", "1*Nothing", "x*DPO", "1*DPO,"])
@@ -182,3 +210,23 @@ def test_the_loss_is_picklable():
     import pickle
 
     assert pickle.loads(pickle.dumps(partial(dpo.prefer, loss=DPO()))).keywords == {"loss": DPO()}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "accuracies", "warned"),
+    [
+        (-3.26, 0.9, True),
+        (-0.06, 0.6, True),
+        (-0.04, 0.9, False),
+        (1.0, 0.9, False),
+        (-3.0, 0.5, False),
+    ],
+)
+def test_displacement_is_said_where_it_is_more_than_rounding(chosen, accuracies, warned):
+    said = preferred.displaced({"chosen": chosen, "accuracies": accuracies})
+    assert said.startswith("likelihood displacement: ") is warned
+    assert (f"{-chosen:.1f} nats less likely" in said) is warned
+
+
+def test_without_pairs_held_out_nothing_is_said_of_displacement():
+    assert preferred.displaced({}) == ""

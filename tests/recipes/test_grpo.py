@@ -260,6 +260,17 @@ def test_an_answer_without_a_verdict_is_left_out_of_its_group():
     assert run.ledger.counts() == {"trained": 30, "dropped: no verdict": 2}
 
 
+def test_a_single_answer_with_a_verdict_has_no_batch_to_be_compared_with():
+    def shy(rollouts):
+        return [Invalid("no verdict"), *sweet(rollouts[1:])]
+
+    baseline = BatchMean()
+    policy, run = trained(shy, baseline=baseline, kl=None, batch=1, group=2, steps=1)
+    assert policy.fingerprint == toy_policy().fingerprint
+    assert run.ledger.counts() == {"dropped: no verdict": 1, "dropped: no signal": 1}
+    assert run.lines[0]["policy/updates"] == 0
+
+
 def test_cut_answers_teach_nothing_of_their_own():
     _, run = trained(missing_eos=Unlearned(), longest=2, kl=None, baseline=GroupMean())
     counts = run.ledger.counts()

@@ -10,13 +10,13 @@ from accord.engine.trailing import Refresh, Trailing
 from accord.errors import BadModel
 from accord.maths.control import Constant, Linear
 from accord.maths.pairwise import DPO, IPO
-from accord.maths.unpaired import AOT
+from accord.maths.unpaired import AOT, KTO
 from accord.models.lora import Lora
 from accord.recipes import online
 from accord.recipes.common import Asked
 from accord.recipes.online import Online, chunks
 from accord.recipes.pairing import group, observe
-from accord.recipes.preferred import refer
+from accord.recipes.preferred import LONE, refer
 from accord.records import Invalid, Rollout
 from accord.store.run import Run
 from toys import LONGEST, distribution, sentences, toy_policy
@@ -126,6 +126,25 @@ def test_an_answer_nobody_could_score_takes_its_pair_along():
     assert alike % 2 == 1, "the other answer to its prompt is no pair by itself"
 
 
+def test_kto_where_few_prompts_have_a_pair():
+    """As many as there are make minibatches; of one alone nothing is learned, and that is said."""
+    prompts = [Asked(str(n), (0,) * (n + 1)) for n in range(4)]
+
+    def telling(alike: int):
+        def judge(rollouts):
+            return [1.0 if len(r.prompt_ids) > alike else worth(r.response_ids) for r in rollouts]
+
+        return judge
+
+    cfg = Online(loss=KTO(), steps=1, batch=4, n=4, minibatches=2, longest=LONGEST, lr=1e-2)
+    for alike, learned in ((3, True), (1, False)):
+        start, run = toy_policy(), Run()
+        made = online.train(cfg, run, start, telling(alike), prompts)
+        assert (made.fingerprint != start.fingerprint) is learned
+        assert ("loss" in run.history[0]) is learned
+        assert run.ledger.counts().get("dropped: " + LONE, 0) == (0 if learned else 2)
+
+
 def test_who_is_neither_best_nor_worst_is_said():
     (one,) = group(FOUR, [0.5, 2.0, -1.0, 0.0], "best-worst", "hard")
     assert one.left == dict.fromkeys(["7.0/0", "7.0/3"], "neither best nor worst")
@@ -215,6 +234,8 @@ def test_the_reference_is_asked_about_what_is_compared():
     [
         ({"labels": "soft", "pairs": "ranking"}, "labels=soft is of two"),
         ({"loss": AOT(), "pairs": "ranking", "n": 3}, "AOT compares two"),
+        ({"loss": KTO(), "batch": 1}, "batch must be at least 2"),
+        ({"mix": "1*KTO", "batch": 7, "minibatches": 4}, "as much for each of minibatches"),
         ({"n": 1}, "greater than or equal to 2"),
         ({"mix": "DPO"}, "weight above 0"),
     ],

@@ -196,6 +196,17 @@ def test_a_prompt_left_without_data_is_counted():
     assert harvest.passing(Best()).numbers["kept"] == 2
 
 
+@pytest.mark.parametrize("keep", [Best(), Percentile(at=(1.0,))])
+def test_what_the_scale_cuts_off_is_still_told_apart_by_rank(keep):
+    """A scale is frozen in the first Grow; later answers may be better than its upper end."""
+    rows = [_scored(0, 0.5), _scored(0, 2.0), _scored(0, 3.0), _scored(1, -2.0), _scored(1, -1.0)]
+    few = Harvest.of(rows, Range(0, 1)).passing(keep)
+    assert [row.id for row in few.rows] == [rows[2].id, rows[4].id]
+    assert few.numbers["threshold"] == pytest.approx((3 * 1.0 + 2 * 0.0) / 5)
+    few = Harvest.of(rows, Range(0, 1)).passing(Fixed(at=(0.9,)))
+    assert [row.id for row in few.rows] == [rows[1].id, rows[2].id]
+
+
 def _scored(source: int, reward: float, *, original: bool = False) -> Scored:
     return Scored(f"{source}.{reward}{original}", source, original, reward, "stop", (0,), (2, 1))
 

@@ -187,6 +187,16 @@ def test_the_same_settings_end_in_the_same(wanted, tmp_path):
     assert outcome(tmp_path, BASE) == wanted
 
 
+@pytest.mark.parametrize("held_out", [0, 0.3])
+def test_settings_of_looks_that_nobody_takes_are_told(held_out, tmp_path):
+    improve, told = BASE.improve.model_copy(update={"patience": 7, "measure_n": 2}), list[str]()
+    cfg = BASE.model_copy(update={"held_out": held_out, "improve": improve})
+    rest_stage(Place(tmp_path, limit=0.9, tell=told.append), cfg, toy_policy(), sweet, SHOWN)
+    idle = [said for said in told if "change nothing" in said]
+    assert len(idle) == (0 if held_out else 1)
+    assert all("improve.patience" in said and "improve.measure_n" in said for said in idle)
+
+
 @pytest.mark.parametrize("field", OTHER)
 def test_a_setting_changes_something(field, wanted, tmp_path):
     part, _, name = field.rpartition(".")

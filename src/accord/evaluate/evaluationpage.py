@@ -62,7 +62,8 @@ def lines(told: Row) -> Iterator[str]:
     for one in told["win_rates"]:
         ends = f"{percent(one['low'])} to {percent(one['high'])}"
         counts = f"{one['wins']} {one['ties']} {one['losses']}"
-        lost = f"  [yellow]{one['invalid']} not judged[/]" if one["invalid"] else ""
+        why = f"{one['invalid']} not judged, most often: {next(iter(one['reasons']), '')}"
+        lost = f"  [yellow]{escape(why)}[/]" if one["invalid"] else ""
         yield f"  by {one['voice']:<22}{percent(one['rate']):>7}  {ends:<14}{counts}{lost}"
         if one["first"]:
             yield f"    {escape(places(one))}"

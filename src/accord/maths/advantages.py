@@ -83,6 +83,8 @@ class Baseline:
     groups: ClassVar[bool] = True
     """whether answers are compared within their group: one whose scores are equal teaches nothing,
     and one of a single answer is refused"""
+    least: ClassVar[int] = 1
+    """answers with a score that a step needs, or nothing is learned from it"""
 
     @torch.no_grad()
     def __call__(self, score_PG: Tensor, real_PG: Tensor | None = None) -> Tensor:
@@ -130,6 +132,7 @@ class BatchMean(Baseline):
     """
 
     groups: ClassVar[bool] = False
+    least: ClassVar[int] = 2
 
     @torch.no_grad()
     def __call__(self, score_PG: Tensor, real_PG: Tensor | None = None) -> Tensor:

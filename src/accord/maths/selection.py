@@ -7,7 +7,7 @@ ReST (Gulcehre et al. 2023), its filters of section 3 and appendix, and RAFT (Do
 import itertools
 import math
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -105,6 +105,9 @@ class Steps:
     """A filter whose numbers, one for each Improve, are `at`."""
 
     at: tuple[float, ...]
+    ranks: ClassVar[bool] = False
+    """only the order of rewards counts: they are taken off the scale, which cuts some to its ends
+    and makes them equal"""
 
     @property
     def steps(self) -> int:
@@ -136,6 +139,8 @@ class Fixed(Steps):
 @dataclass(frozen=True)
 class Percentile(Steps):
     """R ≥ the p-quantile of the answers to the same prompt: no prompt is left without data."""
+
+    ranks: ClassVar[bool] = True
 
     at: tuple[float, ...] = (0.5, 0.75, 0.9)
     """p of each Improve, rising, from 0 to 1; the paper's gains end at 0.9"""
@@ -188,6 +193,7 @@ class Best:
     count: int = 1
     """how many of them"""
     steps = 1
+    ranks: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.count < 1:
@@ -214,6 +220,7 @@ class Everything:
     """No filter: I = 0, the policy imitates all that was grown."""
 
     steps = 1
+    ranks: ClassVar[bool] = False
 
     def only(self, i: int) -> "Everything":
         """There is one Improve."""

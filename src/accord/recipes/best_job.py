@@ -9,7 +9,7 @@ import torch
 from accord.config.limits import Count
 from accord.data import sources
 from accord.engine.roles import Policy
-from accord.errors import CannotWrite
+from accord.errors import BadSettings, CannotWrite
 from accord.maths.selection import best_of_n_bound, best_of_n_kl
 from accord.recipes.job import Desk
 from accord.recipes.jobs import SampleJob, answered, questions
@@ -59,6 +59,11 @@ class BestOfN:
 def run_best(desk: Desk, job: BestJob) -> BestOfN:
     """accord best"""
     job.some("best-of-n")
+    if job.how.temperature == 0 and job.n > 1:
+        raise BadSettings(
+            f"how.temperature=0 gives {job.n} times the same answer, and there is no best of them: "
+            "say a temperature above 0, or use accord sample"
+        )
     if job.out is not None and job.out.exists():
         raise CannotWrite(f"{job.out} is there already; choose another file (out=...)")
     prompts = questions(desk, job)

@@ -110,6 +110,11 @@ class Control(Settings):
             )
         if self.critic is None and self.clip.eps_value is not None:
             raise ValueError("clip.eps_value is of a value function, and critic=none has none")
+        if self.critic is None and self.gae.lam != 1:
+            raise ValueError(
+                f"gae.lam={self.gae.lam:g} trusts a value function for the rest, and critic=none "
+                "has none, so rewards would only be discounted more: say gae.lam=1"
+            )
         return self
 
 

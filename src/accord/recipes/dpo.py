@@ -9,7 +9,9 @@ for each batch of comparisons (x, y₁ … y_K, an order on them):
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Self
+
+from pydantic import model_validator
 
 from accord.config import Settings
 from accord.config.limits import Above0, Count, Share
@@ -24,14 +26,22 @@ from accord.maths.control import Constant, Cosine, Linear
 from accord.maths.direct import Single
 from accord.maths.losses import Loss
 from accord.maths.pairwise import DPO
-from accord.maths.unpaired import others, settle
+from accord.maths.unpaired import settle
 from accord.maths.weights import even
 from accord.models.heads import Speaker
 from accord.models.lora import Lora
 from accord.recipes import common
 from accord.recipes.blend import blended
 from accord.recipes.method import Method
-from accord.recipes.preferred import Preferred, answered, lay, measure, refer, told_by
+from accord.recipes.preferred import (
+    Preferred,
+    answered,
+    lay,
+    measure,
+    mismatched,
+    refer,
+    told_by,
+)
 from accord.store.run import Run
 
 METHODS = (
@@ -88,6 +98,12 @@ class Preference(Settings):
     lora: Lora | None = None
     """train an adapter instead of the whole model"""
 
+    @model_validator(mode="after")
+    def _enough(self) -> Self:
+        if self.objective.needs_mismatch and self.batch < 2:
+            raise ValueError("KTO compares with answers to other prompts: batch must be at least 2")
+        return self
+
     @property
     def objective(self) -> Direct:
         """The loss, with what is mixed into it."""
@@ -117,7 +133,7 @@ def train(
     for step in run.steps(cfg, total):
         few = common.enter(run, stream, step)
         rows, factor = lay(few, [ref[i] for i in stream.places(step)]), cfg.schedule(step, total)
-        rows = see(loss, rows, few, policy, start)
+        rows = see(loss, rows, few, policy, start, compared)
         prefers, names = partial(prefer, loss=loss), [c.id for c in few]
         told = policy.update(rows, even(len(rows)), prefers, lr=cfg.lr * factor, names=names)
         seen = settle(told)
@@ -128,16 +144,23 @@ def train(
 
 
 def see(
-    loss: Direct, rows: Preferred, few: Sequence[Spelled], policy: Policy, reference: Policy
+    loss: Direct,
+    rows: Preferred,
+    few: Sequence[Spelled],
+    policy: Policy,
+    reference: Policy,
+    among: Sequence[Spelled] = (),
 ) -> Preferred:
-    """The same rows, with what the loss must know of the whole step before it is cut."""
+    """The same rows, with what the loss must know of the whole step before it is cut.
+
+    `among` lends an answer to another prompt where the step has none.
+    """
     if not loss.width:
         return rows
     mismatch_N = None
     if loss.needs_mismatch:
-        whose = others([c.prompt_ids for c in few])
-        foreign = [few[i].response_ids[:1] for i in whose]
-        asked = choices([c.prompt_ids for c in few], foreign)
+        foreign = mismatched(few, among, policy.context)
+        asked = choices([c.prompt_ids for c in few], [(ids,) for ids in foreign])
         mismatch_N = (policy.compare(asked) - reference.compare(asked))[:, 0].cpu()
     logp_BK = policy.compare(rows.answers).cpu() if loss.needs_batch else rows.ref_BK
     return replace(rows, extra_BE=loss.columns(answered(rows, logp_BK), mismatch_N))

@@ -31,7 +31,7 @@ from accord.maths.weights import Unit, weigh
 from accord.models.heads import Speaker
 from accord.models.lora import Lora
 from accord.recipes import common
-from accord.recipes.groups import Ahead, Asker, Batch, Groups, lay, table
+from accord.recipes.groups import NO_SIGNAL, Ahead, Asker, Batch, Groups, lay, table
 from accord.recipes.method import POLICY, Method, Need
 from accord.rewards.base import Reward
 from accord.store.run import Run
@@ -121,7 +121,8 @@ def experience(
     """Price the KL, compare within groups, lay on tokens; and what was seen.  None where no answer
     is left to learn from; those that are not are noted in the batch.
     """
-    if not batch.known:
+    if len(batch.known) < cfg.baseline.least:
+        batch.leave_out(batch.groups, NO_SIGNAL)
         return None, {}
     tokens, said_BT = lay(batch.groups)
     mask_BT, (score_PG, real_PG) = tokens.mask_BT, table(batch.groups)

@@ -86,12 +86,13 @@ class Harvest:
 
     def passing(self, keep: Filter) -> "Passing":
         """What an Improve learns from."""
-        kept = keep(self.reward_N, self.source_N)
+        kept = keep(self.raw_N if keep.ranks else self.reward_N, self.source_N)
+        threshold_N = self.scale(kept.threshold_N) if keep.ranks else kept.threshold_N
         places = kept.mask_N.nonzero()[:, 0].tolist()
         there = self.source_N[kept.mask_N].unique()
         originals = sum(self.rows[place].original for place in places)
         numbers = {
-            "threshold": float(kept.threshold_N.mean()),
+            "threshold": float(threshold_N.mean()),
             "kept": float(len(places)),
             "kept/share": len(places) / len(self.rows),
             "kept/original": float(originals),

@@ -35,7 +35,7 @@ from accord.recipes.blend import blended
 from accord.recipes.dpo import prefer, see
 from accord.recipes.method import Method
 from accord.recipes.pairing import Labels, Pairs, group, observe
-from accord.recipes.preferred import lay, refer
+from accord.recipes.preferred import LONE, lay, lone, refer
 from accord.rewards.base import Reward
 from accord.rewards.ending import Absolute, Relative, Sentence
 from accord.store.run import Run
@@ -103,7 +103,11 @@ class Online(Settings):
     def _fit(self) -> Self:
         if self.labels == "soft" and self.pairs != "best-worst":
             raise ValueError("labels=soft is of two answers: pairs=best-worst")
-        blended(self.loss, self.mix)
+        if self.objective.needs_mismatch and self.batch < 2 * self.minibatches:
+            raise ValueError(
+                "KTO compares with answers to other prompts: batch must be at least 2, and as much "
+                "for each of minibatches"
+            )
         if isinstance(self.loss, AOT) and self.pairs == "ranking" and self.n > 2:
             raise ValueError("loss=AOT compares two answers: pairs=best-worst")
         return self
@@ -151,6 +155,8 @@ def train(
         if trail:
             trail.follow(step)
         dropped |= {name: why for g in groups for name, why in g.left.items()}
+        if lone(cfg.objective, rows):
+            dropped |= {name: LONE for g in groups for name in g.names if g.row} | dropped
         run.ledger.note(step, said, dropped)
         run.sample(step, common.excerpt(policy.speller, known, scores))
         seen |= common.watched(gold, said)
@@ -170,9 +176,12 @@ def optimise(
     """Passes over a step's comparisons; the means over their updates.  Without any, nothing."""
     seen: list[dict[str, float]] = []
     loss = cfg.objective
-    for index in chunks(len(rows), cfg.epochs, cfg.minibatches, dice):
+    if lone(loss, rows):
+        return {}
+    pieces = min(cfg.minibatches, len(rows) // 2) if loss.needs_mismatch else cfg.minibatches
+    for index in chunks(len(rows), cfg.epochs, pieces, dice):
         few = [rows[i] for i in index]
-        laid = see(loss, lay(few, [ref[i] for i in index]), few, policy, reference)
+        laid = see(loss, lay(few, [ref[i] for i in index]), few, policy, reference, rows)
         prefers, who = partial(prefer, loss=loss), [c.id for c in few]
         told = policy.update(laid, even(len(laid)), prefers, lr=cfg.lr * factor, names=who)
         seen.append(settle(told))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from accord.data.comparisons import fingerprint
 from accord.engine.roles import Policy
+from accord.errors import BadData
 from accord.recipes import online
 from accord.recipes.common import means, spell_prompts
 from accord.recipes.job import Desk, Job, opened, origins, read
@@ -42,6 +43,8 @@ def online_stage(
     """The policy whose answers `judge` prefers, as `<out>/policy`."""
     asked, tally = spell_prompts(prompts, start.speller, room_for(cfg.longest, start))
     place.check(tally, "prompts")
+    if cfg.objective.needs_mismatch and len({one.ids for one in asked}) < 2:
+        raise BadData("KTO compares with answers to other prompts: give two prompts or more")
 
     def make(run: Run) -> tuple[Policy, dict[str, float]]:
         made = online.train(cfg, run, start, judge, asked, seed=place.seed, gold=gold)

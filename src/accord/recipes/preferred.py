@@ -12,7 +12,10 @@ from accord.engine.reference import Reference
 from accord.engine.roles import Policy
 from accord.errors import BadData
 from accord.maths.answers import Answered, Direct, duels
-from accord.maths.unpaired import AOT
+from accord.maths.unpaired import AOT, others
+from accord.records import Ids
+
+LONE = "no other prompt of the step has a pair"
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ def suits(loss: Direct, rows: Sequence[Spelled]) -> None:
 
 def displaced(numbers: Mapping[str, float]) -> str:
     """A warning where preferred answers have become less likely too (Razin et al. 2024)."""
-    if numbers.get("chosen", 0.0) >= 0 or numbers["accuracies"] <= 0.5:
+    # less than is shown is rounding, or the noise of a few steps
+    if numbers.get("chosen", 0.0) > -0.05 or numbers["accuracies"] <= 0.5:
         return ""
     return (
         f"likelihood displacement: preferred answers held out are now {-numbers['chosen']:.1f} "
@@ -59,6 +63,28 @@ def refer(reference: Policy, rows: Sequence[Spelled]) -> list[tuple[float, ...]]
         logp_BK = reference.compare(answers_of(few)).tolist()
         told += [tuple(logp[: len(c.ranks)]) for logp, c in zip(logp_BK, few, strict=True)]
     return told
+
+
+def lone(loss: Direct, rows: Sequence[Spelled]) -> bool:
+    """Whether nothing can be learned, for the loss compares prompts and all rows have the same."""
+    return loss.needs_mismatch and len({row.prompt_ids for row in rows}) < 2
+
+
+def mismatched(few: Sequence[Spelled], among: Sequence[Spelled], context: int) -> list[Ids]:
+    """For each row an answer to another prompt, cut to what the model can read behind its own.
+
+    Where all rows have one prompt, the first of `among` that has another lends its answer; BadData
+    where there is none.
+    """
+    prompts = [c.prompt_ids for c in few]
+    alone = len(set(prompts)) == 1
+    more = next(([c] for c in among if c.prompt_ids != prompts[0]), []) if alone else []
+    rows = [*few, *more]
+    try:
+        whose = others([c.prompt_ids for c in rows])[: len(few)]
+    except ValueError as error:
+        raise BadData(str(error)) from None
+    return [rows[i].response_ids[0][: context - len(p)] for i, p in zip(whose, prompts)]
 
 
 def lay(few: Sequence[Spelled], ref: Reference) -> Preferred:

@@ -128,6 +128,8 @@ def rest_stage(
     learn, aside = split(once(every), cfg.held_out, seed=place.seed)
     demonstrations = without(demonstrations, aside) if aside else demonstrations
     place.parted(learn, aside)
+    if not aside and (idle := _idle(cfg.improve)):
+        place.tell(f"no prompt is kept aside, so nothing is measured: {idle} change nothing")
     room = room_for(cfg.grow.longest, start)
     asked, tests = (
         spelled(place, few, start, room, what)
@@ -149,6 +151,13 @@ def rest_stage(
     rest.train(cfg, walk, first, judge, given, gold=gold, seed=place.seed)
     assert walk.made is not None
     return walk.made
+
+
+def _idle(improve: Improve) -> str:
+    """The settings of looks that were given other than by default."""
+    keys, fresh = ("measure_every", "measure_n", "patience"), Improve()
+    odd = (key for key in keys if getattr(improve, key) != getattr(fresh, key))
+    return ", ".join(f"improve.{key}" for key in odd)
 
 
 def once(prompts: Sequence[Prompt]) -> list[Prompt]:
