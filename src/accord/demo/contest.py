@@ -1,4 +1,4 @@
-"""`accord compare` on the storyteller that ships: its openings, its rule; any other model as told."""
+"""The command `compare` on the storyteller: its openings, its rule; any other model as told."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -241,8 +241,9 @@ def verdict(
         "tone": "better" if sound else "over-optimised",
         "pick": pick.name,
         "sentence": f"Take {pick.name}: by {c.judge} its answers score "
-        f"{_gain(by[pick.name]['change'])} beyond the start's, and beat them {percent(rate['rate'])}"
-        f" of the time ({percent(rate['low'])} to {percent(rate['high'])}; half is no difference)."
+        f"{_gain(by[pick.name]['change'])} beyond the start's, and beat them "
+        f"{percent(rate['rate'])} of the time ({percent(rate['low'])} to {percent(rate['high'])}; "
+        "half is no difference)."
         f"{_why(pick, stand, sound)}",
         "reasons": _reasons(c, stand, by, pick),
     }
@@ -255,9 +256,7 @@ def _why(pick: Player, stand: Standing, sound: Sequence[Player]) -> str:
     names = _names(level)
     trained = [p for p in level if p.cost.each == 1]
     if not sound:
-        return (
-            f" All that lead show signs of trouble, so read some answers first ({names} as well)."
-        )
+        return f" All that lead show signs of trouble: read some answers first ({names} as well)."
     if not trained:
         return f" {names} cannot be told apart from it, and costs more at every answer."
     return (
@@ -287,11 +286,12 @@ def _reasons(c: Contest, stand: Standing, by: Mapping[str, Any], pick: Player | 
             f"Of those that lead, {near.name} stayed nearest to the start: "
             f"{digits(near.spot.kl.value)} nats of KL per answer."
         )
+    first = max((p for p in c.players if p.cost.each == 1), key=_score, default=None)
+    if first is not None and first is not stand.best:
+        said.append(f"Of those that train, {first.name} comes first: {digits(_score(first))}.")
     for p in c.players:
         if p.cost.each > 1:
-            said.append(
-                f"{p.name} trains nothing, and samples {p.cost.each} answers each time it gives one."
-            )
+            said.append(f"{p.name} trains nothing, and samples {p.cost.each} answers to give one.")
     worried = [p.name for p in c.players if by[p.name]["signs"]]
     if worried:
         said.append(f"Signs of trouble: {', '.join(worried)}; see below.")
@@ -306,6 +306,10 @@ def _reasons(c: Contest, stand: Standing, by: Mapping[str, Any], pick: Player | 
         "another seed may bring another order among methods as near as these."
     )
     return said
+
+
+def _score(player: Player) -> float:
+    return player.spot.score.value
 
 
 def _gain(one: Mapping[str, float] | None, plus: str = "+") -> str:

@@ -90,7 +90,7 @@ def fair(told: Row) -> list[str]:
     if pairs:
         source = (
             f"{budget['sampled']:,} answers of the start made {budget['sampled'] // 2:,} pairs, of "
-            f"which the rule called {budget['equal']:,} equal"
+            f"which the rule called {budget['equal']:,} equal (or one was empty)"
             if budget["sampled"]
             else "They stood in a file"
         )

@@ -30,8 +30,10 @@ Name = Literal["PPO", "RLOO", "GRPO", "DPO", "IPO", "KTO", "ReST", "best-of-n"]
 NAMES: tuple[Name, ...] = get_args(Name)
 OFFLINE: tuple[Name, ...] = ("DPO", "IPO", "KTO")
 """those that learn from the comparisons themselves; the others from a reward"""
+SWEPT: tuple[Name, ...] = ("DPO",)
+"""who is trained at several prices of KL by default: the quickest of them"""
 Budget = Literal["tiny", "small", "medium", "large"]
-BUDGETS: dict[Budget, int] = {"tiny": 256, "small": 1536, "medium": 6144, "large": 24576}
+BUDGETS: dict[Budget, int] = {"tiny": 256, "small": 1024, "medium": 6144, "large": 24576}
 """answers to each method"""
 STEP = 64
 """answers to a step of those who sample as they learn"""
@@ -92,14 +94,14 @@ class Compare(Settings):
     """Who takes part, on what budget, and how each of them learns."""
 
     budget: Budget = "small"
-    """answers that a method samples, or sees in comparisons: tiny 256, small 1,536, medium 6,144,
+    """answers that a method samples, or sees in comparisons: tiny 256, small 1,024, medium 6,144,
     large 24,576; it sizes the methods' own settings, where these are not given"""
     methods: tuple[Name, ...] = NAMES
     """who takes part, comma-separated"""
     learn_from: Literal["reward", "rule"] = "reward"
     """what PPO, RLOO, GRPO, ReST and best-of-n follow: a reward model, trained once on the same
     comparisons that DPO, IPO and KTO see; or the rule itself, which then judges its own pupils"""
-    sweep: tuple[Name, ...] = OFFLINE
+    sweep: tuple[Name, ...] = SWEPT
     """who is trained again at other prices of KL, for more points of the frontier"""
     factors: Annotated[tuple[Above0, ...], Field(max_length=4)] = (0.3, 3.0)
     """those prices, as multiples of a method's own"""
@@ -135,7 +137,7 @@ class Compare(Settings):
         if not self.methods or len(set(self.methods)) < len(self.methods):
             raise ValueError(f"methods={','.join(self.methods)}: name some, each once")
         idle = [name for name in self.sweep if name not in self.methods]
-        if idle and self.sweep != OFFLINE:  # the default: those of them that take part
+        if idle and self.sweep != SWEPT:  # the default: if it takes part
             raise ValueError(
                 f"sweep={','.join(idle)} takes no part: add it to methods, or leave it"
             )

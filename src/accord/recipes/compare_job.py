@@ -22,7 +22,7 @@ from accord.evaluate.answers import Asking, sampled
 from accord.evaluate.contest import tell
 from accord.evaluate.winrate import number
 from accord.recipes.common import Asked, spell_prompts
-from accord.recipes.compare import Compare, Name, priced
+from accord.recipes.compare import OFFLINE, Compare, Name, priced
 from accord.recipes.contestants import Ground, Trained, train
 from accord.recipes.field import Entry, Field, met
 from accord.recipes.job import Desk, Job, opened, origins, read
@@ -80,7 +80,7 @@ class Given:
     """the tests, spelled"""
     compared: Sequence[Comparison]
     lost: int
-    """pairs that the rule called equal"""
+    """pairs that the rule called equal, or of which an answer was empty"""
     made: int
     """answers that were sampled for the comparisons; 0: they stand in a file"""
     origins: tuple[Artifact, ...]
@@ -205,15 +205,17 @@ def _paired(desk: Desk, cfg: Compare, place: Place, given: Given, rule: Reward) 
             folder, lambda into: sources.write(into / PAIRS, judged),
             numbers={"pairs": pairs, "equal": pairs - len(judged)}, **about,
         )  # fmt: skip
-    compared, _ = sources.read_comparisons(folder / PAIRS)
+    compared, tally = sources.read_comparisons(folder / PAIRS)
+    tally.check(0.0)
     lost = int(there.numbers["equal"])
-    place.tell(f"{len(compared)} comparisons by the rule; {lost} pairs were equal to it")
+    place.tell(f"{len(compared)} comparisons by the rule; {lost} pairs were equal to it, or empty")
     return replace(given, compared=compared, lost=lost, made=2 * pairs, origins=(there,))
 
 
 def _pair(k: int, prompt: Any, texts: Sequence[str], scores: Sequence[Score]) -> Comparison | None:
     a, b = map(number, scores)
-    if a is None or b is None or a == b:
+    one, two = (text.strip() for text in texts)
+    if a is None or b is None or a == b or not one or not two or one == two:
         return None
     best = 0 if a > b else 1
     return Comparison.pair(
@@ -228,7 +230,7 @@ def _followed(place: Place, cfg: Compare, given: Given) -> tuple[Reward | None, 
     """
     if cfg.learn_from == "rule":
         return given.rule, None, 0.0
-    needed = {*cfg.methods} - {"DPO", "IPO", "KTO"}
+    needed = {*cfg.methods} - {*OFFLINE}
     if given.rule is not None and not needed:
         return None, None, 0.0
     below = place.below("reward")
