@@ -61,7 +61,6 @@ def sized(
         rates = {key: {"lr": 2e-4, "optimizer": how} for key in FIELDS}
         rates["reward"] = {"lr": 3e-4, "optimizer": Optimizer(micro_tokens=2048)}
         rates["ppo"]["lr_critic"] = 5e-4
-        rates["rest"]["lr"] = 5e-4
     return {
         "reward": RewardModel(**judge, **rates["reward"]),
         "ppo": PPO(steps=steps, batch=STEP, epochs=2, kl=FixedKL(0.08), **said, **rates["ppo"]),
