@@ -277,7 +277,8 @@ def _reasons(c: Contest, stand: Standing, by: Mapping[str, Any], pick: Player | 
     timed = sorted((p for p in c.players if p.cost.each == 1), key=lambda p: p.cost.whole)
     if len(timed) > 1:
         said.append(
-            f"Time: {timed[0].name} took least ({digits(timed[0].cost.whole)} s), "
+            f"Time, the reward model of those who follow it included: "
+            f"{timed[0].name} took least ({digits(timed[0].cost.whole)} s), "
             f"{timed[-1].name} most ({digits(timed[-1].cost.whole)} s)."
         )
     near = min(stand.level, key=lambda p: p.spot.kl.value)
