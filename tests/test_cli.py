@@ -31,6 +31,7 @@ NEEDED = {
     "sample": ("model=m", "prompt=hello there"),
     "best": ("model=m", "prompt=hello there", "reward=r"),
     "evaluate": ("model=m", "against=a", "prompts=p.jsonl", "rule=r.py:f"),
+    "compare": (),
     "plan": ("model=m",),
 }
 

@@ -40,6 +40,12 @@ def _show_evaluated(done: Any) -> None:
     out.print(f"\nthe page: [bold]{escape(str(page))}[/]", soft_wrap=True)
 
 
+def _show_compared(done: Any) -> None:
+    for line in load("accord.evaluate.contestpage:lines")(done.told):
+        out.print(line, soft_wrap=True)
+    out.print(f"\nthe page: [bold]{escape(str(done.page))}[/]", soft_wrap=True)
+
+
 def _show_answers(answers: Sequence[tuple[str, list[str]]]) -> None:
     for prompt, texts in answers:
         for text in texts:
@@ -222,6 +228,18 @@ VERBS = {
             "rule=rules.py:short",
             "accord evaluate model=runs/ppo/policy against=answers.jsonl reward=runs/reward/reward",
         ),
+    ),
+    "compare": Verb(
+        (f"{_RECIPES}.compare_job:CompareJob", f"{_RECIPES}.compare:Compare"),
+        "accord.demo.contest:run",
+        _show_compared,
+        "Train PPO, RLOO, GRPO, DPO, IPO, KTO, ReST alike, and say which to choose.",
+        (
+            "accord compare",
+            "accord compare model=path/to/model prompts=ask.jsonl comparisons=judged.jsonl",
+            "accord compare methods=PPO,DPO rule=rules.py:short budget=tiny dpo.lr=1e-4",
+        ),
+        "accord.demo.contest:defaults",
     ),
     "plan": Verb(
         (f"{_RECIPES}.plan:Plan",),

@@ -155,6 +155,7 @@ class Line:
 _LOOKS = (
     *(("after", "o", "-"), ("before", "s", "-"), ("ink", "^", "-"), ("muted", "D", "-")),
     *(("after", "v", ":"), ("before", "P", ":"), ("ink", "X", ":"), ("muted", "*", ":")),
+    *(("after", "D", "--"), ("before", "^", "--")),
 )
 """tone, marker and stroke of each method in turn"""
 
@@ -180,7 +181,9 @@ def tradeoff(lines: Sequence[Line], x: str, y: str) -> str:
         axes.set_xlabel(x)
         axes.set_ylabel(y)
         if len(lines) > 1:
-            axes.legend(frameon=False, labelcolor=_TONES["muted"])
+            # of many names some would lie on points: they go beside the plane
+            beside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if len(lines) > 5 else {}
+            axes.legend(frameon=False, labelcolor=_TONES["muted"], **beside)
         return _svg(figure, "tradeoff")
 
 
