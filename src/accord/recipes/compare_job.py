@@ -23,7 +23,7 @@ from accord.evaluate.contest import tell
 from accord.evaluate.winrate import number
 from accord.recipes.common import Asked, spell_prompts
 from accord.recipes.compare import OFFLINE, Compare, Name, priced
-from accord.recipes.contestants import Ground, Trained, train
+from accord.recipes.contestants import Ground, Trained, enter
 from accord.recipes.field import Entry, Field, met
 from accord.recipes.job import Desk, Job, opened, origins, read
 from accord.recipes.spent import metered
@@ -253,7 +253,7 @@ def _all(place: Place, cfg: Compare, ground: Ground) -> tuple[dict[Name, Entry],
     def attempt(name: Name, label: str, folder: str, own: Any) -> Trained | None:
         place.tell(f"{label}:")
         try:
-            return train(name, place.below(folder), own, ground)
+            return enter(name, place.below(folder), own, ground)
         except MENDABLE as error:
             failed[label] = str(error)
             place.tell(f"{label} made nothing, the others go on: {error}")

@@ -50,7 +50,7 @@ class Trained:
     """policies on the way, each with its name"""
 
 
-def train(name: Name, place: Place, cfg: Any, ground: Ground) -> Trained:
+def enter(name: Name, place: Place, cfg: Any, ground: Ground) -> Trained:
     """The method's policy in `place`; found there, it costs nothing."""
     made, peak = metered(place.out, partial(_TRAIN[name], place, cfg, ground))
     return replace(made, cost=replace(made.cost, memory_mb=peak))
