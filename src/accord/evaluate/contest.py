@@ -252,7 +252,7 @@ def verdict(
 def _why(pick: Player, stand: Standing, sound: Sequence[Player]) -> str:
     level = [p for p in stand.level if p is not pick]
     if not level:
-        return " No other method comes near: its interval is apart from all of theirs."
+        return " Every other method is clearly below it: no interval of a difference holds 0."
     names = _names(level)
     trained = [p for p in level if p.cost.each == 1]
     if not sound:
