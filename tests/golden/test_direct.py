@@ -10,6 +10,7 @@ import torch
 from accord.maths import direct as d
 from accord.maths import unpaired as u
 from accord.maths.answers import Alpha, Answered, ForwardKL, JensenShannon
+from direct_fakes import ALONE, PAIRED, UNPAIRED
 
 HERE = Path(__file__)
 OWN = json.loads(HERE.with_name("golden.json").read_text())
@@ -32,33 +33,7 @@ def pair(pw, rw, nw, pl, rl, nl):
     )
 
 
-LOSSES = {
-    "DPO": d.DPO(),
-    "DPO ForwardKL": d.DPO(f=ForwardKL()),
-    "DPO JensenShannon": d.DPO(f=JensenShannon()),
-    "DPO Alpha": d.DPO(f=Alpha(0.3)),
-    "CDPO": d.CDPO(),
-    "RobustDPO": d.RobustDPO(),
-    "IPO": d.IPO(),
-    "IPO means": d.IPO(lengths="means"),
-    "Hinge": d.Hinge(),
-    "NormDPO": d.NormDPO(),
-    "RPO": d.RPO(),
-    "RDPO": d.RDPO(),
-    "EXO": d.EXO(smooth=0.1),
-    "NCA": d.NCA(),
-    "SPPO": d.SPPO(beta=0.1),
-    "APOZero": d.APOZero(),
-    "APODown": d.APODown(),
-    "DiscoPOP": d.DiscoPOP(),
-    "ORPO": d.ORPO(lam=0.25),
-    "SimPO": d.SimPO(),
-    "CPO": d.CPO(),
-    "CPO means": d.CPO(lengths="means"),
-    "NLL": d.NLL(),
-    "BCO": d.BCO(shift=False),
-    "KTO": d.KTO(undesirable=1.3),
-}
+LOSSES = PAIRED | ALONE | UNPAIRED
 
 
 def each(loss, a, z=0.0):
