@@ -4,15 +4,13 @@ import csv
 import json
 import math
 import random
-import sys
 
+import evalica
 import pytest
 
-from accord.errors import BadData, MissingExtra
+from accord.errors import BadData
 from accord.evaluate.ranking import bradley_terry, elo, read, table
 from accord.maths.tournament import beaten
-
-evalica = pytest.importorskip("evalica")
 
 
 def slowly(games) -> dict[str, float]:
@@ -170,9 +168,3 @@ def test_files_that_hold_no_games(tmp_path) -> None:
     for none in ([], [("a", "a", "x")]):
         with pytest.raises(BadData, match="nothing to rank"):
             table(none)
-
-
-def test_without_the_extra_a_sentence_names_it(monkeypatch) -> None:
-    monkeypatch.setitem(sys.modules, "evalica", None)
-    with pytest.raises(MissingExtra, match=r"accord\[evaluate\]"):
-        elo([("a", "b", "x")])

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from accord.errors import BadData, MissingExtra
+from accord.errors import BadData
 from accord.maths.intervals import CONFIDENCE, quantile
 from accord.maths.tournament import Winner, beaten, leagues
 from accord.store.files import dump
@@ -86,7 +86,8 @@ def elo(games: Sequence[Game], *, start: float = START, k: float = K) -> dict[st
     """Sequential Elo (base 10, scale 400): the order of the games matters, so quote it beside
     Bradley–Terry, never alone.
     """
-    lib = _evalica()
+    import evalica as lib
+
     made = lib.elo(*_columns(lib, games), initial=start, k=k)
     return {str(name): float(score) for name, score in made.scores.items()}
 
@@ -179,7 +180,8 @@ def _shuffled(rng: random.Random, lots: Sequence[Sequence[Game]]) -> list[Game]:
 
 
 def _strengths(games: Sequence[Game]) -> dict[str, float]:
-    lib = _evalica()
+    import evalica as lib
+
     made = lib.bradley_terry(*_columns(lib, games), tolerance=1e-12, limit=10_000)
     scores = {str(name): float(score) for name, score in made.scores.items()}
     whole = math.fsum(scores.values())
@@ -199,13 +201,3 @@ def _columns(lib: Any, games: Sequence[Game]) -> tuple[list[str], list[str], lis
     said = {"x": lib.Winner.X, "y": lib.Winner.Y, "tie": lib.Winner.Draw}
     xs, ys, winners = zip(*real, strict=True)
     return list(xs), list(ys), [said[winner] for winner in winners]
-
-
-def _evalica() -> Any:
-    try:
-        import evalica
-    except ImportError as error:
-        raise MissingExtra(
-            "a table of models wants evalica, which is not here: pip install 'accord[evaluate]'"
-        ) from error
-    return evalica

@@ -1,0 +1,140 @@
+"""What a study asks, what is shown, and what comes back: plain values, no database."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pydantic import Field
+
+from accord.config import Settings
+from accord.errors import BadSettings
+
+Kind = Literal["pairwise", "rank", "rate", "rewrite", "chat"]
+KINDS: tuple[Kind, ...] = ("pairwise", "rank", "rate", "rewrite", "chat")
+Verdict = Literal["tie", "both_bad", "strength"]
+
+
+class StudyConfig(Settings):
+    """What a study asks, and how."""
+
+    question: str = "Choose the most helpful and honest response"
+    """what stands above the answers"""
+    guidelines: str = ""
+    """Markdown, shown in a panel beside them"""
+    verdicts: tuple[Verdict, ...] = ("tie",)
+    """beside A and B: a tie, both bad, a strength of 1 to 3"""
+    axes: tuple[str, ...] = ("helpful", "honest", "harmless")
+    """of a rating; each answer gets a number on each"""
+    scale: int = Field(default=7, ge=2, le=10)
+    """the highest rating; the lowest is 1"""
+    reason: Literal["none", "optional", "required"] = "optional"
+    """whether the annotator says why"""
+    overlap: int = Field(default=1, ge=1, le=50)
+    """how many annotators judge each item"""
+    lease_minutes: float = Field(default=15.0, gt=0, le=24 * 60)
+    """how long an item waits for whom it was shown to, after the last sign of life"""
+    gold_rate: float = Field(default=0.1, ge=0, le=0.5)
+    """share of known items among those shown, where the study has such"""
+    shortest_s: float = Field(default=2.0, ge=0)
+    """a verdict that took less is marked as fast"""
+    blind: bool = True
+    """model names stay hidden until the verdict is sent"""
+    shuffle: bool = True
+    """each annotator sees the answers in an order of their own; it is stored either way"""
+    read_all: bool = False
+    """both answers must have been scrolled to their ends before a verdict"""
+    formats: Literal["rendered", "plain"] = "rendered"
+    """Markdown as it is meant, or as it was written"""
+    leaks: tuple[str, ...] = ()
+    """words that betray a model's identity; a verdict on an answer with one is marked"""
+    everyone: bool = True
+    """every annotator may take part; false: members only"""
+    models: tuple[str, ...] = ()
+    """for a chat: whose answers are compared (one or two names); one: two draws of the same"""
+    agree_below: float = Field(default=0.6, ge=0, le=1)
+    """items on which fewer than this share agree go to the adjudicators"""
+
+    def fit(self, kind: Kind) -> None:
+        """BadSettings where a study of that kind cannot be held so."""
+        if kind == "rate" and not self.axes:
+            raise BadSettings("a study of ratings needs at least one axis")
+        if kind == "chat" and not 1 <= len(self.models) <= 2:
+            raise BadSettings("a chat study names one or two models: models=name or models=a,b")
+        if len(set(self.axes)) < len(self.axes):
+            raise BadSettings(f"the axes {', '.join(self.axes)} are not all different")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One answer as it is shown: no model name while the study is blind."""
+
+    place: int
+    """0 is the left one, or the first"""
+    text: str
+    model: str = ""
+
+
+@dataclass(frozen=True)
+class Task:
+    """An item under a lease, for one annotator: what a page needs."""
+
+    study_id: int
+    item_id: int
+    lease_id: int
+    kind: Kind
+    config: StudyConfig
+    messages: list[Any]
+    answers: tuple[Shown, ...]
+    """in the order shown"""
+    key: str
+    """idempotency key of this rendering: goes back with the verdict"""
+    draft: dict[str, Any] | None = None
+    adjudicates: bool = False
+    others: tuple[dict[str, Any], ...] = ()
+    """for adjudicators only: what the others said"""
+
+
+@dataclass(frozen=True)
+class Act:
+    """What comes back from a page.  Everything that names an answer does so by its place SHOWN."""
+
+    lease_id: int
+    key: str
+    act: Literal["judge", "skip", "flag"] = "judge"
+    ranks: tuple[int, ...] | None = None
+    """place of the answer shown at 0, 1, ...; 0 the best; equal: tied"""
+    both_bad: bool = False
+    strength: int | None = None
+    ratings: dict[str, tuple[int, ...]] | None = None
+    rewrite: str | None = None
+    reason: str = ""
+    tags: tuple[str, ...] = ()
+    ms_total: int | None = None
+    ms_visible: int | None = None
+    ms_first: int | None = None
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What became of an act."""
+
+    judgement_id: int
+    repeated: bool
+    """the key had been seen: this is the first one's receipt"""
+    models: tuple[str, ...] = ()
+    """of the answers as shown: revealed once the verdict is locked, where the study says so"""
+
+
+@dataclass(frozen=True)
+class NewItem:
+    """Answers to one prompt, to be asked about."""
+
+    messages: list[Any]
+    answers: tuple[str, ...]
+    models: tuple[str, ...] = ()
+    """who wrote each; empty: unknown"""
+    gold: dict[str, Any] | None = None
+    priority: float = 0.0
+    propensity: float | None = None
+    rewards: tuple[float | None, ...] = ()
+    source: str = ""
+    sampling: dict[str, Any] = field(default_factory=dict)

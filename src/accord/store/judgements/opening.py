@@ -1,0 +1,114 @@
+"""Opening the store: a file or a URL, brought to today's tables; reading and writing transactions.
+
+Writers of SQLite begin with BEGIN IMMEDIATE: a transaction that first reads and then writes would
+fail with "database is locked" however long it waits, since its snapshot is old by then.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.orm import Session
+
+from accord.errors import BadSettings, CannotWrite
+from accord.store.judgements.migrate import upgrade
+
+FILE = "accord.db"
+WAIT_S = 30
+"""how long a writer waits for the others"""
+
+
+def now() -> datetime:
+    """The time, with its zone."""
+    return datetime.now(UTC)
+
+
+class Store:
+    """The open database.  Its sessions are short: one per request, closed at its end."""
+
+    def __init__(self, engine: Engine):
+        self.engine = engine
+        self.postgres = engine.dialect.name == "postgresql"
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session that only reads: nothing it changes is kept."""
+        with Session(self.engine, expire_on_commit=False) as session:
+            yield session
+            session.rollback()
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Session]:
+        """A session in one writing transaction: all of it is kept at the end, or nothing."""
+        engine = self.engine.execution_options(writes=True)
+        with Session(engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.engine.dispose()
+
+
+def open_store(where: str | Path) -> Store:
+    """The store in a folder (its `accord.db`), in a SQLite file, or at a PostgreSQL URL.
+
+    Made where it is not; older tables are migrated.  BadSettings for a URL of another kind,
+    CannotWrite where it cannot be opened.
+    """
+    url = make_url(_url(where))
+    if url.get_backend_name() not in ("sqlite", "postgresql"):
+        raise BadSettings(f"{url.render_as_string()}: judgements live in SQLite or PostgreSQL")
+    lite = url.get_backend_name() == "sqlite"
+    args: dict[str, Any] = {"timeout": WAIT_S, "check_same_thread": False} if lite else {}
+    try:
+        engine = create_engine(url, connect_args=args, pool_pre_ping=not lite)
+        if lite:
+            _tame(engine)
+        upgrade(engine)
+    except ModuleNotFoundError as error:
+        raise _missing(error) from None
+    except OperationalError as error:
+        raise CannotWrite(f"{url.render_as_string()} cannot be opened: {error.orig}") from None
+    return Store(engine)
+
+
+def _url(where: str | Path) -> str:
+    text = str(where)
+    if text.startswith(("postgres://", "postgresql://")):
+        return "postgresql+psycopg://" + text.split("://", 1)[1]
+    if "://" in text:
+        try:
+            make_url(text)
+        except ArgumentError as error:
+            raise BadSettings(f"{text}: {error}") from None
+        return text
+    path = Path(where)
+    if path.suffix in (".db", ".sqlite", ".sqlite3"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return f"sqlite:///{path}"
+    path.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{path / FILE}"
+
+
+def _missing(error: ModuleNotFoundError) -> BadSettings:
+    return BadSettings(f"PostgreSQL needs {error.name}: pip install 'accord[postgres]'")
+
+
+def _tame(engine: Engine) -> None:
+    """Transactions are ours to begin; readers and the writer do not wait for each other (WAL)."""
+
+    @event.listens_for(engine, "connect")
+    def connected(raw: Any, record: Any) -> None:
+        raw.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            raw.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
