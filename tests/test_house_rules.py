@@ -254,4 +254,4 @@ def test_every_dependency_is_pinned() -> None:
         if line and not line.startswith("#")
     }
     assert {"postgres", "vision", "control", "cluster", "dev"} <= set(extras)
-    assert [name for name in asked if re.split("[<>=]", name)[0] not in pins] == []
+    assert [name for name in asked if re.split(r"[<>=\[]", name)[0] not in pins] == []
