@@ -47,7 +47,7 @@ def next_task(
                 lease = _take(session, study, item_id, user_id, adjudicate)
         if lease is None:
             return None
-        _extend(lease, config_of(study))
+        extend(lease, config_of(study))
         session.flush()
         return task_of(session, lease)
 
@@ -97,7 +97,7 @@ def hold(session: Session, lease_id: int, user_id: int) -> Lease:
         if not _room(session, item.id, user_id, lease.adjudicates):
             raise Gone("this item waited too long and was given to somebody else")
         lease.state = "active"
-    _extend(lease, config_of(session.get_one(Study, item.study_id)))
+    extend(lease, config_of(session.get_one(Study, item.study_id)))
     return lease
 
 
@@ -120,7 +120,8 @@ def _admitted(session: Session, study: Study, user: User, adjudicate: bool) -> N
         raise BadAct(f"you are not a member of the study {study.name!r}; ask its manager")
 
 
-def _extend(lease: Lease, config: StudyConfig) -> None:
+def extend(lease: Lease, config: StudyConfig) -> None:
+    """It runs from now on for as long as the study gives."""
     lease.beat = now()
     lease.expires = lease.beat + timedelta(minutes=config.lease_minutes)
 
