@@ -39,12 +39,12 @@ def counted() -> Select[Any]:
 
 
 def settled() -> ColumnElement[bool]:
-    """An adjudicator has judged the item of the query around it."""
+    """An adjudicator has judged the item of the query around it, or thrown it out (a flag)."""
     return (
         exists()
         .where(
             Judgement.item_id == Item.id,
-            Judgement.act == "judge",
+            Judgement.act.in_(("judge", "flag")),
             Judgement.final.is_(True),
             User.id == Judgement.user_id,
             User.excluded.is_(None),
@@ -72,6 +72,12 @@ def wanted() -> ColumnElement[int]:
     """How many judgements the item of the query around it asks for."""
     overlap = select(Study.config["overlap"].as_integer()).where(Study.id == Item.study_id)
     return func.coalesce(Item.asked, overlap.correlate(Item).scalar_subquery())
+
+
+def room(at: datetime) -> ColumnElement[bool]:
+    """The item of the query around it has a place for one more annotator."""
+    places = counted().scalar_subquery() + held(at).scalar_subquery()
+    return and_(Item.open.is_(True), or_(Item.gold.is_not(None), places < wanted()))
 
 
 def recount(session: Session, which: ColumnElement[bool]) -> None:

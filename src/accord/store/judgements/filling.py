@@ -106,7 +106,7 @@ def put(session: Session, study_id: int, item: NewItem) -> Item | None:
         hash=hash,
         responses=[one.id for one in answers],
         gold=item.gold,
-        priority=item.priority,
+        turn=-item.priority,
         propensity=item.propensity,
         asked=None,
         created=now(),

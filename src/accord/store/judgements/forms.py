@@ -148,6 +148,7 @@ class NewItem:
     """who wrote each; empty: unknown"""
     gold: dict[str, Any] | None = None
     priority: float = 0.0
+    """higher is asked first"""
     propensity: float | None = None
     rewards: tuple[float | None, ...] = ()
     source: str = ""

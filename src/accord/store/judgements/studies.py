@@ -240,12 +240,12 @@ def prioritise(
         if odd := {*scores} - {*session.scalars(mine)}:
             raise NotThere(f"item {min(odd)} is none of this study's items")
         rows = [
-            {"id": one, "priority": float(len(queue) - place), "asked": None}
+            {"id": one, "turn": float(place - len(queue)), "asked": None}
             | {"propensity": 1.0 if one in certain else chance}
             for place, one in enumerate(queue)
         ]
         away = {*ordered} - {*queue}
-        rows += [{"id": one, "priority": 0.0, "asked": 0, "propensity": None} for one in away]
+        rows += [{"id": one, "turn": 0.0, "asked": 0, "propensity": None} for one in away]
         if rows:
             session.execute(update(Item), rows)
         recount(session, Item.study_id == study_id)

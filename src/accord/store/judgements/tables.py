@@ -197,7 +197,7 @@ class Item(Table):
     __tablename__ = "item"
     __table_args__ = (
         UniqueConstraint("study_id", "hash"),
-        Index("ix_item_queue", "study_id", "open", "priority", "id"),
+        Index("ix_item_queue", "study_id", "open", "turn", "id"),
     )
     id: Mapped[int] = mapped_column(primary_key=True)
     study_id: Mapped[int] = mapped_column(ForeignKey("study.id"))
@@ -208,8 +208,8 @@ class Item(Table):
     """ids of its answers, in the item's own order"""
     gold: Mapped[dict[str, Any] | None]
     """the verdict known to be right ({"ranks": [...]} or {"ratings": {...}}): an attention check"""
-    priority: Mapped[float] = mapped_column(default=0.0)
-    """higher is asked first"""
+    turn: Mapped[float] = mapped_column(default=0.0)
+    """lower is asked first: minus the priority, so that the index is read in its own order"""
     propensity: Mapped[float | None]
     """the probability with which this item was chosen to be asked, where it was chosen by chance"""
     open: Mapped[bool] = mapped_column(default=True)

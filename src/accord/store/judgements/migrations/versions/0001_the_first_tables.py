@@ -201,7 +201,7 @@ def _fifth() -> None:
         sa.Column("hash", sa.String(length=64), nullable=False),
         sa.Column("responses", sa.JSON(), nullable=False),
         sa.Column("gold", sa.JSON(), nullable=True),
-        sa.Column("priority", sa.Float(), nullable=False),
+        sa.Column("turn", sa.Float(), nullable=False),
         sa.Column("propensity", sa.Float(), nullable=True),
         sa.Column("open", sa.Boolean(), nullable=False),
         sa.Column("asked", sa.Integer(), nullable=True),
@@ -215,7 +215,7 @@ def _fifth() -> None:
     )
     with op.batch_alter_table("item", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_item_prompt_id"), ["prompt_id"], unique=False)
-        batch_op.create_index("ix_item_queue", ["study_id", "open", "priority", "id"], unique=False)
+        batch_op.create_index("ix_item_queue", ["study_id", "open", "turn", "id"], unique=False)
 
     op.create_table(
         "member",
