@@ -14,7 +14,7 @@ from accord.store.judgements.opening import Store
 from accord.store.judgements.tables import Study, User
 from accord.web import importing, study_form
 from accord.web.render import page
-from accord.web.security import Manager, Reader, TheStore
+from accord.web.security import Id, Manager, Reader, TheStore
 
 router = APIRouter(include_in_schema=False)
 Which = Annotated[Kind, Form()]
@@ -68,7 +68,7 @@ async def create_form(request: Request, store: TheStore, user: Manager) -> Respo
 
 
 @router.get("/studies/{study_id}/edit")
-def edit(request: Request, store: TheStore, user: Manager, study_id: int) -> Response:
+def edit(request: Request, store: TheStore, user: Manager, study_id: Id) -> Response:
     """The same form, filled."""
     study = found(store, study_id)
     values = study_form.defaults(StudyConfig(**_tuples(study.config)))
@@ -76,7 +76,7 @@ def edit(request: Request, store: TheStore, user: Manager, study_id: int) -> Res
 
 
 @router.post("/studies/{study_id}/edit")
-async def edit_form(request: Request, store: TheStore, user: Manager, study_id: int) -> Response:
+async def edit_form(request: Request, store: TheStore, user: Manager, study_id: Id) -> Response:
     """Keeps it; what was judged before stays."""
     from starlette.concurrency import run_in_threadpool
 
@@ -135,7 +135,7 @@ async def preview(request: Request, store: TheStore, user: Manager) -> Response:
 
 @router.get("/studies/{study_id}")
 def overview(
-    request: Request, store: TheStore, user: Reader, study_id: int, added: str = ""
+    request: Request, store: TheStore, user: Reader, study_id: Id, added: str = ""
 ) -> Response:
     """What it asks, how far it is, and its items' door."""
     study = found(store, study_id)
@@ -153,7 +153,7 @@ def overview(
 
 @router.post("/studies/{study_id}/status")
 def set_status(
-    store: TheStore, user: Manager, study_id: int, status: Annotated[str, Form()]
+    store: TheStore, user: Manager, study_id: Id, status: Annotated[str, Form()]
 ) -> Response:
     """Open, paused or closed."""
     found(store, study_id)
@@ -166,7 +166,7 @@ def upload(
     request: Request,
     store: TheStore,
     user: Manager,
-    study_id: int,
+    study_id: Id,
     file: Annotated[UploadFile, File()],
     gold: Annotated[str, Form()] = "",
 ) -> Response:
