@@ -12,7 +12,7 @@ from accord.store.artifact import Artifact
 from accord.store.judgements import people, studies
 from accord.store.judgements.opening import Store
 from accord.store.judgements.tables import Event, Export, Judgement, User
-from accord.web.render import page
+from accord.web.render import address, page
 from accord.web.security import Id, Manager, Owner, TheStore
 
 router = APIRouter(include_in_schema=False)
@@ -70,13 +70,7 @@ def invite(
         return _people(request, store, 400, str(error))
     many = "one person" if uses == 1 else f"{uses} people"
     told = f"Makes {many} {role}, for {days:g} day{'s' if days != 1 else ''}"
-    return _people(request, store, links=[(told, _address(request, f"/join/{token}"))])
-
-
-def _address(request: Request, path: str) -> str:
-    """As others reach it: the address that the site was told, or the one in use."""
-    url = str(request.app.state.cfg.url).rstrip("/")
-    return (url or str(request.base_url).rstrip("/")) + path
+    return _people(request, store, links=[(told, address(request, f"/join/{token}"))])
 
 
 @router.post("/people/csv")
@@ -93,7 +87,7 @@ def from_csv(
         return _people(request, store, 400, "the list is not UTF-8; save it as CSV UTF-8")
     except AccordError as error:
         return _people(request, store, 400, str(error))
-    links = [(one.name, _address(request, f"/in/{token}")) for one, token in made]
+    links = [(one.name, address(request, f"/in/{token}")) for one, token in made]
     return _people(request, store, links=links)
 
 
@@ -173,7 +167,7 @@ def link(request: Request, store: TheStore, user: Manager, user_id: Id) -> Respo
     """A link that lets this person in again, shown once."""
     _whom(store, user_id, user)
     token = people.one_time_link(store, user_id, 24 * 60, user.id)
-    return _one(request, store, user, user_id, _address(request, f"/in/{token}"))
+    return _one(request, store, user, user_id, address(request, f"/in/{token}"))
 
 
 @router.post("/people/{user_id}/exclude")
