@@ -54,6 +54,11 @@ class Limit:
             times.append(now)
             return True
 
+    def forget(self) -> None:
+        """Begin anew."""
+        with self._lock:
+            self._seen.clear()
+
     def spend(self, key: Any) -> None:
         """As `allows`, and 429 where it does not."""
         if not self.allows(key):
