@@ -167,6 +167,7 @@ function perform(action) {
     (one) => !one.closest("[hidden]"),
   );
   if (!target) return;
+  if (target.disabled) say(panes.gap());
   if (target.tagName === "SUMMARY") menus.open(target.parentElement);
   else target.click();
   if (target.type === "radio" || target.type === "checkbox") clock.touch();

@@ -26,7 +26,7 @@ export class Pair {
     if (!body.verdict) return "Choose a verdict first.";
     if (this.task.querySelector(".strengths") && ["first", "second"].includes(body.verdict))
       if (!body.strength) return "Say how much better it is.";
-    if (this.task.querySelector(".why summary .muted") && !body.reason?.trim()) {
+    if (this.task.querySelector(".why [data-needed]") && !body.reason?.trim()) {
       this.reason.focus();
       return "This study asks why: write a sentence.";
     }

@@ -10,6 +10,8 @@ export class Panes {
     this.restore();
     this.mark();
     if (!this.panes.length) return;
+    this.fit();
+    addEventListener("resize", () => this.fit());
     this.look = () => this.seen();
     for (const pane of this.panes) {
       pane.querySelector(".pane-text").addEventListener("scroll", this.look, { passive: true });
@@ -19,6 +21,16 @@ export class Panes {
     addEventListener("scroll", this.look, { passive: true });
     task.addEventListener("change", (event) => this.changed(event.target));
     requestAnimationFrame(this.look);
+  }
+
+  // The answers fill what the window leaves above the verdict.
+  fit() {
+    if (!this.task.isConnected) return;
+    const top = this.panes[0].querySelector(".pane-text").getBoundingClientRect().top + scrollY;
+    const below = this.task.querySelector(".axes")?.offsetHeight ?? 0;
+    const bar = this.task.querySelector(".verdict-bar").offsetHeight;
+    const why = this.task.querySelector("form > .why")?.offsetHeight ?? -16;
+    this.task.style.setProperty("--room", `${Math.round(innerHeight - top - below - bar - why - 36)}px`);
   }
 
   get readAll() {
@@ -105,8 +117,9 @@ export class Panes {
     const done = !this.gap();
     this.task.querySelector("#read").value = done ? "1" : "";
     this.task.querySelector("#read-first").hidden = done;
-    for (const one of this.task.querySelectorAll(".verdict, .send"))
+    for (const one of this.task.querySelectorAll("button.verdict, .send"))
       one.setAttribute("aria-disabled", String(!done));
+    for (const one of this.task.querySelectorAll("input[name=verdict]")) one.disabled = !done;
   }
 
   gap() {
