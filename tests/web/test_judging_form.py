@@ -1,10 +1,12 @@
 """What pages send back becomes acts; what they should not have let through is refused in words."""
 
+from dataclasses import asdict
+
 import pytest
 
 from accord.errors import BadData
 from accord.store.judgements.forms import Kind, StudyConfig
-from accord.web.judging_form import LONGEST, read_act, read_draft
+from accord.web.judging_form import LONGEST, fields_of, read_act, read_draft
 
 BASE = {"lease": "7", "key": "k"}
 PLAIN = StudyConfig(verdicts=("tie", "both_bad"))
@@ -12,10 +14,14 @@ PLAIN = StudyConfig(verdicts=("tie", "both_bad"))
 
 @pytest.mark.parametrize(
     ("verdict", "ranks", "bad"),
-    [("first", (0, 1), False), ("second", (1, 0), False), ("tie", (0, 0), False)]
-    + [("bad", (0, 0), True)],
+    [
+        ("first", (0, 1), False),
+        ("second", (1, 0), False),
+        ("tie", (0, 0), False),
+        ("bad", None, True),
+    ],
 )
-def test_a_pair(verdict: str, ranks: tuple[int, ...], bad: bool) -> None:
+def test_a_pair(verdict: str, ranks: tuple[int, ...] | None, bad: bool) -> None:
     act = read_act({**BASE, "verdict": verdict, "ms_total": "1200"}, "pairwise", PLAIN)
     assert (act.ranks, act.both_bad, act.strength) == (ranks, bad, None)
     assert (act.lease_id, act.key, act.act, act.ms_total) == (7, "k", "judge", 1200)
@@ -34,16 +40,14 @@ def test_a_strength_belongs_to_a_preference_alone() -> None:
     ("places", "ranks"),
     [("312", (2, 0, 1)), ("111", (0, 0, 0)), ("313", (1, 0, 1)), ("229", (0, 0, 1))],
 )
-def test_places_become_ranks_from_nought_without_holes(
-    places: str, ranks: tuple[int, ...]
-) -> None:
+def test_places_become_ranks_from_nought_without_holes(places: str, ranks: tuple[int, ...]) -> None:
     fields = {f"rank_{place}": rank for place, rank in enumerate(places)}
     assert read_act({**BASE, **fields}, "rank", PLAIN).ranks == ranks
 
 
 def test_all_bad_needs_no_places() -> None:
     act = read_act({**BASE, "rank_0": "", "rank_1": "", "rank_2": "", "bad": "1"}, "rank", PLAIN)
-    assert (act.ranks, act.both_bad) == ((0, 0, 0), True)
+    assert (act.ranks, act.both_bad) == (None, True)
 
 
 def test_ratings_by_axis_and_place() -> None:
@@ -93,3 +97,21 @@ def test_a_draft_is_what_was_chosen_and_nothing_else() -> None:
     fields = {**BASE, "reason": "so", "rank_0": "1", "rate_helpful_1": "3", "act": "skip"}
     fields |= {"verdict": "", "evil": "x", "view": "plain"}
     assert read_draft(fields) == {"reason": "so", "rank_0": "1", "rate_helpful_1": "3"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("pairwise", {"verdict": "second", "strength": "2", "reason": "so"}),
+        ("pairwise", {"verdict": "tie"}),
+        ("pairwise", {"verdict": "bad"}),
+        ("rank", {"rank_0": "2", "rank_1": "1", "rank_2": "2"}),
+        ("rate", {"rate_helpful_0": "7", "rate_helpful_1": "1", "answers": "2"}),
+        ("rewrite", {"rewrite": "better", "as_is": "1"}),
+    ],
+)
+def test_what_is_taken_back_fills_the_page_as_it_was(kind: Kind, fields: dict[str, str]) -> None:
+    config = StudyConfig(verdicts=("tie", "both_bad", "strength"), axes=("helpful",))
+    said = asdict(read_act({**BASE, **fields}, kind, config))
+    again = {**BASE, "answers": fields.get("answers", ""), **fields_of(said)}
+    assert asdict(read_act(again, kind, config)) == said

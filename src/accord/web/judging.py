@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 
 from accord.errors import AccordError
 from accord.store.judgements import acts, leases, people, studies
-from accord.store.judgements.forms import Receipt, StudyConfig, Task
+from accord.store.judgements.forms import BadAct, Gone, NotThere, Receipt, Task
 from accord.store.judgements.opening import Store
 from accord.store.judgements.tables import Study, User
 from accord.web import judging_end, security
@@ -47,7 +47,7 @@ class Desk:
         if self.adjudicates and not people.may(user.role, "manage"):
             raise HTTPException(403, "only owners and managers decide disputed items")
         self.study: Study = studies.study(store, study_id)
-        self.config = StudyConfig(**self.study.config)
+        self.config = studies.config_of(self.study)
         where = "adjudicate" if self.adjudicates else "judge"
         self.address = f"/studies/{study_id}/{where}"
 
@@ -107,9 +107,7 @@ def auto(task: Task) -> bool:
     )
 
 
-def desk(
-    request: Request, store: TheStore, user: security.Judge, study_id: int
-) -> Desk:
+def desk(request: Request, store: TheStore, user: security.Judge, study_id: int) -> Desk:
     """Who judges what."""
     return Desk(request, store, user, study_id)
 
@@ -157,7 +155,10 @@ def _refused(desk: Desk, fields: Mapping[str, str], said: str) -> Response:
 @router.post("/studies/{study_id}/adjudicate/undo")
 def undo(desk: TheDesk) -> Response:
     """The last act is taken back, and its item is there again with what was chosen."""
-    task = acts.undo(desk.store, desk.user.id, desk.study.id)
+    try:
+        task = acts.undo(desk.store, desk.user.id, desk.study.id)
+    except BadAct as error:
+        return desk.go_on(str(error))
     if task is None:
         return desk.go_on("There is nothing to take back.")
     return desk.go_on("Taken back.", task)
@@ -173,15 +174,13 @@ def beat(desk: TheDesk, fields: Posted) -> Response:
         raise HTTPException(422, "a sign of life names its lease") from None
     try:
         expires = leases.beat(desk.store, lease, desk.user.id, read_draft(fields) or None)
-    except AccordError as error:
+    except (Gone, NotThere) as error:
         return JSONResponse({"detail": str(error)}, 409)
     return JSONResponse({"expires": expires.isoformat()})
 
 
 @router.post("/judging/keys")
-def keep_keys(
-    request: Request, store: TheStore, user: security.Judge, fields: Posted
-) -> Response:
+def keep_keys(request: Request, store: TheStore, user: security.Judge, fields: Posted) -> Response:
     """Keys of one's own, or none at all."""
     kept, wrong = ({}, "") if fields.get("reset") else remap(fields)
     if wrong:

@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from accord.store.judgements import studies
+from sqlalchemy import exists, func, select
+
+from accord.store.judgements.counting import standing
 from accord.store.judgements.opening import Store
-from accord.store.judgements.tables import Study, User
+from accord.store.judgements.progress import disputed
+from accord.store.judgements.tables import Author, Item, Judgement, Lease, Study, User
 from accord.web.judging_keys import keys_of
 
 USES = {
@@ -39,12 +42,26 @@ class End:
 
 
 def progress(store: Store, study: Study, user: User, adjudicates: bool) -> Mine:
-    """How far this person is."""
-    row = next((one for one in studies.studies(store, user) if one.study.id == study.id), None)
-    if row is None:
-        return Mine(0, None)
-    left = None if adjudicates or study.kind == "chat" else row.open
-    return Mine(row.mine, left)
+    """How far this person is: what they judged, and what is open and was not seen by them."""
+    mine = select(func.count(Judgement.id)).join(Item, Item.id == Judgement.item_id)
+    mine = mine.where(Item.study_id == study.id, Judgement.user_id == user.id, standing())
+    mine = mine.where(Judgement.act == "judge", Judgement.final.is_(adjudicates))
+    seen = exists().where(
+        Lease.item_id == Item.id,
+        Lease.user_id == user.id,
+        Lease.state == "done",
+        Lease.adjudicates.is_(False),
+    )
+    wrote = exists().where(Author.item_id == Item.id, Author.user_id == user.id)
+    left = select(func.count(Item.id)).where(Item.study_id == study.id, Item.open.is_(True))
+    left = left.where(Item.gold.is_(None), ~seen, ~wrote)
+    with store.read() as session:
+        count = session.scalar(mine) or 0
+        if study.kind == "chat":
+            return Mine(count, None)
+        if adjudicates:
+            return Mine(count, len(disputed(store, study.id)))
+        return Mine(count, session.scalar(left) or 0)
 
 
 def bare(prefs: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from accord.store.judgements.forms import Task
 from accord.web.differences import Piece, differ
-from accord.web.judging_form import letter
+from accord.web.judging_form import fields_of, letter
 from accord.web.judging_keys import keys_of
 
 ROLES = {"system": "Instructions to the model", "user": "User", "assistant": "Model"}
@@ -85,7 +85,7 @@ def scene(task: Task, prefs: Mapping[str, Any], image: str) -> dict[str, Any]:
         "task": task,
         "kind": task.kind,
         "config": task.config,
-        "draft": task.draft or {},
+        "draft": fields_of(task.draft or {}),
         "turns": said,
         "long": words > WORDS,
         "answers": answers(task),
@@ -101,7 +101,7 @@ def scene(task: Task, prefs: Mapping[str, Any], image: str) -> dict[str, Any]:
 def other(said: Mapping[str, Any], task: Task) -> Other:
     """Somebody's judgement in words.  Its ranks are by the place shown to the one who reads."""
     return Other(
-        str(said.get("who") or said.get("user") or "somebody"),
+        str(said.get("who") or "somebody") + (" (AI)" if said.get("kind") == "ai" else ""),
         verdict_words(said, len(task.answers)),
         str(said.get("reason") or ""),
         tuple(said.get("marks") or ()),

@@ -2,6 +2,7 @@
 export class Rank {
   constructor(task, { panes, clock, say }) {
     Object.assign(this, { task, panes, clock, say });
+    this.ties = Boolean(task.querySelector(".board").dataset.ties);
     this.board = task.querySelector("#board");
     this.rows = [...this.board.children];
     for (const row of this.rows) this.wire(row);
@@ -105,7 +106,7 @@ export class Rank {
       const tied = above !== null && this.rank(row) !== null && this.rank(row) === this.rank(above);
       row.classList.toggle("is-tied", tied);
       row.classList.toggle("is-placed", this.rank(row) !== null);
-      row.querySelector('[data-move="tie"]').setAttribute("aria-pressed", String(tied));
+      row.querySelector('[data-move="tie"]')?.setAttribute("aria-pressed", String(tied));
       this.board.append(row);
       above = row;
     }
@@ -125,6 +126,9 @@ export class Rank {
 
   gap(body) {
     if (body.bad) return "";
+    const places = this.rows.map((row) => this.rank(row)).filter(Boolean);
+    if (!this.ties && new Set(places).size < places.length)
+      return "Two answers have the same place; this study asks for an order without ties.";
     const left = this.rows.filter((row) => this.rank(row) === null).map((row) => this.letter(row));
     return left.length ? `Give every answer a place: ${left.join(", ")} has none.` : "";
   }
