@@ -75,7 +75,7 @@ def all_runs(request: Request, user: Reader, q: str = "", status: str = "") -> H
     ]
     counts = {name: sum(run.status == name for run in found) for name in _STATES}
     folder = str(seen.finder.root)
-    told = {"runs": shown, "all": len(found), "counts": counts, "q": q, "only": status}
+    told : dict[str, Any] = {"runs": shown, "all": len(found), "counts": counts, "q": q, "only": status}
     return page(request, "runs/list.html", sparkline=sparkline, folder=folder, **told)
 
 
@@ -92,7 +92,7 @@ def compare(
     if not chosen and every:
         chosen = [one for one in every if one.recipe == every[0].recipe][:BEFORE]
     columns = [seen.shelf.get(one.folder) for one in chosen]
-    told = {"runs": chosen, "every": every, "most": TOGETHER, "differ": _differ(chosen)}
+    told: dict[str, Any] = {"runs": chosen, "every": every, "most": TOGETHER, "differ": _differ(chosen)}
     return page(request, "runs/compare.html", **told, **_charts(columns, chosen))
 
 
@@ -226,7 +226,7 @@ def samples(
 def settings(request: Request, user: Reader, name: str) -> HTMLResponse:
     """What a run was begun with."""
     run = find(request, name)
-    told = {"settings": _flat(run.settings), "identity": _flat(run.identity)}
+    told: dict[str, Any] = {"settings": _flat(run.settings), "identity": _flat(run.identity)}
     return page(request, "runs/settings.html", run=run, **told)
 
 
@@ -308,7 +308,7 @@ def _rules_page(
     note: str = "",
 ) -> HTMLResponse:
     rows = [(row.name, row.help, values.get(row.name)) for row in Rules.fields()]
-    told = {"rows": rows, "wrong": wrong, "note": note}
+    told: dict[str, Any] = {"rows": rows, "wrong": wrong, "note": note}
     return page(request, "runs/rules.html", status, **told)
 
 
