@@ -101,7 +101,7 @@ class Finder:
             name=folder.relative_to(self.root).as_posix(),
             folder=folder,
             recipe=str(told.get("recipe") or ""),
-            created=_moment(told.get("created")),
+            created=moment(told.get("created")),
             total=total,
             step=step,
             status=status,
@@ -200,7 +200,8 @@ def _stamp(path: Path) -> tuple[int, int]:
     return (told.st_mtime_ns, told.st_size)
 
 
-def _moment(text: Any) -> datetime | None:
+def moment(text: Any) -> datetime | None:
+    """A time as our files write it, with its zone; None where it is none."""
     try:
         made = datetime.fromisoformat(str(text))
     except ValueError:
