@@ -12,6 +12,19 @@ from accord.store.judgements.tables import Item, Judgement, Prompt, Response, Us
 
 LOT = 500
 """items read at once"""
+SAID: tuple[str, ...] = (
+    "ranks",
+    "ratings",
+    "rewrite",
+    "both_bad",
+    "strength",
+    "reason",
+    "tags",
+    "marks",
+    "shown",
+)
+SAID += ("soft", "final", "ms_total", "ms_visible")
+"""of a judgement, as the store has it"""
 
 
 @dataclass(frozen=True)
@@ -138,16 +151,13 @@ def _verdicts(session: Any, ids: Collection[int]) -> dict[int, list[Verdict]]:
     for one, user in rows:
         if one.act != "judge" or one.id in gone:
             continue
-        told = (one.ranks, one.ratings, one.rewrite, one.both_bad, one.strength, one.reason)
-        told += (one.tags, one.marks, one.shown, one.soft, one.final, one.created.isoformat())
         made = Verdict(
-            one.id,
-            user.pseudonym,
-            user.kind == "ai",
-            user.excluded is not None,
-            *told,
-            one.ms_total,
-            one.ms_visible,
+            id=one.id,
+            by=user.pseudonym,
+            ai=user.kind == "ai",
+            excluded=user.excluded is not None,
+            at=one.created.isoformat(),
+            **{name: getattr(one, name) for name in SAID},
         )
         found.setdefault(one.item_id, []).append(made)
     return found

@@ -20,7 +20,7 @@ from accord.data.tally import Tally
 from accord.data.writing import row, writable, write_rows
 from accord.errors import BadData, BadSettings, CannotWrite
 from accord.store import files
-from accord.store.judgements import studies
+from accord.store.judgements import resolve, studies
 from accord.store.judgements.resolve import Filters
 
 TRL: Mapping[Kind, str] = {
@@ -183,7 +183,7 @@ def _of_study(cfg: Export) -> Exported:
             files.write_whole(beside[0], told.encode())
             plainly = judged.manifest(taken, kind, cfg.judged, **more)
             files.write_whole(beside[1], plainly.encode())
-        judged.note(store, taken, cfg.judged, str(cfg.out))
+        resolve.handed_out(store, study.id, cfg.judged, taken.found, str(cfg.out), None)
     finally:
         store.close()
     items = f"{written.total} items" if own else ""

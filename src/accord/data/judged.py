@@ -9,7 +9,7 @@ pseudonym); the store's row of the export has the same digest.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -28,9 +28,9 @@ from accord.records import Prompt
 from accord.store import artifact, files
 from accord.store.artifact import Artifact
 from accord.store.judgements import agreement, resolve, studies
-from accord.store.judgements.opening import Store, now
-from accord.store.judgements.resolve import Filters
-from accord.store.judgements.tables import Export, Study
+from accord.store.judgements.opening import Store
+from accord.store.judgements.resolve import Filters, Resolved
+from accord.store.judgements.tables import Study
 from accord.store.record import environment
 
 FOLDER = "judged"
@@ -47,13 +47,26 @@ class Taken:
     study: Study
     records: list[Any]
     tally: Tally
-    ids: Sequence[int]
-    digest: str
-    left_out: Mapping[str, int]
-    """why -> how many judgements or items"""
+    found: Resolved
+    """what they were made of, with the digest of the records"""
     annotators: Mapping[str, list[int]]
     agreed: Any
     """agreement.Agreement of the whole study; None where records are no judgements"""
+
+    @property
+    def ids(self) -> list[int]:
+        """Of the judgements, in order."""
+        return self.found.judgement_ids
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the records: artifacts made of them carry it."""
+        return self.found.digest
+
+    @property
+    def left_out(self) -> Mapping[str, int]:
+        """Why -> how many judgements or items."""
+        return self.found.told
 
 
 def take(out: Path, where: str | Path, kind: Kind, filters: Filters, tell: Tell) -> Read[Any]:
@@ -100,7 +113,7 @@ def seal(
         numbers["annotators"] = len(taken.annotators)
         told = {"kind": kind, "settings": settings, "data": taken.digest}
         made = artifact.finish(folder, write, numbers=numbers, **told)
-        note(store, taken, filters, str(folder))
+        resolve.handed_out(store, taken.study.id, filters, taken.found, str(folder), None)
     finally:
         store.close()
     return made
@@ -122,24 +135,17 @@ def gather(store: Store, name: str, kind: Kind, filters: Filters) -> Taken:
             Prompt(conversation(told, "messages"), source or f"prompt-{n}")
             for n, (told, source) in enumerate(dossier.prompts(store, study.id))
         ]
-        return Taken(study, asked, _kept(asked), (), fingerprint(asked), {}, {}, None)
+        none = Resolved([], [], [], [], fingerprint(asked), {})
+        return Taken(study, asked, _kept(asked), none, {}, None)
     found = resolve.records(store, study.id, filters)
     native = list(getattr(found, kind))
     tally, records = Tally(), native
     if not native:
         records = _served([*found.comparisons, *found.ratings], kind, tally)
-    hashed = found.digest if native else digest([found.digest, kind])
+        found = replace(found, digest=digest([found.digest, kind]))
     by = dossier.annotators(store, found.judgement_ids)
     agreed = agreement.report(store, study.id)
-    ids = sorted(found.judgement_ids)
-    return Taken(study, records, tally, ids, hashed, dict(found.told), by, agreed)
-
-
-def note(store: Store, taken: Taken, filters: Filters, path: str, by: int | None = None) -> None:
-    """The store's own line about what left it: the way from a model back to a click."""
-    with store.write() as session:
-        told = {"filters": plain(filters), "judgements": list(taken.ids), "digest": taken.digest}
-        session.add(Export(at=now(), user_id=by, study_id=taken.study.id, path=path, **told))
+    return Taken(study, records, tally, found, by, agreed)
 
 
 def _kept(records: Sequence[Any]) -> Tally:

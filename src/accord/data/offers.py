@@ -30,7 +30,14 @@ PAIRS = (
 )
 TEXTS = ("completion", "response", "text", "content", "output")
 """of an answer that is an object, the key of its words"""
-VERDICTS = ("ranks", "ratings", "winner", "winner_model_a", "p_first", "overall_preference")
+VERDICTS: tuple[str, ...] = (
+    "ranks",
+    "ratings",
+    "winner",
+    "winner_model_a",
+    "p_first",
+    "overall_preference",
+)
 VERDICTS += ("preference_strength", "labels")
 SNIFF = 100
 

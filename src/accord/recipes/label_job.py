@@ -1,20 +1,23 @@
 """A study for people as a command: prompts in, answers sampled, pairs chosen, a site to judge on.
 
-Below `out`: `answers-N.jsonl` of each model, written as they come.  The same command again asks no
-model twice, and puts no item into the study twice.
+Below `out`, in a folder of the study's: each model's answers, written as they come.  The same
+command again asks no model twice, and puts no item into the study twice.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from accord.config import Settings, plain
+from pydantic import Field
+
+from accord.config import Settings, digest, plain
 from accord.config.limits import Count, UpTo1
 from accord.data import sources
 from accord.data.columns import Columns
 from accord.data.offers import Offer, Offers, read_offers
-from accord.data.studies import opened
+from accord.data.studies import opened, parts
 from accord.data.tally import Tally
 from accord.data.writing import messages
 from accord.engine.draw import Sampling
@@ -84,7 +87,9 @@ class LabelJob(Settings):
     limit: UpTo1 = 0.05
     """share of rows that may be unusable before nothing is asked"""
     site: bool = True
-    """open the site when the study is ready; false: another process serves it"""
+    """open the site when the study is ready; false: another process serves it, as `accord serve`"""
+    port: int = Field(default=8080, ge=0, le=65535)
+    """of the site; 0: one that is free"""
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,8 @@ class Labelled:
     """that wait, and were there before"""
     added: Added
     serve: bool
+    how: dict[str, Any]
+    """of the site"""
 
 
 def run_label(desk: Desk, job: LabelJob, cfg: StudyConfig) -> Labelled:
@@ -105,7 +112,7 @@ def run_label(desk: Desk, job: LabelJob, cfg: StudyConfig) -> Labelled:
     cfg.fit(job.kind)
     _sensible(job)
     place = Place(job.out, job.seed, tell=desk.tell, limit=job.limit)
-    store, name = opened(job.study, make=True)
+    where, name = parts(job.study)
     made: list[NewItem] = []
     if job.data is not None:  # read, before a study is made that stays empty
         given = _offers(place, job, job.data)
@@ -119,6 +126,7 @@ def run_label(desk: Desk, job: LabelJob, cfg: StudyConfig) -> Labelled:
         if not made:
             raise BadData(f"{job.data}: no prompt has the answers that kind={job.kind} asks about")
         made = _seeded(job, made) + gold
+    store, _ = opened(job.study, make=True)
     study = _study(desk, store, name, job.kind, cfg)
     added = studies.add_items(store, study.id, made)
     for why in added.refused[:3]:
@@ -126,9 +134,8 @@ def run_label(desk: Desk, job: LabelJob, cfg: StudyConfig) -> Labelled:
     known = f", {added.known} were there" if added.known else ""
     desk.tell(f"study {name!r}: {added.new} new items{known}")
     row = next(one for one in studies.studies(store) if one.study.id == study.id)
-    url = store.engine.url.render_as_string(hide_password=False)
     store.close()
-    return Labelled(url, study.id, name, row.items, added, job.site)
+    return Labelled(where, study.id, name, row.items, added, job.site, {"port": job.port})
 
 
 def _sensible(job: LabelJob) -> None:
@@ -183,8 +190,9 @@ def _answered(desk: Desk, job: LabelJob, offers: Sequence[Offer]) -> list[Offer]
     """Offers with what every model said to them beside what was there."""
     prompts = [Prompt(one.prompt, one.id) for one in offers]
     made = list(offers)
-    for number, name in enumerate(job.model):
-        file = job.out / f"answers-{number}.jsonl"
+    folder = job.out / _slug(parts(job.study)[1])
+    for name in job.model:
+        file = folder / f"{_slug(_called(name))}-{digest(name)[:8]}.jsonl"
         asking = Asking(job.longest, job.n, job.how, job.seed)
         total = job.n * len(prompts)
         with desk.count(_called(name), total, "answers") as watch:
@@ -199,6 +207,11 @@ def _answered(desk: Desk, job: LabelJob, offers: Sequence[Offer]) -> list[Offer]
 def _more(one: Offer, texts: Sequence[str], by: str) -> Offer:
     models = one.models or ("",) * len(one.texts)
     return replace(one, texts=(*one.texts, *texts), models=(*models, *(by for _ in texts)))
+
+
+def _slug(name: str) -> str:
+    """A name that a file can have."""
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "study"
 
 
 def _called(name: str) -> str:

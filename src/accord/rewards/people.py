@@ -26,8 +26,9 @@ from accord.rewards.base import Score
 from accord.rewards.reader import Reader
 from accord.store.judgements import studies
 from accord.store.judgements.forms import Kind, NewItem, StudyConfig
-from accord.store.judgements.opening import Store, now
-from accord.store.judgements.tables import Export, Item
+from accord.store.judgements.opening import Store
+from accord.store.judgements.resolve import Filters, Resolved, handed_out
+from accord.store.judgements.tables import Item
 
 SIGN = 60.0
 """seconds between two signs of life while nothing comes in"""
@@ -106,8 +107,8 @@ class People:
         found = self._asked(self._store, study, groups)
         scale = studies.config_of(study).scale
         scores: dict[int, Score] = {}
-        for one, few in zip(groups, by_prompt.values(), strict=True):
-            given = _scores(found.get(one.key), one, study.kind, scale, self.how.hours)
+        for group, few in zip(groups, by_prompt.values(), strict=True):
+            given = _scores(found.get(group.key), group, study.kind, scale, self.how.hours)
             scores |= {i: given[said[i].answer] for i in few}
         return [scores[i] for i in range(len(rollouts))]
 
@@ -163,10 +164,8 @@ class People:
 
     def _note(self, store: Store, study: Any, ids: Sequence[int]) -> None:
         """The store's own line about what a run learned from."""
-        with store.write() as session:
-            told = {"judgements": sorted(ids), "digest": digest(sorted(ids)), "path": "a run"}
-            filters = {"asked_by": "a run"}
-            session.add(Export(at=now(), study_id=study.id, filters=filters, **told))
+        found = Resolved([], [], [], sorted(ids), digest(sorted(ids)), {})
+        handed_out(store, study.id, Filters(), found, "a run that asked", None)
 
 
 def _open(store: Store, ids: Sequence[int]) -> int:
