@@ -2,8 +2,13 @@
 
 import json
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from accord.store.judgements import acts, leases, people
+from accord.store.judgements.forms import Act, Task
+from accord.store.judgements.opening import Store
 
 
 class Talker(ThreadingHTTPServer):
@@ -56,3 +61,52 @@ class _Echo(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
+
+
+# --- people ---
+
+
+def judge_all(
+    store: Store,
+    study_id: int,
+    user_id: int,
+    like: Callable[[str], float],
+    *,
+    most: int = 10_000,
+    **more: Any,
+) -> int:
+    """Somebody who judges through the store until nothing is left; how many verdicts.
+
+    Higher is better; the same is a tie.  What is shown is judged by its text alone.
+    """
+    count = 0
+    while count < most and (task := leases.next_task(store, study_id, user_id)) is not None:
+        acts.submit(store, user_id, verdict(task, like, **more))
+        count += 1
+    return count
+
+
+def verdict(task: Task, like: Callable[[str], float], **more: Any) -> Act:
+    """An act on a task, by what is shown."""
+    worth = [like(one.text) for one in task.answers]
+    told: dict[str, Any] = {"ms_total": 5000}
+    if task.kind == "rewrite":
+        told["rewrite"] = task.answers[0].text.strip() + " (better)"
+    elif task.kind == "rate":
+        top = max(*worth, 1.0)
+        marks = tuple(1 + round((task.config.scale - 1) * one / top) for one in worth)
+        told["ratings"] = dict.fromkeys(task.config.axes, marks)
+    else:
+        places = sorted(set(worth), reverse=True)
+        told["ranks"] = tuple(places.index(one) for one in worth)
+        if len(places) == 1:
+            more.pop("strength", None)
+    return Act(task.lease_id, task.key, **(told | more))
+
+
+def someone(store: Store, name: str, role: str = "annotator") -> int:
+    """The id of an account, made where there is none."""
+    for one in people.users(store):
+        if one.name == name:
+            return one.id
+    return people.add(store, name, role).id  # type: ignore[arg-type]

@@ -159,7 +159,10 @@ def _of_study(cfg: Export) -> Exported:
             if own or (form is not None and cfg.kind != kind):
                 raise BadSettings(f"kind={cfg.kind} does not go with to={cfg.to}: leave it out")
             kind = cfg.kind
-        taken = judged.gather(store, name, kind, cfg.judged)
+        filters = _votes(cfg) if own else cfg.judged
+        taken = judged.gather(store, name, kind, filters)
+        if not taken.records:
+            raise BadData(judged.empty(cfg.data, kind, taken))
         said = f"study {name!r}"
         read = sources.Read(taken.records, taken.tally, kind, said)
         named = TRL[kind] if cfg.to == "trl" else cfg.to
@@ -179,15 +182,25 @@ def _of_study(cfg: Export) -> Exported:
         write_rows(cfg.out, rows())
         more = {"file": cfg.out.name, "form": named, "rows": made}
         with files.writing(str(beside[0])):
-            told = judged.card(taken, named if own else kind, cfg.judged, made)
+            told = judged.card(taken, named if own else kind, filters, made)
             files.write_whole(beside[0], told.encode())
-            plainly = judged.manifest(taken, kind, cfg.judged, **more)
+            plainly = judged.manifest(taken, kind, filters, **more)
             files.write_whole(beside[1], plainly.encode())
-        resolve.handed_out(store, study.id, cfg.judged, taken.found, str(cfg.out), None)
+        resolve.handed_out(store, study.id, filters, taken.found, str(cfg.out), None)
     finally:
         store.close()
     items = f"{written.total} items" if own else ""
     return Exported(cfg, read, named, made, written, items, beside)
+
+
+def _votes(cfg: Export) -> Filters:
+    """The filters of a form that holds votes, and no labels made of them."""
+    for name, usual in (("labels", "majority"), ("ties", "drop")):
+        if getattr(cfg.judged, name) != usual:
+            raise BadSettings(
+                f"to={cfg.to} holds every vote as it was given: leave judged.{name} out"
+            )
+    return cfg.judged.model_copy(update={"labels": "every", "ties": "keep"})
 
 
 def _beside(out: Path) -> tuple[Path, Path]:

@@ -100,7 +100,7 @@ def seal(
     try:
         taken = gather(store, name, kind, filters)
         if not taken.records:
-            raise BadData(f"{where}: no {kind} in study {name!r} yet{_why(taken.left_out)}")
+            raise BadData(empty(where, kind, taken))
         if taken.left_out:
             tell(f"{where}: left out: {_listed(taken.left_out)}")
 
@@ -172,8 +172,10 @@ def _listed(left_out: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {why}" for why, count in left_out.items() if count) or "nothing"
 
 
-def _why(left_out: Mapping[str, int]) -> str:
-    return f" (left out: {_listed(left_out)})" if any(left_out.values()) else ""
+def empty(where: str | Path, kind: str, taken: Taken) -> str:
+    """What is said of a study that gives nothing."""
+    why = f" (left out: {_listed(taken.left_out)})" if any(taken.left_out.values()) else ""
+    return f"{where}: no {kind} in study {taken.study.name!r} yet{why}"
 
 
 def _ids(taken: Taken) -> dict[str, Any]:

@@ -38,9 +38,9 @@ SIGN = 60.0
 class Asking:
     """How people are asked within a run."""
 
-    kind: Literal["auto", "pairwise", "rank", "rate"] = "auto"
-    """of a study that is not there yet; auto: rate where a prompt has one answer, pairwise where it
-    has two, rank where it has more"""
+    asks: Literal["auto", "pairwise", "rank", "rate"] = "auto"
+    """the kind of a study that is not there yet; auto: rate where a prompt has one answer,
+    pairwise where it has two, rank where it has more"""
     hours: Above0 = 24.0
     """how long is waited for an answer's judgements before it goes without a score"""
     look: Above0 = 2.0
@@ -115,19 +115,19 @@ class People:
     def _study(self, store: Store, most: int) -> Any:
         """The study, made where there is none; BadSettings where it cannot hold the answers."""
         _, name = parts(self.where)
-        rows = [row.study for row in studies.studies(store) if row.study.name == name]
+        there = next((r.study for r in studies.studies(store) if r.study.name == name), None)
         kind: Kind = "rate" if most == 1 else "pairwise" if most == 2 else "rank"
-        kind = kind if self.how.kind == "auto" else self.how.kind
-        made = rows[0] if rows else studies.create(store, name, kind, StudyConfig())
-        least = {"pairwise": 2, "rank": 2, "rate": 1}.get(made.kind)
-        if least is None or (made.kind == "pairwise" and most > 2):
+        if there is not None:
+            kind = there.kind
+        elif self.how.asks != "auto":
+            kind = self.how.asks
+        holds = {"rate": most >= 1, "rank": most >= 2, "pairwise": most == 2}.get(kind, False)
+        if not holds and (there is None or kind != "pairwise" or most > 2):
             raise BadSettings(
-                f"reward={self.where}: a study of kind {made.kind} cannot judge {most} answers to "
-                "a prompt; give another study (rate for one, pairwise for two, rank for more)"
+                f"reward={self.where}: a study of kind {kind} cannot judge {most} answers to a "
+                "prompt: rate is for one, pairwise for two, rank for more"
             )
-        if least > most and not rows and self.how.kind != "auto":
-            raise BadSettings(f"people.kind={kind} compares answers, and each prompt has one here")
-        return made
+        return there or studies.create(store, name, kind, StudyConfig())
 
     def _asked(self, store: Store, study: Any, groups: Sequence[Group]) -> dict[str, Case]:
         """Key -> the item with what was said of it, once all that can be known is known."""
