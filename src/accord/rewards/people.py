@@ -103,7 +103,7 @@ class People:
             Group(messages(said[few[0]].talk), tuple(dict.fromkeys(said[i].answer for i in few)))
             for few in by_prompt.values()
         ]
-        study = self._study(self._store, max(len(one.texts) for one in groups))
+        study = self._study(self._store, max(map(len, by_prompt.values())))
         found = self._asked(self._store, study, groups)
         scale = studies.config_of(study).scale
         scores: dict[int, Score] = {}
@@ -121,8 +121,8 @@ class People:
             kind = there.kind
         elif self.how.asks != "auto":
             kind = self.how.asks
-        holds = {"rate": most >= 1, "rank": most >= 2, "pairwise": most == 2}.get(kind, False)
-        if not holds and (there is None or kind != "pairwise" or most > 2):
+        holds = {"rate": most >= 1, "rank": most >= 2, "pairwise": most == 2}
+        if not holds.get(kind, False):
             raise BadSettings(
                 f"reward={self.where}: a study of kind {kind} cannot judge {most} answers to a "
                 "prompt: rate is for one, pairwise for two, rank for more"
