@@ -1,4 +1,4 @@
-"""How far judges agree beyond chance: Krippendorff's alpha, and plain agreement."""
+"""How far judges agree beyond chance: Krippendorff's alpha, Cohen's kappa, plain agreement."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -28,6 +28,25 @@ def alpha(units: Mapping[Values, int], level: Level = "nominal") -> float | None
         return None
     observed = sum(o.get(pair, 0.0) * far for pair, far in apart.items())
     return 1 - (n - 1) * observed / expected
+
+
+def kappa(pairs: Mapping[tuple[int, int], int]) -> float | None:
+    """Cohen's kappa of two judges: (p_o - p_e) / (1 - p_e), from how often each (a, b) was said.
+
+    Cohen 1960, "A Coefficient of Agreement for Nominal Scales".  None where both said one value all
+    the time, or nothing.
+    """
+    n = sum(pairs.values())
+    first: dict[int, int] = defaultdict(int)
+    second: dict[int, int] = defaultdict(int)
+    for (a, b), count in pairs.items():
+        first[a] += count
+        second[b] += count
+    chance = sum(count * second.get(a, 0) for a, count in first.items())
+    if chance == n * n:
+        return None
+    same = sum(count for (a, b), count in pairs.items() if a == b)
+    return (n * same - chance) / (n * n - chance)
 
 
 def alike(units: Mapping[Values, int]) -> float | None:

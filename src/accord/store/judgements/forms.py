@@ -6,11 +6,23 @@ from typing import Any, Literal
 from pydantic import Field
 
 from accord.config import Settings
-from accord.errors import BadSettings
+from accord.errors import AccordError, BadSettings
 
 Kind = Literal["pairwise", "rank", "rate", "rewrite", "chat"]
 KINDS: tuple[Kind, ...] = ("pairwise", "rank", "rate", "rewrite", "chat")
 Verdict = Literal["tie", "both_bad", "strength"]
+
+
+class BadAct(AccordError):
+    """What came back does not fit the study; nothing of it was stored."""
+
+
+class Gone(AccordError):
+    """The lease is over: its place was given on, or the item has been judged."""
+
+
+class NotThere(AccordError):
+    """No study, item, lease, person or chat of that name or number."""
 
 
 class StudyConfig(Settings):
@@ -38,6 +50,8 @@ class StudyConfig(Settings):
     """a verdict that took less is marked as fast"""
     blind: bool = True
     """model names stay hidden until the verdict is sent"""
+    reveal: bool = False
+    """a receipt names the models; the verdict cannot be taken back then"""
     shuffle: bool = True
     """each annotator sees the answers in an order of their own; it is stored either way"""
     read_all: bool = False
@@ -134,6 +148,7 @@ class NewItem:
     """who wrote each; empty: unknown"""
     gold: dict[str, Any] | None = None
     priority: float = 0.0
+    """higher is asked first"""
     propensity: float | None = None
     rewards: tuple[float | None, ...] = ()
     source: str = ""

@@ -40,6 +40,7 @@ class Store:
         """A session that only reads: nothing it changes is kept."""
         with Session(self.engine, expire_on_commit=False) as session:
             yield session
+            session.expunge_all()  # what was read stays readable
             session.rollback()
 
     @contextlib.contextmanager

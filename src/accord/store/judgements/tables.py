@@ -57,8 +57,8 @@ class Table(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMES)
     type_annotation_map = {  # noqa: RUF012 (SQLAlchemy reads it from the class)
         datetime: Moment(),
-        dict[str, Any]: JSON(),
-        list[Any]: JSON(),
+        dict[str, Any]: JSON(none_as_null=True),
+        list[Any]: JSON(none_as_null=True),
         str: Text(),
         float: Float(),
         int: Integer(),
@@ -197,7 +197,7 @@ class Item(Table):
     __tablename__ = "item"
     __table_args__ = (
         UniqueConstraint("study_id", "hash"),
-        Index("ix_item_queue", "study_id", "open", "priority", "id"),
+        Index("ix_item_queue", "study_id", "open", "turn", "id"),
     )
     id: Mapped[int] = mapped_column(primary_key=True)
     study_id: Mapped[int] = mapped_column(ForeignKey("study.id"))
@@ -208,10 +208,8 @@ class Item(Table):
     """ids of its answers, in the item's own order"""
     gold: Mapped[dict[str, Any] | None]
     """the verdict known to be right ({"ranks": [...]} or {"ratings": {...}}): an attention check"""
-    author: Mapped[int | None] = mapped_column(ForeignKey("user.id"))
-    """who wrote an answer of it, and so does not judge it"""
-    priority: Mapped[float] = mapped_column(default=0.0)
-    """higher is asked first"""
+    turn: Mapped[float] = mapped_column(default=0.0)
+    """lower is asked first: minus the priority, so that the index is read in its own order"""
     propensity: Mapped[float | None]
     """the probability with which this item was chosen to be asked, where it was chosen by chance"""
     open: Mapped[bool] = mapped_column(default=True)
@@ -219,6 +217,14 @@ class Item(Table):
     asked: Mapped[int | None]
     """how many judgements it wants, where that differs from the study's overlap"""
     created: Mapped[datetime]
+
+
+class Author(Table):
+    """Who wrote an answer of an item, and so does not judge it."""
+
+    __tablename__ = "author"
+    item_id: Mapped[int] = mapped_column(ForeignKey("item.id"), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id"), primary_key=True)
 
 
 # --- what was done ---
@@ -229,7 +235,7 @@ class Lease(Table):
 
     __tablename__ = "lease"
     __table_args__ = (
-        UniqueConstraint("item_id", "user_id"),
+        UniqueConstraint("item_id", "user_id", "adjudicates"),
         Index("ix_lease_state", "state", "expires"),
     )
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -246,6 +252,8 @@ class Lease(Table):
     """active | done | released (an expired one is active with `expires` in the past)"""
     draft: Mapped[dict[str, Any] | None]
     """what was written and not sent yet"""
+    adjudicates: Mapped[bool] = mapped_column(default=False)
+    """taken to settle what others disagree on; beside a lease of one's own as an annotator"""
 
 
 class Judgement(Table):
@@ -335,6 +343,8 @@ class Chat(Table):
     seed: Mapped[str] = mapped_column(String(16))
     messages: Mapped[list[Any]] = mapped_column(default=list)
     """the conversation as it went on, with the chosen answers"""
+    pending: Mapped[dict[str, Any] | None]
+    """two answers that wait for a choice: {"answers": [{text, model, sampling}, ...], "order"}"""
     created: Mapped[datetime]
     changed: Mapped[datetime]
 

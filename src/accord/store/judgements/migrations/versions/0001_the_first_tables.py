@@ -147,6 +147,7 @@ def _third() -> None:
         sa.Column("blind", sa.Boolean(), nullable=False),
         sa.Column("seed", sa.String(length=16), nullable=False),
         sa.Column("messages", sa.JSON(), nullable=False),
+        sa.Column("pending", sa.JSON(), nullable=True),
         sa.Column("created", sa.DateTime(timezone=True), nullable=False),
         sa.Column("changed", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["study_id"], ["study.id"], name=op.f("fk_chat_study_id_study")),
@@ -200,13 +201,11 @@ def _fifth() -> None:
         sa.Column("hash", sa.String(length=64), nullable=False),
         sa.Column("responses", sa.JSON(), nullable=False),
         sa.Column("gold", sa.JSON(), nullable=True),
-        sa.Column("author", sa.Integer(), nullable=True),
-        sa.Column("priority", sa.Float(), nullable=False),
+        sa.Column("turn", sa.Float(), nullable=False),
         sa.Column("propensity", sa.Float(), nullable=True),
         sa.Column("open", sa.Boolean(), nullable=False),
         sa.Column("asked", sa.Integer(), nullable=True),
         sa.Column("created", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(["author"], ["user.id"], name=op.f("fk_item_author_user")),
         sa.ForeignKeyConstraint(
             ["prompt_id"], ["prompt.id"], name=op.f("fk_item_prompt_id_prompt")
         ),
@@ -216,7 +215,7 @@ def _fifth() -> None:
     )
     with op.batch_alter_table("item", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_item_prompt_id"), ["prompt_id"], unique=False)
-        batch_op.create_index("ix_item_queue", ["study_id", "open", "priority", "id"], unique=False)
+        batch_op.create_index("ix_item_queue", ["study_id", "open", "turn", "id"], unique=False)
 
     op.create_table(
         "member",
@@ -230,6 +229,14 @@ def _fifth() -> None:
 
 def _sixth() -> None:
     op.create_table(
+        "author",
+        sa.Column("item_id", sa.Integer(), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["item_id"], ["item.id"], name=op.f("fk_author_item_id_item")),
+        sa.ForeignKeyConstraint(["user_id"], ["user.id"], name=op.f("fk_author_user_id_user")),
+        sa.PrimaryKeyConstraint("item_id", "user_id", name=op.f("pk_author")),
+    )
+    op.create_table(
         "lease",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("item_id", sa.Integer(), nullable=False),
@@ -241,10 +248,13 @@ def _sixth() -> None:
         sa.Column("expires", sa.DateTime(timezone=True), nullable=False),
         sa.Column("state", sa.String(length=12), nullable=False),
         sa.Column("draft", sa.JSON(), nullable=True),
+        sa.Column("adjudicates", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(["item_id"], ["item.id"], name=op.f("fk_lease_item_id_item")),
         sa.ForeignKeyConstraint(["user_id"], ["user.id"], name=op.f("fk_lease_user_id_user")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_lease")),
-        sa.UniqueConstraint("item_id", "user_id", name=op.f("uq_lease_item_id_user_id")),
+        sa.UniqueConstraint(
+            "item_id", "user_id", "adjudicates", name=op.f("uq_lease_item_id_user_id_adjudicates")
+        ),
     )
     with op.batch_alter_table("lease", schema=None) as batch_op:
         batch_op.create_index("ix_lease_state", ["state", "expires"], unique=False)

@@ -1,0 +1,233 @@
+"""Who judges what: an item is given to an annotator under a lease, in one writing transaction.
+
+The judgements an item has and the leases that run on it never exceed its overlap.  A lease lasts
+as long as its page sends beats; one that ran out gives its place back, unless nobody took it.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import exists, func, select
+from sqlalchemy.orm import Session
+
+from accord.store.judgements.accounts import locked, may
+from accord.store.judgements.counting import room, settled
+from accord.store.judgements.forms import BadAct, Gone, NotThere, StudyConfig, Task
+from accord.store.judgements.opening import Store, now
+from accord.store.judgements.progress import disputed
+from accord.store.judgements.showing import order_of, task_of
+from accord.store.judgements.studies import config_of, get, takes_part
+from accord.store.judgements.tables import Author, Item, Lease, Study, User
+
+
+def next_task(
+    store: Store, study_id: int, user_id: int, *, adjudicate: bool = False
+) -> Task | None:
+    """What this annotator judges now; None where nothing is left for them.
+
+    A lease of their own that still runs comes first.  Then a known item (gold) at the study's rate,
+    then the items in their turn: never one they wrote, never one twice.  `adjudicate`: instead an
+    item that others disagree on or flagged.
+    """
+    queue = [one.item_id for one in disputed(store, study_id)] if adjudicate else []
+    with store.write() as session:
+        user, study = locked(session, user_id), get(session, study_id)
+        _admitted(session, study, user, adjudicate)
+        if user.excluded is not None or user.closed is not None:
+            return None
+        lease = _own(session, study_id, user_id, adjudicate)
+        if lease is None and study.status == "open":
+            if adjudicate:
+                item_id = _to_settle(session, queue, user_id)
+            else:
+                item_id = _gold(session, study, user_id) or _open(session, study_id, user_id)
+            if item_id is not None:
+                lease = _take(session, study, item_id, user_id, adjudicate)
+        if lease is None:
+            return None
+        extend(lease, config_of(study))
+        session.flush()
+        return task_of(session, lease)
+
+
+def task(store: Store, lease_id: int, user_id: int) -> Task:
+    """A lease's task once more, for a page that is loaded again."""
+    with store.write() as session:
+        locked(session, user_id)
+        lease = hold(session, lease_id, user_id)
+        session.flush()
+        return task_of(session, lease)
+
+
+def beat(
+    store: Store, lease_id: int, user_id: int, draft: dict[str, Any] | None = None
+) -> datetime:
+    """A sign of life, with what was written so far; when the lease runs out now.
+
+    Gone where it ran out before and its place was given on.
+    """
+    with store.write() as session:
+        locked(session, user_id)
+        lease = hold(session, lease_id, user_id)
+        if draft is not None:
+            lease.draft = draft
+        return lease.expires
+
+
+def release(store: Store, lease_id: int, user_id: int) -> None:
+    """The place goes back; the draft stays, should the same annotator get the item again."""
+    with store.write() as session:
+        lease = _mine(session, lease_id, user_id)
+        if lease.state == "active":
+            lease.state = "released"
+
+
+def hold(session: Session, lease_id: int, user_id: int) -> Lease:
+    """The lease, running from now on; Gone where it is done, or where its place was given on."""
+    lease = _mine(session, lease_id, user_id)
+    if lease.state == "done":
+        raise Gone("you have judged this item already; undo takes the verdict back")
+    user, at = session.get_one(User, user_id), now()
+    item = session.scalars(select(Item).where(Item.id == lease.item_id).with_for_update()).one()
+    if user.excluded is not None or user.closed is not None:
+        raise Gone("this account takes no part any more")
+    if lease.state != "active" or lease.expires <= at:
+        if not _room(session, item.id, user_id, lease.adjudicates):
+            raise Gone("this item waited too long and was given to somebody else")
+        lease.state = "active"
+    extend(lease, config_of(session.get_one(Study, item.study_id)))
+    return lease
+
+
+# --- within a transaction ---
+
+
+def _mine(session: Session, lease_id: int, user_id: int) -> Lease:
+    lease = session.get(Lease, lease_id)
+    if lease is None or lease.user_id != user_id:
+        raise NotThere(f"there is no lease {lease_id} of yours")
+    return lease
+
+
+def _admitted(session: Session, study: Study, user: User, adjudicate: bool) -> None:
+    need = "manage" if adjudicate else "judge"
+    if not may(user.role, need):
+        what = "managers settle" if adjudicate else "annotators judge"
+        raise BadAct(f"you are a {user.role}; only {what} items: ask an owner for another role")
+    if not takes_part(session, study, user):
+        raise BadAct(f"you are not a member of the study {study.name!r}; ask its manager")
+
+
+def extend(lease: Lease, config: StudyConfig) -> None:
+    """It runs from now on for as long as the study gives."""
+    lease.beat = now()
+    lease.expires = lease.beat + timedelta(minutes=config.lease_minutes)
+
+
+def _own(session: Session, study_id: int, user_id: int, adjudicates: bool) -> Lease | None:
+    """The latest that still runs."""
+    query = (
+        select(Lease)
+        .join(Item, Item.id == Lease.item_id)
+        .where(Item.study_id == study_id, Lease.user_id == user_id)
+        .where(Lease.state == "active", Lease.expires > now())
+        .where(Lease.adjudicates.is_(adjudicates))
+        .order_by(Lease.issued.desc(), Lease.id.desc())
+    )
+    return session.scalars(query.limit(1)).first()
+
+
+def _not_seen(user_id: int) -> Sequence[Any]:
+    """Of items: neither judged, skipped or flagged by this annotator, nor written."""
+    done = exists().where(
+        Lease.item_id == Item.id,
+        Lease.user_id == user_id,
+        Lease.state == "done",
+        Lease.adjudicates.is_(False),
+    )
+    wrote = exists().where(Author.item_id == Item.id, Author.user_id == user_id)
+    return ~done, ~wrote
+
+
+def _open(session: Session, study_id: int, user_id: int) -> int | None:
+    """The first item with a place, its row locked.
+
+    PostgreSQL: others' locked rows are passed by first, and waited for if nothing else is there.
+    A query sees what was when it began, so the place is looked at again under the lock.
+    """
+    query = (
+        select(Item.id)
+        .where(Item.study_id == study_id, Item.gold.is_(None), room(now()))
+        .where(*_not_seen(user_id))
+        .order_by(Item.turn, Item.id)
+        .limit(1)
+    )
+    while True:
+        found = session.scalar(query.with_for_update(skip_locked=True, of=Item))
+        if found is None:
+            found = session.scalar(query.with_for_update(of=Item))
+        if found is None or _room(session, found, user_id, False):
+            return found
+
+
+def _room(session: Session, item_id: int, user_id: int, adjudicates: bool) -> bool:
+    here = select(Item.id).where(Item.id == item_id)
+    if adjudicates:
+        held = exists().where(
+            Lease.item_id == Item.id,
+            Lease.adjudicates.is_(True),
+            Lease.user_id != user_id,
+            Lease.state == "active",
+            Lease.expires > now(),
+        )
+        return session.scalar(here.where(~settled(), ~held)) is not None
+    return session.scalar(here.where(room(now()))) is not None
+
+
+def _gold(session: Session, study: Study, user_id: int) -> int | None:
+    """A known item, at the study's rate, where one is left; only among others, never alone."""
+    rate = config_of(study).gold_rate
+    theirs = select(func.count()).select_from(Lease).join(Item, Item.id == Lease.item_id)
+    theirs = theirs.where(Item.study_id == study.id, Lease.user_id == user_id)
+    told = f"gold/{study.id}/{user_id}/{session.scalar(theirs)}".encode()
+    lot = int.from_bytes(hashlib.blake2b(told, digest_size=8).digest()) / 2**64
+    if lot >= rate or _open(session, study.id, user_id) is None:
+        return None
+    gold = select(Item.id).where(Item.study_id == study.id, Item.gold.is_not(None))
+    few = [*session.scalars(gold.where(*_not_seen(user_id)).order_by(Item.id))]
+    return few[int(lot / rate * len(few))] if few else None
+
+
+def _to_settle(session: Session, queue: Sequence[int], user_id: int) -> int | None:
+    passed = select(Lease.item_id).where(
+        Lease.user_id == user_id, Lease.adjudicates.is_(True), Lease.state == "done"
+    )
+    seen = {*session.scalars(passed)}
+    for item_id in queue:
+        if item_id in seen:
+            continue
+        lock = select(Item.id).where(Item.id == item_id).with_for_update()
+        session.execute(lock)
+        if _room(session, item_id, user_id, True):
+            return item_id
+    return None
+
+
+def _take(session: Session, study: Study, item_id: int, user_id: int, adjudicates: bool) -> Lease:
+    """A new lease, or the annotator's own that ran out, with its order and draft."""
+    query = select(Lease).where(
+        Lease.item_id == item_id, Lease.user_id == user_id, Lease.adjudicates.is_(adjudicates)
+    )
+    lease = session.scalars(query).first()
+    if lease is None:
+        item = session.get_one(Item, item_id)
+        order, seed = order_of(study.id, item_id, user_id, len(item.responses))
+        if not config_of(study).shuffle:
+            order, seed = sorted(order), ""
+        lease = Lease(item_id=item_id, user_id=user_id, order=order, seed=seed)
+        lease.adjudicates, lease.draft = adjudicates, None
+        session.add(lease)
+    lease.state, lease.issued = "active", now()
+    return lease
