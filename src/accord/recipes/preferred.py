@@ -70,10 +70,13 @@ def lone(loss: Direct, rows: Sequence[Spelled]) -> bool:
     return loss.needs_mismatch and len({row.prompt_ids for row in rows}) < 2
 
 
-def mismatched(few: Sequence[Spelled], among: Sequence[Spelled], context: int) -> list[Ids]:
-    """For each row an answer to another prompt, cut to what the model can read behind its own.
+def mismatched(
+    few: Sequence[Spelled], among: Sequence[Spelled], context: int
+) -> list[tuple[Ids, ...]]:
+    """For each row the answers to another prompt, all of them, whatever their rank; each cut to
+    what the model can read behind the row's own prompt.
 
-    Where all rows have one prompt, the first of `among` that has another lends its answer; BadData
+    Where all rows have one prompt, the first of `among` that has another lends its answers; BadData
     where there is none.
     """
     prompts = [c.prompt_ids for c in few]
@@ -84,7 +87,11 @@ def mismatched(few: Sequence[Spelled], among: Sequence[Spelled], context: int) -
         whose = others([c.prompt_ids for c in rows])[: len(few)]
     except ValueError as error:
         raise BadData(str(error)) from None
-    return [rows[i].response_ids[0][: context - len(p)] for i, p in zip(whose, prompts)]
+    rooms = [context - len(p) for p in prompts]
+    return [
+        tuple(ids[:room] for ids in rows[i].response_ids)
+        for i, room in zip(whose, rooms, strict=True)
+    ]
 
 
 def lay(few: Sequence[Spelled], ref: Reference) -> Preferred:
