@@ -64,33 +64,38 @@ def submit(store: Store, user_id: int, act: Act) -> Receipt:
     """
     with store.write() as session:
         locked(session, user_id)
-        if found := _known(session, user_id, act):
-            return found
-        lease = hold(session, act.lease_id, user_id)
-        item = session.get_one(Item, lease.item_id)
-        study = session.get_one(Study, item.study_id)
-        config = config_of(study)
-        kind = next(kind for kind in KINDS if kind == study.kind)
-        given = verdict(act, kind, config, lease.order)
-        texts = _answers(session, item)
-        made = _judgement(act, given, lease)
-        made.marks = _marks(session, act, made, item, config, [one.text for one in texts])
-        session.add(made)
-        lease.state, lease.draft = "done", None
-        session.flush()
-        recount(session, Item.id == item.id)
-        note(session, user_id, act.act, study=study.id, item=item.id, judgement=made.id)
-        return Receipt(made.id, False, _revealed(config, made, texts))
+        return submitted(session, user_id, act)
 
 
-def _known(session: Session, user_id: int, act: Act) -> Receipt | None:
+def submitted(session: Session, user_id: int, act: Act) -> Receipt:
+    """The same within a transaction that holds the user's row."""
+    if found := known(session, user_id, act):
+        return found
+    lease = hold(session, act.lease_id, user_id)
+    item = session.get_one(Item, lease.item_id)
+    study = session.get_one(Study, item.study_id)
+    config = config_of(study)
+    kind = next(kind for kind in KINDS if kind == study.kind)
+    given = verdict(act, kind, config, lease.order)
+    texts = _answers(session, item)
+    made = _judgement(act, given, lease)
+    made.marks = _marks(session, act, made, item, config, [one.text for one in texts])
+    session.add(made)
+    lease.state, lease.draft = "done", None
+    session.flush()
+    recount(session, Item.id == item.id)
+    note(session, user_id, act.act, study=study.id, item=item.id, judgement=made.id)
+    return Receipt(made.id, False, _revealed(config, made, texts))
+
+
+def known(session: Session, user_id: int, act: Act) -> Receipt | None:
     """The receipt of an act that came before with this key."""
     found = session.scalars(
         select(Judgement).where(Judgement.key == _key(user_id, act.key))
     ).first()
     if found is None:
         return None
-    if found.lease_id != act.lease_id:
+    if act.lease_id and found.lease_id != act.lease_id:
         raise BadAct("this page's key belongs to another item; load the page again")
     item = session.get_one(Item, found.item_id)
     config = config_of(session.get_one(Study, item.study_id))

@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from accord.store.judgements.forms import Kind, NewItem
@@ -29,8 +29,8 @@ EXAMPLE = (
 
 def sha(*parts: Any) -> str:
     """sha256 (hex) of values as canonical JSON."""
-    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    told = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def flaw(kind: Kind, item: NewItem) -> str:
@@ -92,6 +92,14 @@ def _gold_flaw(kind: Kind, item: NewItem) -> str:
     return ""
 
 
+def alone(session: Session) -> None:
+    """PostgreSQL: nobody else stores items till this transaction ends: two would trip over the
+    same new prompt.  SQLite has one writer anyway.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(:one)"), {"one": LOCK})
+
+
 def put(session: Session, study_id: int, item: NewItem) -> Item | None:
     """The stored item, or None where the study has it already."""
     prompt = _prompt(session, item)
@@ -131,12 +139,12 @@ def _prompt(session: Session, item: NewItem) -> Prompt:
 
 
 def _response(session: Session, prompt: Prompt, item: NewItem, place: int) -> Response:
-    text, model = item.answers[place], item.models[place] if item.models else ""
-    hash = sha(text, model, item.sampling)
+    said, model = item.answers[place], item.models[place] if item.models else ""
+    hash = sha(said, model, item.sampling)
     query = select(Response).where(Response.prompt_id == prompt.id, Response.hash == hash)
     found = session.scalars(query).first()
     if found is None:
-        found = Response(prompt_id=prompt.id, hash=hash, text=text, model=model, created=now())
+        found = Response(prompt_id=prompt.id, hash=hash, text=said, model=model, created=now())
         found.sampling = item.sampling
         found.reward = item.rewards[place] if item.rewards else None
         session.add(found)

@@ -1,5 +1,6 @@
 """What a study asks, what is shown, and what comes back: plain values, no database."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -7,6 +8,7 @@ from pydantic import Field
 
 from accord.config import Settings
 from accord.errors import AccordError, BadSettings
+from accord.records import Conversation, Image, Message, Text
 
 Kind = Literal["pairwise", "rank", "rate", "rewrite", "chat"]
 KINDS: tuple[Kind, ...] = ("pairwise", "rank", "rate", "rewrite", "chat")
@@ -63,7 +65,7 @@ class StudyConfig(Settings):
     everyone: bool = True
     """every annotator may take part; false: members only"""
     models: tuple[str, ...] = ()
-    """for a chat: whose answers are compared (one or two names); one: two draws of the same"""
+    """for a chat: whose answers are compared; one name: two draws of the same; none: any two"""
     agree_below: float = Field(default=0.6, ge=0, le=1)
     """items on which fewer than this share agree go to the adjudicators"""
 
@@ -71,8 +73,8 @@ class StudyConfig(Settings):
         """BadSettings where a study of that kind cannot be held so."""
         if kind == "rate" and not self.axes:
             raise BadSettings("a study of ratings needs at least one axis")
-        if kind == "chat" and not 1 <= len(self.models) <= 2:
-            raise BadSettings("a chat study names one or two models: models=name or models=a,b")
+        if kind == "chat" and len(self.models) > 2:
+            raise BadSettings("a chat study names at most two models: models=name or models=a,b")
         if len(set(self.axes)) < len(self.axes):
             raise BadSettings(f"the axes {', '.join(self.axes)} are not all different")
 
@@ -153,3 +155,33 @@ class NewItem:
     rewards: tuple[float | None, ...] = ()
     source: str = ""
     sampling: dict[str, Any] = field(default_factory=dict)
+
+
+def conversation(messages: Sequence[Any]) -> Conversation:
+    """Messages as they are stored, as records."""
+    return tuple(
+        Message.of(one["role"], one["content"])
+        if isinstance(one["content"], str)
+        else Message(one["role"], tuple(_part(part) for part in one["content"]))
+        for one in messages
+    )
+
+
+def messages(talk: Conversation) -> list[Any]:
+    """Records as messages to store: text where there is no more, else parts."""
+    return [
+        {"role": one.role, "content": one.text}
+        if one == Message.of(one.role, one.text)
+        else {"role": one.role, "content": [_plain(part) for part in one.content]}
+        for one in talk
+    ]
+
+
+def _part(part: dict[str, Any]) -> Text | Image:
+    return Image(part["path"]) if part["type"] == "image" else Text(part["text"])
+
+
+def _plain(part: Text | Image) -> dict[str, str]:
+    if isinstance(part, Image):
+        return {"type": "image", "path": part.path}
+    return {"type": "text", "text": part.text}

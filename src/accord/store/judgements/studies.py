@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from accord.config import plain
@@ -187,8 +187,7 @@ def add_items(
     def put() -> None:
         nonlocal new, known
         with store.write() as session:
-            if store.postgres:  # two imports at once would trip over the same prompts
-                session.execute(text("SELECT pg_advisory_xact_lock(:one)"), {"one": filling.LOCK})
+            filling.alone(session)
             for number, item in batch:
                 if said := filling.flaw(kind, item):
                     refused.append(f"item {number}: {said}")

@@ -1,0 +1,235 @@
+"""Conversations with models.  A choice between two answers is a judgement of a chat study.
+
+chat = talk.open_chat(store, user, ("old", "new"), study_id=study)
+talk.say(store, chat.id, user, "Hello")        # then the page asks the models, and
+talk.offer(store, chat.id, user, answers)      # two answers wait, in an order of their own
+talk.choose(store, chat.id, user, act)         # stored; the talk goes on with the better one
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from accord.errors import BadSettings
+from accord.store.judgements import filling
+from accord.store.judgements.accounts import locked
+from accord.store.judgements.acts import known, submitted
+from accord.store.judgements.forms import Act, BadAct, NewItem, NotThere, Receipt, StudyConfig
+from accord.store.judgements.leases import extend
+from accord.store.judgements.opening import Store, now
+from accord.store.judgements.studies import config_of, create, get
+from accord.store.judgements.tables import Chat, Lease, Study
+
+ARENA = "Side by side"
+"""name of the study that holds verdicts between any two models"""
+LONGEST = 100_000
+"""characters of a message"""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model said."""
+
+    text: str
+    model: str
+    sampling: dict[str, Any] = field(default_factory=dict)
+
+
+def arena(store: Store, by: int | None = None) -> Study:
+    """The study of blind comparisons between any two models, made where it is not."""
+    with store.read() as session:
+        found = session.scalars(select(Study).where(Study.name == ARENA)).first()
+    if found is not None:
+        return found
+    config = StudyConfig(
+        question="Which answer is better?", verdicts=("tie", "both_bad"), reveal=True
+    )
+    return create(store, ARENA, "chat", config, by)
+
+
+def open_chat(
+    store: Store,
+    user_id: int,
+    models: Sequence[str] = (),
+    *,
+    study_id: int | None = None,
+    blind: bool = False,
+) -> Chat:
+    """A new conversation: with one model, or with two side by side (choices need a study).
+
+    A chat study that names its models brings them, and whether they are named; one model of a study
+    is asked twice.
+    """
+    with store.write() as session:
+        names = [*models]
+        if study_id is not None:
+            study = get(session, study_id)
+            if study.kind != "chat":
+                raise BadSettings(f"{study.name!r} is a study of kind {study.kind}, not a chat")
+            config = config_of(study)
+            names, blind = [*config.models] or names, config.blind
+            names = names * 2 if len(names) == 1 else names
+        if not 1 <= len(names) <= 2 or (study_id is not None and len(names) != 2):
+            raise BadSettings(f"{len(names)} models; a chat is with one, or two side by side")
+        if study_id is None and len(names) == 2:
+            raise BadSettings("two models side by side need a study for the choices")
+        at = now()
+        made = Chat(user_id=user_id, study_id=study_id, models=names, blind=blind)
+        made.seed, made.messages, made.created, made.changed = secrets.token_hex(8), [], at, at
+        session.add(made)
+        session.flush()
+    return made
+
+
+def chat(store: Store, chat_id: int, user_id: int) -> Chat:
+    """A conversation of one's own."""
+    with store.read() as session:
+        return _get(session, chat_id, user_id)
+
+
+def chats(store: Store, user_id: int, limit: int = 50) -> list[Chat]:
+    """Somebody's conversations, the latest first."""
+    query = select(Chat).where(Chat.user_id == user_id).order_by(Chat.changed.desc())
+    with store.read() as session:
+        return [*session.scalars(query.limit(limit))]
+
+
+def say(store: Store, chat_id: int, user_id: int, text: str) -> Chat:
+    """The user's next message."""
+    if not text.strip() or len(text) > LONGEST:
+        raise BadAct(f"a message has 1 to {LONGEST} characters")
+    with store.write() as session:
+        found = _get(session, chat_id, user_id)
+        if found.pending is not None:
+            raise BadAct("two answers wait for your choice; choose first")
+        if found.messages and found.messages[-1]["role"] == "user":
+            raise BadAct("the last message has no answer yet; wait for it, or ask for it again")
+        _append(found, "user", text)
+    return found
+
+
+def answered(store: Store, chat_id: int, user_id: int, text: str) -> Chat:
+    """The answer of the one model of a conversation."""
+    with store.write() as session:
+        found = _waiting(session, chat_id, user_id)
+        _append(found, "assistant", text)
+    return found
+
+
+def offer(store: Store, chat_id: int, user_id: int, answers: Sequence[Answer]) -> Chat:
+    """Two answers that wait for a choice, kept so that a page may be loaded again.
+
+    `pending["order"]` says which stands at which place.  Two alike answers leave no choice: the
+    talk goes on with them at once, and nothing is judged.
+    """
+    if len(answers) != 2:
+        raise BadAct(f"{len(answers)} answers; two are compared")
+    with store.write() as session:
+        found = _waiting(session, chat_id, user_id)
+        if found.study_id is None:
+            raise BadAct("this chat is with one model")
+        config = config_of(get(session, found.study_id))
+        if config.reveal and config.blind and not found.blind:
+            raise BadAct("the models' names have been shown: open a new chat to compare again")
+        if answers[0].text == answers[1].text:
+            _append(found, "assistant", answers[0].text)
+            return found
+        turn = Random(f"{found.seed}/{len(found.messages)}")
+        found.pending = {
+            "answers": [vars(one) for one in answers],
+            "order": turn.sample((0, 1), 2) if config.shuffle else [0, 1],
+            "key": secrets.token_hex(16),
+        }
+    return found
+
+
+def choose(
+    store: Store, chat_id: int, user_id: int, act: Act, *, go_on: int | None = None
+) -> Receipt:
+    """The verdict on the two answers that wait, by their places shown; `act.key` is the pending
+    one's, `act.lease_id` is 0.
+
+    The talk goes on with the answer at place `go_on`; by default the better one, the first of a
+    tie.  After 'both bad', a skip or a flag without `go_on` new answers are wanted.
+    """
+    if act.lease_id:
+        raise BadAct("a choice in a chat has no lease yet: lease_id = 0")
+    with store.write() as session:
+        locked(session, user_id)
+        found = _get(session, chat_id, user_id)
+        if again := known(session, user_id, act):
+            return again
+        if found.pending is None or found.study_id is None:
+            raise BadAct("no answers wait for a choice here; load the page again")
+        if act.key != found.pending["key"]:
+            raise BadAct("these answers have been replaced; load the page again")
+        order = found.pending["order"]
+        lease = _leased(session, found, found.study_id, found.pending)
+        receipt = submitted(session, user_id, replace(act, lease_id=lease.id))
+        place = _best(act) if go_on is None else go_on
+        if place not in (None, 0, 1):
+            raise BadAct(f"go_on = {place}, expected the place 0 or 1")
+        if place is not None:
+            _append(found, "assistant", found.pending["answers"][order[place]]["text"])
+        found.pending, found.changed = None, now()
+        if config_of(get(session, found.study_id)).reveal and act.act == "judge":
+            found.blind = False
+    return receipt
+
+
+# --- within a transaction ---
+
+
+def _get(session: Session, chat_id: int, user_id: int) -> Chat:
+    found = session.get(Chat, chat_id)
+    if found is None or found.user_id != user_id:
+        raise NotThere(f"there is no chat {chat_id} of yours")
+    return found
+
+
+def _waiting(session: Session, chat_id: int, user_id: int) -> Chat:
+    found = _get(session, chat_id, user_id)
+    if found.pending is not None or not found.messages or found.messages[-1]["role"] != "user":
+        raise BadAct("there is no message that waits for an answer")
+    return found
+
+
+def _append(chat: Chat, role: str, text: str) -> None:
+    chat.messages = [*chat.messages, {"role": role, "content": text}]
+    chat.changed = now()
+
+
+def _best(act: Act) -> int | None:
+    ranks = act.ranks
+    return None if ranks is None else min((0, 1), key=lambda place: ranks[place])
+
+
+def _leased(session: Session, chat: Chat, study_id: int, pending: dict[str, Any]) -> Lease:
+    """The item of these two answers, under a lease of who chose."""
+    answers = pending["answers"]
+    item = NewItem(
+        messages=chat.messages,
+        answers=tuple(one["text"] for one in answers),
+        models=tuple(one["model"] for one in answers),
+        source=f"chat {chat.id}",
+        sampling={
+            "chat": chat.id,
+            "turn": len(chat.messages),
+            "key": pending["key"],
+            "each": [one["sampling"] for one in answers],
+        },
+    )
+    filling.alone(session)
+    made = filling.put(session, study_id, item)
+    assert made is not None  # its key was never seen
+    lease = Lease(item_id=made.id, user_id=chat.user_id, order=pending["order"], seed=chat.seed)
+    lease.state, lease.issued, lease.adjudicates, lease.draft = "active", now(), False, None
+    extend(lease, config_of(session.get_one(Study, study_id)))
+    session.add(lease)
+    session.flush()
+    return lease
