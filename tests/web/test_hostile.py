@@ -91,7 +91,6 @@ def test_links_in_markdown_tell_nobody_where_they_were_clicked() -> None:
     assert 'href="https://example.org/x"' in told
     assert 'rel="noopener noreferrer nofollow"' in told
     assert 'target="_blank"' in told
-    assert "//evil" not in markdown("[x](//evil.example)").replace("[x](//evil", "")
 
 
 def test_what_is_uploaded_is_no_page_either(tmp_path: Path) -> None:

@@ -140,8 +140,8 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **given: Any) -> dict
         seen.update(told, link=link, names=[one.name for one in people.users(app.state.store)])
 
     monkeypatch.setattr(serving, "_serve", serve)
-    given = {"where": str(tmp_path), "port": 0} | given
-    serving.run(Serve(**given), given.pop("started", None))
+    started = given.pop("started", None)
+    serving.run(Serve(**{"where": str(tmp_path), "port": 0, **given}), started)
     return seen
 
 
