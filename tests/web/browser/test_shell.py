@@ -91,7 +91,7 @@ def test_from_an_empty_site_to_the_first_judgement(chromium: Any, here: Site) ->
         page.wait_for_url("**/studies/1/judge**")
         page.get_by_role("button", name="A is better").wait_for()
         page.keyboard.press("1")
-        page.wait_for_function("document.body.innerText.includes('1 judged by you')")
+        page.get_by_text("1 judged by you").first.wait_for()
         with here.store.read() as session:
             (made,) = session.query(Judgement).all()
         assert made.ranks is not None
@@ -110,7 +110,7 @@ def test_the_preview_follows_the_form(chromium: Any, here: Site) -> None:
         page.get_by_label("Question", exact=True).fill("Which is <kinder>?")
         preview.get_by_text("Which is <kinder>?").wait_for()
         assert not page.get_by_label("Axes", exact=True).is_visible()
-        page.get_by_text("A number for each answer, on each axis.").click()
+        page.get_by_role("radio", name="Ratings").check()
         assert page.get_by_label("Axes", exact=True).is_visible()
         page.get_by_label("Axes", exact=True).fill("polite")
         preview.get_by_text("polite").first.wait_for()
@@ -157,9 +157,9 @@ def test_a_theme_that_was_chosen_wins_over_the_device(chromium: Any, here: Site)
         visit = Visit(context, url)
         page = visit.go("/account")
         light = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        page.get_by_text("Dark", exact=True).click()
+        page.get_by_role("radio", name="Dark").check()
         page.get_by_role("button", name="Save").click()
-        page.get_by_text("Saved.").first.wait_for()
+        page.locator(".toast", has_text="Saved.").wait_for()
         assert "said=" not in page.url  # a reload does not say it again
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") != light
         assert visit.wrong == []
