@@ -85,7 +85,8 @@ def _register(name: str, verb: Verb) -> None:
             if show:
                 print(as_preset(*given), end="")
             else:
-                verb.shows(load(verb.work)(_desk(), *given))
+                desk = (_desk(),) if verb.desk else ()
+                verb.shows(load(verb.work)(*desk, *given))
 
 
 for _name, _verb in VERBS.items():

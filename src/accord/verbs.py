@@ -76,6 +76,31 @@ def _show_export(done: Any) -> None:
         out.print(escape(line), soft_wrap=True)
 
 
+def serve(cfg: Any) -> None:
+    """The site, with what starts models for it; it tells its address, and opens it."""
+    site = "accord.web.serving"
+
+    def ready(link: str) -> None:
+        out.print(f"the site: [bold]{escape(link)}[/]", soft_wrap=True)
+        shown = cfg.open and load(f"{site}:show")(link)
+        out.print("open that link: it logs you in, once" if not shown else "(in your browser now)")
+        out.print("Ctrl+C ends it; every judgement is kept the moment it is sent")
+
+    load(f"{site}:run")(cfg, load("accord.serve.workers:Workers"), ready)
+    out.print("the site is down")
+
+
+def _show_labelled(done: Any) -> None:
+    command = f"accord serve where={done.store}"
+    out.print(f"study {escape(done.name)}: {done.items} items", soft_wrap=True)
+    if not done.serve:
+        out.print(f"open it with: [bold]{escape(command)}[/]", soft_wrap=True)
+        return
+    cfg = load("accord.web.serving:Serve")(where=done.store, **done.how)
+    out.print(f"judge at [bold]/studies/{done.study_id}/judge[/] of the site:", soft_wrap=True)
+    serve(cfg)
+
+
 def _show_plan(planned: Any) -> None:
     found = planned.estimate
     table = Table("GB", *found.phases, box=None, header_style="dim")
@@ -95,7 +120,7 @@ class Verb:
     settings: tuple[str, ...]
     """classes, as module:name"""
     work: str
-    """module:function(desk, *settings)"""
+    """module:function(desk, *settings); without the desk where `desk` is False"""
     shows: Callable[[Any], None]
     """tells what came out"""
     help: str
@@ -106,6 +131,8 @@ class Verb:
     """(key, what stands for it in the usage) of the words that may come first without their key"""
     ends: Callable[[Settings, Any], None] = lambda cfg, done: None
     """what is left to do when all is shown"""
+    desk: bool = True
+    """whether `work` takes a desk first: a view of its progress, and torch with it"""
 
     def read(self, preset: Path | None, words: Sequence[str]) -> list[Settings]:
         """Preset and words as settings; words win."""
@@ -240,6 +267,25 @@ VERBS = {
             "accord compare methods=PPO,DPO rule=rules.py:short budget=tiny dpo.lr=1e-4",
         ),
         "accord.demo.contest:defaults",
+    ),
+    "label": Verb(
+        (f"{_RECIPES}.label_job:LabelJob", "accord.store.judgements.forms:StudyConfig"),
+        f"{_RECIPES}.label_job:run_label",
+        _show_labelled,
+        "Ask people: let models answer prompts, choose pairs, and open the site to judge them.",
+        (
+            "accord label data=ask.jsonl model=path/to/model study=accord.db#stories overlap=2",
+            "accord label data=answers.jsonl study=accord.db#answers kind=rate axes=helpful,honest",
+            "accord label data=ask.jsonl model=runs/sft/policy n=4 reward=runs/a/reward study=hard",
+        ),
+    ),
+    "serve": Verb(
+        ("accord.web.serving:Serve",),
+        "accord.verbs:serve",
+        lambda done: None,
+        "Open the site: people judge, watch runs and talk to models; their clicks train the next.",
+        ("accord serve", "accord serve where=accord.db host=0.0.0.0 hosts=site.example.org"),
+        desk=False,
     ),
     "plan": Verb(
         (f"{_RECIPES}.plan:Plan",),
