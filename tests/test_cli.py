@@ -33,6 +33,7 @@ NEEDED = {
     "evaluate": ("model=m", "against=a", "prompts=p.jsonl", "rule=r.py:f"),
     "compare": (),
     "plan": ("model=m",),
+    "serve": (),
 }
 
 
