@@ -282,6 +282,7 @@ def plain(here, tmp_path_factory) -> dict[str, Any]:
         ("longest=3",),
         ("how.temperature=0.5",),
         ("how.top_k=3",),
+        ("how.min_p=0.3",),
         ("seed=1",),
         ("dtype=bf16",),
         ("template=turns",),

@@ -25,7 +25,7 @@ from accord.recipes.common import Asked, spell_prompts
 from accord.recipes.compare import OFFLINE, Compare, Name, priced
 from accord.recipes.contestants import Ground, Trained, enter
 from accord.recipes.field import Entry, Field, met
-from accord.recipes.job import Desk, Job, opened, origins, read
+from accord.recipes.job import Desk, Heard, Job, opened, origins, read
 from accord.recipes.spent import metered
 from accord.recipes.stage import Place, room_for
 from accord.recipes.stages import reward_stage
@@ -42,7 +42,7 @@ MENDABLE = (BadData, NotFinite, TooLittleMemory)
 PAIRS = "comparisons.jsonl"
 
 
-class CompareJob(Job):
+class CompareJob(Job, Heard):
     """Train several methods from one start on one budget, and say which to choose."""
 
     model: str = "storyteller"
@@ -53,7 +53,8 @@ class CompareJob(Job):
     prompts: Path | None = None
     """prompts: a file, folder or hub id; any shape of docs/data.md"""
     comparisons: Path | None = None
-    """comparisons: likewise; none: pairs of the model's own answers, as the rule judges them"""
+    """comparisons: likewise, or STORE#STUDY; none: pairs of the model's own answers, as the rule
+    judges them"""
     rule: str | None = None
     """file.py:function(prompt, answer, ended) -> number: what is really wanted, and the judge at
     the end; none: the reward model is the judge"""
@@ -164,7 +165,7 @@ def _given(
         place.tell(f"budget={cfg.budget} lets {most} of {len(compared)} comparisons be seen")
         places = random.Random(f"comparisons/{place.seed}").sample(range(len(compared)), most)
         compared = [compared[i] for i in sorted(places)]
-    return replace(found, compared=list(compared), origins=origins(job.comparisons))
+    return replace(found, compared=list(compared), origins=origins(job.comparisons, place))
 
 
 def _paired(desk: Desk, cfg: Compare, place: Place, given: Given, rule: Reward) -> Given:

@@ -64,7 +64,7 @@ class EvaluateJob(Settings):
     longest: Count = 200
     """the most tokens an answer may have"""
     how: Sampling = Sampling()
-    """temperature, top_p, top_k; KL is measured where nothing is cut and nothing greedy"""
+    """temperature, top_p, top_k, min_p; KL is measured where nothing is cut and nothing greedy"""
     seed: int = 0
     """of the answers, the same dice for both models, and of the intervals"""
     dtype: Literal["fp32", "bf16", "int8", "int4"] = "fp32"
@@ -358,7 +358,7 @@ def _kl(
     if against.speller.fingerprint != model.speller.fingerprint:
         return None, "the two models have other tokenizers or templates"
     if not job.how.full:
-        return None, "answers were drawn greedily, or top_p or top_k cut them"
+        return None, "answers were drawn greedily, or cut (top_p, top_k, min_p)"
     return distance(model, against, bout.model.said, job.how.temperature), ""
 
 

@@ -146,9 +146,8 @@ def affected(store: Store, user_id: int, runs: Path) -> list[Artifact]:
         return []
     made = Artifact.find(runs)
     touched = {one.id for one in made if digests & set(one.hashes.values())}
-    for artifact in made:  # the oldest first: parents come before what was made of them
-        if touched & set(artifact.parents):
-            touched.add(artifact.id)
+    while more := {one.id for one in made if touched & set(one.parents)} - touched:
+        touched |= more  # what was made of them, and of that
     return [one for one in made if one.id in touched and one.kind in ("policy", "reward")]
 
 
