@@ -18,7 +18,7 @@ from accord.store.judgements import acts, leases, people, studies, talk
 from accord.store.judgements.forms import Act, BadAct, Gone, NotThere, Receipt, Task
 from accord.store.judgements.opening import Store
 from accord.store.judgements.tables import Chat, Study, User
-from accord.web import judging_chat, judging_end, security
+from accord.web import judging_chat, judging_end, pictures, security
 from accord.web.judging_form import Posted, read_act, read_draft
 from accord.web.judging_keys import FIXED, KEYS, remap
 from accord.web.judging_view import scene
@@ -27,6 +27,7 @@ from accord.web.security import TheStore
 
 router = APIRouter(include_in_schema=False)
 router.include_router(judging_chat.router)
+router.include_router(pictures.router)
 
 
 class Desk:
