@@ -41,9 +41,11 @@ function arrive(focus) {
   beat?.stop();
   beat = new Beat(task(), { lost, fields });
   for (const one of document.querySelectorAll(".needs-script, .board-moves")) one.hidden = false;
+  const start = kind.start?.();
+  if (start) start.focus({ preventScroll: true });
   if (focus) {
     window.scrollTo({ top: 0 });
-    (kind.start?.() ?? document.getElementById("heading"))?.focus({ preventScroll: true });
+    if (!start) document.getElementById("heading")?.focus({ preventScroll: true });
   }
 }
 
