@@ -80,7 +80,10 @@ def show(
     number: int = 1,
 ) -> HTMLResponse:
     """The way back from one artifact."""
-    known = {one.id: one for one in sealed(request.app).all()}
+    here = sealed(request.app)
+    known = {one.id: one for one in here.all()}
+    if artifact_id not in known:  # it may have been made a moment ago
+        known = {one.id: one for one in here.all(fresh=True)}
     made = known.get(artifact_id)
     if made is None:
         raise HTTPException(404, "There is no artifact of that id below the runs folder.")

@@ -1,4 +1,4 @@
-"""A graph without circles as a picture: sources at the left, what was made of them at the right."""
+"""A graph without circles as a picture: what was made at the left, its sources at the right."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -35,13 +35,13 @@ class Picture:
     width: int
     height: int
     boxes: list[Box]
-    lines: list[str]
-    """each the `d` of a path"""
+    lines: list[tuple[str, bool]]
+    """the `d` of each path, and whether a longer way says the same"""
 
 
 def layout(boxes: Sequence[Box], edges: Sequence[tuple[str, str]]) -> Picture:
-    """Places for boxes; `edges` are (from, to).  Each stands one column right of its latest source,
-    and within a column near the middle of its neighbours."""
+    """Places for boxes; `edges` are (from, to).  Each stands one column left of its latest source, and
+    within a column near the middle of its neighbours."""
     ids = {box.id for box in boxes}
     edges = [(a, b) for a, b in dict.fromkeys(edges) if a in ids and b in ids and a != b]
     column = _columns([box.id for box in boxes], edges)
@@ -50,15 +50,36 @@ def layout(boxes: Sequence[Box], edges: Sequence[tuple[str, str]]) -> Picture:
         rows[column[box.id]].append(box.id)
     _untangle(rows, edges)
     tallest = max((len(few) for few in rows.values()), default=1)
-    places = {}
+    places, last = {}, max(rows, default=0)
     for at, few in rows.items():
         top = (tallest - len(few)) * (HEIGHT + GAP_Y) // 2
         for i, one in enumerate(few):
-            places[one] = (EDGE + at * (WIDTH + GAP_X), EDGE + top + i * (HEIGHT + GAP_Y))
+            places[one] = (EDGE + (last - at) * (WIDTH + GAP_X), EDGE + top + i * (HEIGHT + GAP_Y))
     placed = [replace(box, x=places[box.id][0], y=places[box.id][1]) for box in boxes]
-    width = 2 * EDGE + (len(rows) or 1) * (WIDTH + GAP_X) - GAP_X
+    width = 2 * EDGE + (last + 1) * (WIDTH + GAP_X) - GAP_X
     height = 2 * EDGE + tallest * (HEIGHT + GAP_Y) - GAP_Y
-    return Picture(width, height, placed, [_line(*places[a], *places[b]) for a, b in edges])
+    longer = _longer(edges)
+    lines = [(_line(*places[b], *places[a]), (a, b) in longer) for a, b in edges]
+    return Picture(width, height, placed, lines)
+
+
+def _longer(edges: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Edges from one to another that can also be reached by way of a third."""
+    after: dict[str, set[str]] = defaultdict(set)
+    for a, b in edges:
+        after[a].add(b)
+
+    def reach(one: str) -> set[str]:
+        found: set[str] = set()
+        todo = [one]
+        while todo:
+            new = after[todo.pop()] - found
+            found |= new
+            todo += new
+        return found
+
+    far = {one: reach(one) for one in list(after)}
+    return {(a, b) for a, b in edges if any(b in far.get(c, ()) for c in after[a] if c != b)}
 
 
 def _columns(ids: Sequence[str], edges: Sequence[tuple[str, str]]) -> dict[str, int]:
