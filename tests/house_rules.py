@@ -57,7 +57,7 @@ MAY_IMPORT = {  # beside the standard library
     "engine": {"torch", "safetensors", "ray"},
     "worlds": {"torch", "gymnasium"},
     "rewards": {"torch", "reasoning_gym"},
-    "recipes": {"torch", "pydantic"},
+    "recipes": {"torch", "pydantic", "httpx"},
     "evaluate": {"torch", "matplotlib", "jinja2", "rich", "evalica"},
     "web": {
         "fastapi",

@@ -90,6 +90,17 @@ def serve(cfg: Any) -> None:
     out.print("the site is down")
 
 
+def _show_labelled(done: Any) -> None:
+    command = f"accord serve where={done.store}"
+    out.print(f"study {escape(done.name)}: {done.items} items", soft_wrap=True)
+    if not done.serve:
+        out.print(f"open it with: [bold]{escape(command)}[/]", soft_wrap=True)
+        return
+    cfg = load("accord.web.serving:Serve")(where=done.store, **done.how)
+    out.print(f"judge at [bold]/studies/{done.study_id}/judge[/] of the site:", soft_wrap=True)
+    serve(cfg)
+
+
 def _show_plan(planned: Any) -> None:
     found = planned.estimate
     table = Table("GB", *found.phases, box=None, header_style="dim")
@@ -256,6 +267,17 @@ VERBS = {
             "accord compare methods=PPO,DPO rule=rules.py:short budget=tiny dpo.lr=1e-4",
         ),
         "accord.demo.contest:defaults",
+    ),
+    "label": Verb(
+        (f"{_RECIPES}.label_job:LabelJob", "accord.store.judgements.forms:StudyConfig"),
+        f"{_RECIPES}.label_job:run_label",
+        _show_labelled,
+        "Ask people: let models answer prompts, choose pairs, and open the site to judge them.",
+        (
+            "accord label data=ask.jsonl model=path/to/model study=accord.db#stories overlap=2",
+            "accord label data=answers.jsonl study=accord.db#answers kind=rate axes=helpful,honest",
+            "accord label data=ask.jsonl model=runs/sft/policy n=4 reward=runs/a/reward study=hard",
+        ),
     ),
     "serve": Verb(
         ("accord.web.serving:Serve",),

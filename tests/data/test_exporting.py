@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from accord import cli
 from accord.data.export import FORMS
+from accord.data.export_study import STUDY_FORMS
 from accord.data.exporting import TRL, Export
 from accord.data.sources import read, write
 from accord.records import Comparison, Demonstration, Image, Message, Prompt, Rating, Text, ask
@@ -29,6 +30,8 @@ RECORDS: dict[str, list[Any]] = {
     ],
     "prompts": [Prompt(TALK, "1"), Prompt(ask("b"), "2")],
 }
+SINGLE = "trl_standard"
+"""has room for one question of the user's alone"""
 ENDINGS = ["jsonl", "jsonl.gz", "json", "csv", "tsv.gz", "parquet"]
 
 
@@ -39,7 +42,7 @@ def call(*words: object) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-@pytest.mark.parametrize("to", ["accord", "trl", *FORMS])
+@pytest.mark.parametrize("to", ["accord", "trl", *(form for form in FORMS if form != SINGLE)])
 def test_all_comes_back(to: str, ending: str, tmp_path: Path) -> None:
     if ending == "parquet":
         pytest.importorskip("pyarrow")
@@ -58,7 +61,8 @@ def test_all_comes_back(to: str, ending: str, tmp_path: Path) -> None:
 
 def test_every_form_can_be_asked_for() -> None:
     asked = Export.model_fields["to"].annotation.__args__  # type: ignore[union-attr]
-    assert set(asked) == {"accord", "trl", *FORMS}
+    assert set(asked) == {"accord", "trl", *FORMS, *STUDY_FORMS}
+    assert not {*FORMS} & {*STUDY_FORMS}
     assert {FORMS[form].kind for form in TRL.values()} == set(TRL)
 
 
@@ -95,6 +99,7 @@ UNCARRIED = [
     ),
     ("ultrafeedback_binarized", Comparison.pair(ask("x"), "a", "b", strength=0.0), "strength"),
     ("trl_implicit", Comparison(ask("x"), ("a", "b"), (0, 0)), "tie"),
+    (SINGLE, Comparison.pair(TALK, "a", "b"), "a conversation"),
 ]
 
 

@@ -187,7 +187,7 @@ STUDIO = {
         (
             ARGILLA,
             "Argilla records",
-            Comparison(ask("Hi"), ("No", "Yes"), (1, 2), judge="u1", id="f:1#1"),
+            Comparison(ask("Hi"), ("No", "Yes"), (0, 1), judge="u1", id="f:1#1"),
         ),
         (STUDIO, "Label Studio tasks", compared((0, 1), judge="4", id="f:1#1")),
         ({"prompt": "Hi", "completion": "Yes", "label": False}, "TRL unpaired", None),

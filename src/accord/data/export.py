@@ -120,6 +120,14 @@ def _implicit(pair: _Pair) -> Row:
     return {"chosen": prompt + chosen, "rejected": prompt + rejected, **pair.said()}
 
 
+def _standard(pair: _Pair) -> Row:
+    talk = pair.of.prompt
+    if talk != (Message.of("user", talk[0].text),):
+        raise Flaw("a conversation", "this form's prompt is one text of the user's")
+    chosen, rejected = pair.of.responses[pair.better], pair.of.responses[pair.worse]
+    return {"prompt": talk[0].text, "chosen": chosen, "rejected": rejected, **pair.said()}
+
+
 def _binarized(pair: _Pair) -> Row:
     prompt, (chosen, rejected) = messages(pair.of.prompt), pair.messages()
     said = pair.said()
@@ -202,6 +210,17 @@ def _dialogues(demonstrations: Iterable[Demonstration], ties: Ties, tally: Tally
         }
 
 
+def _completed(demonstrations: Iterable[Demonstration], ties: Ties, tally: Tally) -> Iterator[Row]:
+    for one in demonstrations:
+        tally.keep()
+        yield {
+            "prompt": messages(one.prompt),
+            "completion": messages((Message.of("assistant", one.response),)),
+            **_named(one.id),
+            **({"author": one.author} if one.author != "human" else {}),
+        }
+
+
 def _named(name: str) -> Row:
     return {"id": name} if name else {}
 
@@ -224,11 +243,13 @@ class Form:
 FORMS: Mapping[str, Form] = {
     "trl_explicit": Form("comparisons", _paired(_explicit)),
     "trl_implicit": Form("comparisons", _paired(_implicit)),
+    "trl_standard": Form("comparisons", _paired(_standard)),
     "ultrafeedback_binarized": Form("comparisons", _paired(_binarized)),
     "hh_transcripts": Form("comparisons", _paired(_transcribed, trimmed=True)),
     "trl_unpaired": Form("ratings", _rated),
     "trl_prompts": Form("prompts", _asked),
     "trl_messages": Form("demonstrations", _dialogues),
+    "trl_completion": Form("demonstrations", _completed),
 }
 
 

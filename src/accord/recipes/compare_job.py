@@ -25,7 +25,7 @@ from accord.recipes.common import Asked, spell_prompts
 from accord.recipes.compare import OFFLINE, Compare, Name, priced
 from accord.recipes.contestants import Ground, Trained, enter
 from accord.recipes.field import Entry, Field, met
-from accord.recipes.job import Desk, Job, opened, origins, read
+from accord.recipes.job import Desk, Heard, Job, opened, origins, read
 from accord.recipes.spent import metered
 from accord.recipes.stage import Place, room_for
 from accord.recipes.stages import reward_stage
@@ -36,13 +36,14 @@ from accord.rewards.learned import Learned
 from accord.rewards.reader import Reader
 from accord.store import artifact, files
 from accord.store.artifact import Artifact
+from accord.store.lock import held
 
 MENDABLE = (BadData, NotFinite, TooLittleMemory)
 """what may befall one method and leave the others whole; anything else stops the command"""
 PAIRS = "comparisons.jsonl"
 
 
-class CompareJob(Job):
+class CompareJob(Job, Heard):
     """Train several methods from one start on one budget, and say which to choose."""
 
     model: str = "storyteller"
@@ -53,7 +54,8 @@ class CompareJob(Job):
     prompts: Path | None = None
     """prompts: a file, folder or hub id; any shape of docs/data.md"""
     comparisons: Path | None = None
-    """comparisons: likewise; none: pairs of the model's own answers, as the rule judges them"""
+    """comparisons: likewise, or STORE#STUDY; none: pairs of the model's own answers, as the rule
+    judges them"""
     rule: str | None = None
     """file.py:function(prompt, answer, ended) -> number: what is really wanted, and the judge at
     the end; none: the reward model is the judge"""
@@ -102,6 +104,13 @@ def run_compare(
         raise BadSettings("learn_from=rule: there is no rule; say rule=file.py:function")
     if cfg.learn_from == "rule" and "PPO" in cfg.methods and cfg.ppo.critic != "zero":
         raise BadSettings("learn_from=rule leaves no reward model for a critic: ppo.critic=zero")
+    with held(job.out):
+        return _compared(desk, job, cfg, prompts)
+
+
+def _compared(
+    desk: Desk, job: CompareJob, cfg: Compare, prompts: Sequence[Prompt] | None
+) -> Compared:
     place = desk.place(job)
     given = _given(desk, job, cfg, place, prompts)
     reward, critic, shared = _followed(place, cfg, given)
@@ -164,7 +173,7 @@ def _given(
         place.tell(f"budget={cfg.budget} lets {most} of {len(compared)} comparisons be seen")
         places = random.Random(f"comparisons/{place.seed}").sample(range(len(compared)), most)
         compared = [compared[i] for i in sorted(places)]
-    return replace(found, compared=list(compared), origins=origins(job.comparisons))
+    return replace(found, compared=list(compared), origins=origins(job.comparisons, place))
 
 
 def _paired(desk: Desk, cfg: Compare, place: Place, given: Given, rule: Reward) -> Given:

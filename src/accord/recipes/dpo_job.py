@@ -9,20 +9,20 @@ from accord.engine.reference import Reference, kept
 from accord.engine.roles import Policy
 from accord.recipes import dpo, preferred
 from accord.recipes.blend import blended
-from accord.recipes.job import Desk, Job, opened, origins, read
+from accord.recipes.job import Desk, Heard, Job, opened, origins, read
 from accord.recipes.stage import Made, Place, Work, carry_out, room_in
 from accord.records import Comparison, Rating
 from accord.store.artifact import Artifact
 from accord.store.run import Run
 
 
-class PreferenceJob(Job):
+class PreferenceJob(Job, Heard):
     """Learn a policy from the comparisons of a file, at once."""
 
     out: Path = Path("runs/dpo")
     """where the run, and the policy it makes, is kept; the same command again goes on from there"""
     data: Path
-    """comparisons (or ratings): a file, folder or hub id; any shape of docs/data.md"""
+    """comparisons or ratings: a file, folder or hub id, as in docs/data.md; or STORE#STUDY"""
     kind: Literal["comparisons", "ratings"] = "comparisons"
     """ratings: single answers that are good or bad, for loss=KTO, BCO, NLL"""
 
@@ -49,7 +49,7 @@ def preference_stage(
     work = Work("policy", place, cfg, start, fingerprint(judged), tuple(parents))
 
     def make(run: Run) -> tuple[Policy, dict[str, float]]:
-        place.parted(train, held_out)
+        place.parted(train, held_out, cfg)
 
         def refer(reference: Policy, few: Sequence[Spelled]) -> Reference:
             return kept(place.out / "reference", reference, few, preferred.refer, work.dtype)
@@ -73,4 +73,4 @@ def run_dpo(desk: Desk, job: PreferenceJob, cfg: dpo.Preference) -> Made[Policy]
     place = desk.place(job)
     blended(cfg.loss, cfg.mix)  # a typo costs no minute
     judged = read(place, job, job.data, job.kind)
-    return preference_stage(place, cfg, opened(job), judged, parents=origins(job.data))
+    return preference_stage(place, cfg, opened(job), judged, parents=origins(job.data, place))

@@ -96,5 +96,5 @@ def run_grpo(desk: Desk, job: GRPOJob, cfg: grpo.GRPO) -> Made[Policy]:
         tasks=job.reasoning,
     )
     bench.check(desk.tell)
-    parents = [*bench.parents, *(origins(job.prompts) if job.prompts else ())]
+    parents = [*bench.parents, *(origins(job.prompts, place) if job.prompts else ())]
     return grpo_stage(place, cfg, start, bench.reward, prompts, parents=parents, gold=bench.gold)

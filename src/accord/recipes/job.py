@@ -8,13 +8,16 @@ from typing import Any, Literal
 
 from accord.config import Settings
 from accord.config.limits import Count, UpTo1
-from accord.data import sources
+from accord.data import judged, sources
 from accord.data.columns import Columns
+from accord.data.studies import is_study
 from accord.engine.roles import Policy
 from accord.engine.sampler import Watch
+from accord.errors import BadSettings
 from accord.recipes.stage import Place
 from accord.store import artifact
 from accord.store.artifact import Artifact
+from accord.store.judgements.resolve import Filters
 from accord.store.logs import Sink, sink
 
 
@@ -44,6 +47,23 @@ class Job(Settings):
     """which split of a dataset (a folder or a hub id); none: the only one, or train"""
 
 
+class Heard(Settings):
+    """Which judgements count, where a command's data are a study's."""
+
+    judged: Filters = Filters()
+    """which judgements of a study count, and as what, where a file is named STORE#STUDY, as
+    accord.db#stories"""
+
+    def heard(self) -> None:
+        """BadSettings where filters are given and no study is read."""
+        said = [value for _, value in self if isinstance(value, str | Path)]
+        if self.judged != Filters() and not any(map(is_study, said)):
+            raise BadSettings(
+                "judged.… chooses judgements of a study, and no file here is one: write it as "
+                "STORE#STUDY, as data=accord.db#stories"
+            )
+
+
 @dataclass(frozen=True)
 class Desk:
     """Who watches a job, and whom it tells what."""
@@ -53,6 +73,8 @@ class Desk:
 
     def place(self, job: Job) -> Place:
         """Where this job's stages go."""
+        if isinstance(job, Heard):
+            job.heard()
         boards = tuple(sink(name, job.out) for name in job.sinks)
         return Place(job.out, job.seed, job.save_every, (*self.view, *boards), self.tell, job.limit)
 
@@ -75,7 +97,10 @@ def opened(job: Job, *, on_cpu: bool = False) -> Policy:
 
 
 def read(place: Place, job: Job, path: Path, kind: sources.Kind) -> Sequence[Any]:
-    """The records of a file; what they are is told, and what could not be used."""
+    """The records of a file or a study; what they are is told, and what could not be used."""
+    if is_study(path):
+        filters = job.judged if isinstance(job, Heard) else Filters()
+        return told(place, path, judged.take(place.out, path, kind, filters, place.tell))
     found = sources.read(path, kind, columns=job.columns.mapping(), split=job.split)
     return told(place, path, found)
 
@@ -88,7 +113,9 @@ def told(place: Place, path: Path, found: sources.Read[Any]) -> Sequence[Any]:
     return found.records
 
 
-def origins(path: Path) -> tuple[Artifact, ...]:
-    """The artifact that a file lies in, if any: a parent of what is made from it."""
+def origins(path: Path, place: Place) -> tuple[Artifact, ...]:
+    """The artifact that a file lies in, or that was made of a study: parents of what comes."""
+    if is_study(path):
+        return judged.sealed(place.out, path)
     made = artifact.origin(path)
     return (made,) if made else ()

@@ -14,7 +14,7 @@ from accord.models.load import fastest
 from accord.models.lora import base_of
 from accord.recipes import ppo, reward, sft
 from accord.recipes.common import spell_prompts
-from accord.recipes.job import Desk, Job, opened, origins, read, told
+from accord.recipes.job import Desk, Heard, Job, opened, origins, read, told
 from accord.recipes.judging import Bench, Rewards
 from accord.recipes.mixing import Mixed
 from accord.recipes.pipeline import Pipeline, Records, Way, run
@@ -26,22 +26,22 @@ from accord.rewards.reader import Reader
 from accord.text import hub
 
 
-class SFTJob(Job):
+class SFTJob(Job, Heard):
     """Imitate the demonstrations of a file."""
 
     out: Path = Path("runs/sft")
     """where the run, and the policy it makes, is kept; the same command again goes on from there"""
     data: Path
-    """demonstrations: a file, folder or hub id; any shape of docs/data.md"""
+    """demonstrations: a file, folder or hub id, any shape of docs/data.md; or STORE#STUDY"""
 
 
-class RewardJob(Job):
+class RewardJob(Job, Heard):
     """Learn a reward model from the comparisons of a file."""
 
     out: Path = Path("runs/reward")
     """where the run, and the reward model it makes, is kept; the same command again goes on"""
     data: Path
-    """comparisons: a file, folder or hub id; any shape of docs/data.md"""
+    """comparisons: a file, folder or hub id, any shape of docs/data.md; or STORE#STUDY"""
 
 
 class PPOJob(Job, Rewards):
@@ -58,7 +58,7 @@ class PPOJob(Job, Rewards):
     on the GPU for what is trained; without a GPU all do"""
 
 
-class PipelineJob(Job):
+class PipelineJob(Job, Heard):
     """From judgements to a better model and a report about it."""
 
     out: Path = Path("runs/pipeline")
@@ -66,7 +66,7 @@ class PipelineJob(Job):
     prompts: Path
     """prompts: a file, folder or hub id; any shape of docs/data.md"""
     comparisons: Path
-    """comparisons: a file, folder or hub id; any shape of docs/data.md"""
+    """comparisons: a file, folder or hub id, any shape of docs/data.md; or STORE#STUDY"""
     demonstrations: Path | None = None
     """demonstrations, imitated first; none: begin with the reward model"""
     rule: str | None = None
@@ -91,7 +91,7 @@ class SampleJob(Settings):
     longest: Count = 200
     """the most tokens an answer may have"""
     how: Sampling = Sampling()
-    """temperature, top_p, top_k"""
+    """temperature, top_p, top_k, min_p"""
     seed: int = 0
     """the same seed, the same answers"""
     dtype: Literal["fp32", "bf16", "int8", "int4"] = "fp32"
@@ -105,14 +105,14 @@ def run_sft(desk: Desk, job: SFTJob, cfg: sft.SFT) -> Made[Policy]:
     place = desk.place(job)
     # before the model: a typo costs no minute
     demonstrations = read(place, job, job.data, "demonstrations")
-    return sft_stage(place, cfg, opened(job), demonstrations, parents=origins(job.data))
+    return sft_stage(place, cfg, opened(job), demonstrations, parents=origins(job.data, place))
 
 
 def run_reward(desk: Desk, job: RewardJob, cfg: reward.RewardModel) -> Made[Critic]:
     """accord reward"""
     place = desk.place(job)
     comparisons = read(place, job, job.data, "comparisons")
-    return reward_stage(place, cfg, opened(job), comparisons, parents=origins(job.data))
+    return reward_stage(place, cfg, opened(job), comparisons, parents=origins(job.data, place))
 
 
 def run_ppo(desk: Desk, job: PPOJob, cfg: ppo.PPO) -> Made[Policy]:
@@ -136,7 +136,7 @@ def run_ppo(desk: Desk, job: PPOJob, cfg: ppo.PPO) -> Made[Policy]:
     bench = Bench.of(job, start.speller, prompts, compared, dtype=job.dtype, on_cpu=aside)
     bench.check(desk.tell)
     critic = bench.critic() if cfg.critic != "zero" else None
-    parents = [*bench.parents, *origins(job.prompts)]
+    parents = [*bench.parents, *origins(job.prompts, place)]
     asked = Mixed(prompts, texts)
     return ppo_stage(
         place, cfg, start, bench.reward, critic, asked, parents=parents, gold=bench.gold
@@ -150,7 +150,7 @@ def run_pipeline(desk: Desk, job: PipelineJob, cfg: Pipeline) -> Way:
         read(place, job, job.prompts, "prompts"),
         read(place, job, job.comparisons, "comparisons"),
         read(place, job, job.demonstrations, "demonstrations") if job.demonstrations else (),
-        origins(job.comparisons),
+        origins(job.comparisons, place),
     )
     start = opened(job)
     reader = Reader(start.speller, records.prompts)

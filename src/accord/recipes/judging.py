@@ -16,6 +16,7 @@ from accord.rewards.choose import Choice, learned
 from accord.rewards.foreign import Reading
 from accord.rewards.guard import Guard, Guarded
 from accord.rewards.numbers import Numbers
+from accord.rewards.people import Asking
 from accord.rewards.reader import Reader
 from accord.rewards.reasoning import Reasoning
 from accord.rewards.remote import Server
@@ -28,8 +29,9 @@ class Rewards(Settings):
     """Where the scores of a command come from."""
 
     reward: tuple[str, ...] = ()
-    """a reward model (folder), a server (http://…), file.py:function, tokens, or gsm8k (1 where the
-    answer comes to the number that prompts= says is right); several are added up, with weights:
+    """a reward model (folder), a server (http://…), file.py:function, tokens, people (STORE#STUDY),
+    or gsm8k (1 where the answer comes to the number that prompts= says is right); several are added
+    up, with weights:
     FOLDER,0.5*rules.py:polite,-0.01*tokens"""
     rule: str | None = None
     """file.py:function(prompt, answer, ended) -> number: the reward, or what is only watched where
@@ -42,6 +44,8 @@ class Rewards(Settings):
     """how a reward model made elsewhere is read"""
     http: Server = Server()
     """how a reward server is spoken to"""
+    people: Asking = Asking()
+    """how people are asked, where reward=STORE#STUDY"""
 
     def some(self, method: str) -> None:
         """BadSettings where there is no reward at all."""
@@ -84,7 +88,8 @@ class Bench:
         if tasks is not None:
             named["reasoning"] = lambda: tasks.reward(reader, said.guard)
         if words := said.reward or tuple(named)[1:]:
-            choice = Choice(reader, dtype, said.guard, said.classifier, said.http, on_cpu, named)
+            told = (said.guard, said.classifier, said.http, on_cpu, named, said.people)
+            choice = Choice(reader, dtype, *told)
             return cls(choice.of(words), rule, policy, compared)
         if rule is None:
             raise BadSettings("there is no reward: say reward=… or rule=…")

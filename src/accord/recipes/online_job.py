@@ -70,5 +70,5 @@ def run_online(desk: Desk, job: OnlineJob, cfg: online.Online) -> Made[Policy]:
     start = opened(job)
     bench = Bench.of(job, start.speller, prompts, compared, dtype=job.dtype)
     bench.check(desk.tell)
-    parents = [*bench.parents, *origins(job.prompts)]
+    parents = [*bench.parents, *origins(job.prompts, place)]
     return online_stage(place, cfg, start, bench.reward, prompts, parents=parents, gold=bench.gold)

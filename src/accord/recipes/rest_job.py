@@ -24,7 +24,7 @@ from accord.recipes.common import Asked, spell_prompts
 from accord.recipes.growing import Given, Grow
 from accord.recipes.harvest import Harvest
 from accord.recipes.improving import Improve
-from accord.recipes.job import Desk, Job, opened, origins, read
+from accord.recipes.job import Desk, Heard, Job, opened, origins, read
 from accord.recipes.judging import Bench, Rewards
 from accord.recipes.stage import Made, Place, Work, carry_out, room_for, room_in
 from accord.recipes.stages import sft_stage
@@ -35,7 +35,7 @@ from accord.store.artifact import Artifact
 from accord.store.run import Run
 
 
-class ReSTJob(Job, Rewards):
+class ReSTJob(Job, Rewards, Heard):
     """Learn from the best of a policy's own answers."""
 
     out: Path = Path("runs/rest")
@@ -130,6 +130,8 @@ def rest_stage(
     place.parted(learn, aside)
     if not aside and (idle := _idle(cfg.improve)):
         place.tell(f"no prompt is kept aside, so nothing is measured: {idle} change nothing")
+    if cfg.improve.keep.steps == 1 and cfg.improve.slower != Improve().slower:
+        place.tell("each Grow has one Improve: improve.slower changes nothing")
     room = room_for(cfg.grow.longest, start)
     asked, tests = (
         spelled(place, few, start, room, what)
@@ -188,7 +190,7 @@ def run_rest(desk: Desk, job: ReSTJob, cfg: rest.ReST) -> Made[Policy]:
     bench = Bench.of(job, start.speller, asked, compared, dtype=job.dtype)
     bench.check(desk.tell)
     files = [path for path in (job.data, job.prompts) if path]
-    parents = [*bench.parents, *(one for path in files for one in origins(path))]
+    parents = [*bench.parents, *(one for path in files for one in origins(path, place))]
     return rest_stage(
         place, cfg, start, bench.reward, demonstrations, prompts, parents=parents, gold=bench.gold
     )

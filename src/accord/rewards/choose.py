@@ -3,6 +3,7 @@
 reward=runs/reward/reward                              a reward model of ours, or made elsewhere
 reward=http://host:8000/score                          a server
 reward=rules.py:polite                                 a function
+reward=accord.db#live                                  people, asked in a study
 reward=gsm8k                                           whether an answer comes to the right number
 reward=runs/reward/reward,0.5*rules.py:polite,-0.01*tokens    a weighted sum
 """
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from accord.data.studies import is_study
 from accord.engine.roles import Critic
 from accord.errors import BadModel, BadSettings
 from accord.models.load import Dtype
@@ -20,6 +22,7 @@ from accord.rewards.base import Reward, Score, Sum
 from accord.rewards.foreign import Foreign, Reading
 from accord.rewards.guard import Guard, Guarded
 from accord.rewards.learned import Learned
+from accord.rewards.people import Asking, People
 from accord.rewards.reader import Reader
 from accord.rewards.remote import Remote, Server
 from accord.text.folder import read
@@ -52,6 +55,7 @@ class Choice:
     """models stay in main memory, also where there is a GPU"""
     named: Mapping[str, Callable[[], Reward]] = field(default_factory=dict)
     """what else has a name, opened when it is called"""
+    people: Asking = field(default_factory=Asking)
 
     def of(self, words: Sequence[str]) -> Reward:
         """The reward of one word, or the weighted sum of several."""
@@ -63,6 +67,8 @@ class Choice:
         """What stands behind a path, an address or a name."""
         if name.startswith(("http://", "https://")):
             return Remote(name, self.reader, self.http)
+        if is_study(name):
+            return People(name, self.reader, self.people)
         if name == "tokens":
             return Tokens()
         if name in self.named:

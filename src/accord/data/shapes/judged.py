@@ -223,7 +223,8 @@ def _chosen(
         if len(names) < 2 or any(name not in by_name for name in names):
             raise Flaw("unknown winner", f"a ranking of {names}; the answers are {keys}")
         texts = tuple(filled(fields[by_name[name]], by_name[name]) for name in names)
-        return texts, tuple(whole(one.get("rank"), "rank") for one in value)
+        places = [whole(one.get("rank"), "rank") for one in value]
+        return texts, ranked_by([-place for place in places])  # it counts from 1
     if not isinstance(value, str) or (value not in keys and value != "tie") or len(keys) < 2:
         raise Flaw("unknown winner", f"{str(value)[:60]!r} is none of the answers {keys}")
     texts = tuple(filled(fields[key], key) for key in keys)

@@ -1,0 +1,266 @@
+"""`accord label`: prompts and models in, a study of items out; nothing is asked twice."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from accord.config import read_each
+from accord.data.sources import write
+from accord.engine.draw import Sampling
+from accord.errors import BadData, BadSettings, NoAnswer, RunMismatch
+from accord.evaluate.answers import Asking
+from accord.recipes.endpoint import Endpoint, Server, asked
+from accord.recipes.job import Desk
+from accord.recipes.label_job import Labelled, run_label
+from accord.records import Comparison, Prompt, ask
+from accord.store.judgements.forms import StudyConfig
+from accord.store.judgements.opening import open_store
+from accord.store.judgements.studies import study
+from accord.store.judgements.tables import Item, Response
+from accord.verbs import VERBS
+from people_fakes import Talker
+from recipe_fakes import newborn, records
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("label")
+    newborn(folder / "model")
+    newborn(folder / "other", seed=1)
+    write(folder / "ask.jsonl", records().prompts[:6])
+    return folder
+
+
+@pytest.fixture
+def talker() -> Any:
+    made = Talker()
+    yield made
+    made.shutdown()
+    made.server_close()
+
+
+def call(home: Path, out: Path, *words: str, told: list[str] | None = None) -> Labelled:
+    given = [
+        f"out={out / 'runs'}",
+        f"study={out / 'a.db'}#s",
+        "site=false",
+        "longest=6",
+        *words,
+    ]
+    said: list[str] = [] if told is None else told
+    return run_label(Desk((), said.append), *read_each(VERBS["label"].classes(), None, given))
+
+
+def rows(out: Path, kind: type = Item) -> list[Any]:
+    store = open_store(out / "a.db")
+    with store.read() as session:
+        found = session.query(kind).order_by(kind.id).all()  # type: ignore[attr-defined]
+    store.close()
+    return found
+
+
+def test_a_models_answers_become_pairs_and_a_second_call_adds_none(
+    home: Path, tmp_path: Path
+) -> None:
+    words = (f"data={home}/ask.jsonl", f"model={home}/model", "n=4", "overlap=2")
+    made = call(home, tmp_path, *words, "choose.per_prompt=3")
+    assert (made.added.new, made.added.known, made.items) == (18, 0, 18)
+    items = rows(tmp_path)
+    assert {one.propensity for one in items} == {0.5}, "3 of 6 pairs of each prompt"
+    assert all(len(one.responses) == 2 for one in items)
+    written = next((tmp_path / "runs").rglob("*.jsonl"))
+    before = written.read_bytes()
+    again = call(home, tmp_path, *words, "choose.per_prompt=3")
+    assert (again.added.new, again.added.known) == (0, 18)
+    assert written.read_bytes() == before
+    store = open_store(tmp_path / "a.db")
+    assert study(store, "s").config["overlap"] == 2
+    response = rows(tmp_path, Response)[0]
+    assert response.model == "model"
+    assert response.sampling["longest"] == 6
+
+
+def test_several_models_and_every_kind(home: Path, tmp_path: Path) -> None:
+    words = (f"data={home}/ask.jsonl", f"model={home}/model,{home}/other", "n=1")
+    for kind, count, answers in (("rank", 6, 2), ("rate", 6, 2), ("rewrite", 12, 1)):
+        made = call(home, tmp_path / kind, *words, f"kind={kind}")
+        assert made.added.new == count, kind
+        assert {len(one.responses) for one in rows(tmp_path / kind)} == {answers}
+    names = {one.model for one in rows(tmp_path / "rank", Response)}
+    assert names == {"model", "other"}
+
+
+def test_a_reward_chooses_and_a_share_is_left_to_chance(home: Path, tmp_path: Path) -> None:
+    (home / "rule.py").write_text(
+        "def first(prompt, answer, ended):\n    return float(ord(answer.strip()[0]))\n"
+        "def long(prompt, answer, ended):\n    return float(len(answer))\n"
+    )
+    words = (f"data={home}/ask.jsonl", f"model={home}/model", "n=5")
+    reward = f"reward={home}/rule.py:long"
+    call(home, tmp_path, *words, reward, "choose.random=0")
+    texts = {one.id: one.text for one in rows(tmp_path, Response)}
+    for item in rows(tmp_path):
+        a, b = (texts[i] for i in item.responses)
+        mine = [one for one in rows(tmp_path, Response) if one.prompt_id == item.prompt_id]
+        assert item.propensity == 1.0
+        assert {one.reward for one in mine} <= {float(len(one.text)) for one in mine}
+        assert abs(len(a) - len(b)) <= 3, "the two that the rule knows least to tell apart"
+    call(home, tmp_path / "b", *words, reward, "choose.random=0.5")
+    shares = sorted(one.propensity for one in rows(tmp_path / "b"))
+    assert shares[-1] == 1.0
+    assert 0 < shares[0] < 0.2
+    two = f"reward={home}/rule.py:long,{home}/rule.py:first"
+    call(home, tmp_path / "c", *words, two, "choose.random=0")
+    one, both = (
+        {
+            frozenset(texts[i] for i in item.responses)
+            for item in rows(out)
+            for texts in [{r.id: r.text for r in rows(out, Response)}]
+        }
+        for out in (tmp_path, tmp_path / "c")
+    )
+    assert one != both
+
+
+def test_ready_answers_and_known_items(home: Path, tmp_path: Path) -> None:
+    ready = tmp_path / "ready.jsonl"
+    told = [
+        {"prompt": "Hi", "completions": [{"model": "m", "completion": "a"}, {"completion": "b"}]},
+        {"prompt": "Ho", "response_a": "c", "response_b": "d", "model_a": "m", "model_b": "n"},
+        {"prompt": "Ha", "responses": ["e", "e "]},
+    ]
+    ready.write_text("".join(json.dumps(row) + "\n" for row in told))
+    write(tmp_path / "gold.jsonl", [Comparison.pair(ask("2+2?"), "4", "5", id="g")])
+    said: list[str] = []
+    gold = f"gold={tmp_path / 'gold.jsonl'}"
+    made = call(home, tmp_path, f"data={ready}", gold, told=said)
+    assert made.added.new == 3
+    assert f"{ready}: 3 prompts with 6 answers (answers without a verdict)" in said
+    assert any("fewer than 2 different answers" in line for line in said)
+    known = [one for one in rows(tmp_path) if one.gold]
+    assert [one.gold for one in known] == [{"ranks": [0, 1]}]
+    assert {one.model for one in rows(tmp_path, Response)} == {"m", "n", ""}
+
+
+MISTAKES = [
+    (("data=ask.jsonl",), "say who answers them"),
+    ((), "nothing to ask about"),
+    (("data=ask.jsonl", "model=m,m"), "stands there twice"),
+    (("data=ask.jsonl", "model=m", "how.temperature=0"), "the same answer"),
+    (("kind=rank", "data=ask.jsonl", "reward=r", "model=m"), "chooses pairs"),
+    (("kind=chat", "data=ask.jsonl"), "models=NAME"),
+    (("data=ask.jsonl", "model=http://u:p@h/v1"), "http.key"),
+    (("data=ask.jsonl", "study=#"), "names no study"),
+]
+
+
+@pytest.mark.parametrize(("words", "says"), MISTAKES)
+def test_a_mistake_is_one_sentence_and_makes_no_store(
+    words: tuple[str, ...], says: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write("ask.jsonl", records().prompts[:2])
+    if words[:1] == ("kind=chat",):
+        words = (*words, "models=a,b")
+    given = words if any(w.startswith("study=") for w in words) else (*words, "study=s")
+    with pytest.raises(BadSettings, match=says):
+        run_label(Desk((), str), *read_each(VERBS["label"].classes(), None, [*given]))
+    assert not Path("accord.db").exists()
+
+
+def test_a_study_keeps_its_kind_and_learns_new_settings(home: Path, tmp_path: Path) -> None:
+    words = (f"data={home}/ask.jsonl", f"model={home}/model")
+    call(home, tmp_path, *words)
+    said: list[str] = []
+    call(home, tmp_path, *words, "overlap=3", told=said)
+    assert "study 's' has other settings from now on" in said
+    with pytest.raises(BadSettings, match="of kind pairwise"):
+        call(home, tmp_path, *words, "kind=rank")
+
+
+# --- servers ---
+
+
+def test_a_server_is_asked_once_for_each_answer(home: Path, tmp_path: Path, talker: Any) -> None:
+    words = (f"data={home}/ask.jsonl", f"model={talker.url}", "n=3", "http.pause=0.01")
+    made = call(home, tmp_path, *words)
+    assert made.added.new == 6
+    assert {one.model for one in rows(tmp_path, Response)} == {"echo"}
+    assert len(talker.asked) == 6
+    body = talker.asked[0]
+    assert (body["model"], body["n"], body["max_tokens"]) == ("echo", 3, 6)
+    call(home, tmp_path, *words)
+    assert len(talker.asked) == 6, "answered before"
+
+
+def test_what_is_missing_is_asked_again_and_nothing_else(tmp_path: Path, talker: Any) -> None:
+    prompts = [Prompt(ask(f"q{i}"), str(i)) for i in range(4)]
+    asking, file = Asking(5, 2, Sampling(), 0), tmp_path / "a.jsonl"
+    how = Endpoint(pause=0.001, tries=2, at_once=1)
+    talker.broken = {"q2"}
+    server = Server(talker.url, how)
+    with pytest.raises(NoAnswer, match="after 2 tries"):
+        asked(server, prompts, file, asking)
+    kept = len(file.read_text().splitlines()) - 1
+    assert kept == 4, "of two prompts both answers"
+    talker.broken, talker.asked, talker.few = set(), [], True  # now one choice at a time
+    heard = asked(server, prompts, file, asking)
+    server.close()
+    assert [[one.k for one in few] for few in heard] == [[0, 1]] * 4
+    assert len(talker.asked) == 4
+    with pytest.raises(RunMismatch, match="longest"):
+        asked(server, prompts, file, Asking(9, 2, Sampling(), 0))
+
+
+def test_a_busy_server_is_asked_again_and_a_refusal_is_told(tmp_path: Path, talker: Any) -> None:
+    prompts = [Prompt(ask("q0"), "0")]
+    talker.busy = 2
+    server = Server(talker.url, Endpoint(pause=0.001))
+    heard = asked(server, prompts, tmp_path / "a.jsonl", Asking(5, 1, Sampling(), 0))
+    assert [one.text for one in heard[0]] == ["echo q0 0"]
+    talker.refuses = "no, secret-key is wrong"
+    with pytest.raises(NoAnswer, match="status 401"):
+        asked(server, prompts, tmp_path / "b.jsonl", Asking(5, 1, Sampling(), 0))
+    server.close()
+
+
+def test_a_key_is_sent_and_never_shown(
+    tmp_path: Path, talker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", "secret-key")
+    server = Server(talker.url, Endpoint(key="MY_KEY", pause=0.001))
+    assert talker.keys == ["Bearer secret-key"]
+    talker.refuses = "no, secret-key is wrong"
+    with pytest.raises(NoAnswer) as caught:
+        server.ask(Prompt(ask("q")), Asking(5), 1, 0)
+    server.close()
+    assert "secret-key" not in str(caught.value)
+    with pytest.raises(BadSettings, match=r"http\.key=NO_KEY"):
+        Server(talker.url, Endpoint(key="NO_KEY"))
+
+
+def test_of_several_models_one_must_be_named(talker: Any) -> None:
+    talker.models = ["a", "b"]
+    with pytest.raises(BadSettings, match="it serves a, b; say which"):
+        Server(talker.url, Endpoint())
+    server = Server(f"{talker.url}#b", Endpoint())
+    assert server.called == "b"
+    server.close()
+
+
+def test_a_file_of_prompts_that_no_model_can_read(home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "long.jsonl"
+    path.write_text(json.dumps({"prompt": "who " * 200}))
+    with pytest.raises(BadData, match="over"):
+        call(home, tmp_path, f"data={path}", f"model={home}/model")
+
+
+def test_every_setting_of_a_study_can_be_said() -> None:
+    job, cfg = read_each(
+        VERBS["label"].classes(), None, ["question=Which?", "verdicts=tie,both_bad"]
+    )
+    assert isinstance(cfg, StudyConfig)
+    assert cfg.verdicts == ("tie", "both_bad")
+    assert not {*type(job).model_fields} & {*StudyConfig.model_fields}
