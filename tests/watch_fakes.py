@@ -47,10 +47,10 @@ def write_run(folder: Path, steps: int = 6, *, stop: int | None = None, **settin
     """A run with its own journals; `stop`: broken off after so many steps."""
     run = Run(folder, save_every=2)
     for step in run.steps({"lr": 0.1, **settings}, steps):
+        if step == stop:
+            break
         run.sample(step, shown(step))
         run.log(step, **numbers(step), tokens_per_second=100.0)
-        if stop is not None and step + 1 >= stop:
-            break
     run.close()
     return run
 
