@@ -7,7 +7,6 @@ the one value that means nothing.
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
 
 MOST_N, MOST_BEST = 128, 20
 
@@ -17,7 +16,7 @@ def _only(*values: Any, say: str) -> BeforeValidator:
 
     def check(given: Any) -> Any:
         if not any(given == value and type(given) is type(value) for value in (None, *values)):
-            raise PydanticCustomError("unsupported", "{say}", {"say": say})
+            raise ValueError(say)
         return given
 
     return BeforeValidator(check)
@@ -63,7 +62,7 @@ def _seen(given: Any) -> Any:
     if isinstance(given, dict) and given.get("type") not in (None, "text"):
         kind = str(given["type"])[:40]
         say = f"a message has a part of type {kind!r}, and this model reads text alone"
-        raise PydanticCustomError("unsupported", "{say}", {"say": ascii(say)[1:-1]})
+        raise ValueError(say)
     return given
 
 
@@ -115,7 +114,7 @@ class _Asked(_Body):
     @model_validator(mode="after")
     def _fits(self) -> "_Asked":
         if self.stream_options is not None and not self.stream:
-            raise PydanticCustomError("unfit", "stream_options goes with stream=true")
+            raise ValueError("stream_options goes with stream=true")
         return self
 
 
@@ -161,9 +160,9 @@ class ChatAsked(_Asked):
     @model_validator(mode="after")
     def _agrees(self) -> "ChatAsked":
         if self.top_logprobs is not None and not self.logprobs:
-            raise PydanticCustomError("unfit", "top_logprobs goes with logprobs=true")
+            raise ValueError("top_logprobs goes with logprobs=true")
         if None not in (pair := (self.max_tokens, self.max_completion_tokens)) and len({*pair}) > 1:
-            raise PydanticCustomError("unfit", "max_tokens and max_completion_tokens differ")
+            raise ValueError("max_tokens and max_completion_tokens differ")
         return self
 
 
@@ -213,7 +212,7 @@ class TextAsked(_Asked):
     @model_validator(mode="after")
     def _agrees(self) -> "TextAsked":
         if self.best_of not in (None, self.n):
-            raise PydanticCustomError("unfit", "best_of is not offered: ask for n, and choose")
+            raise ValueError("best_of is not offered: ask for n, and choose")
         if self.max_tokens == 0 and not self.echo:
-            raise PydanticCustomError("unfit", "max_tokens=0 goes with echo=true")
+            raise ValueError("max_tokens=0 goes with echo=true")
         return self

@@ -150,7 +150,7 @@ def serve(
     hosts = (cfg.host, f"[{cfg.host}]", "localhost", "127.0.0.1", "[::1]", *cfg.hosts)
     app = build(lineup, key, None if key else hosts)
     config = uvicorn.Config(
-        app, log_level="warning", timeout_graceful_shutdown=GRACE_S, server_header=False
+        app, log_level="warning", timeout_graceful_shutdown=GRACE_S, ws="none", server_header=False
     )
     server = Server(config, lineup, cfg.idle)
 

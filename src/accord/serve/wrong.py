@@ -84,18 +84,18 @@ def install(app: FastAPI) -> None:
 
 def _first(error: RequestValidationError) -> Wrong:
     """The first mistake, with the field as the client wrote it."""
-    told = min(error.errors(), key=lambda one: one["type"] != "unsupported")
+    told = min(error.errors(), key=lambda one: one["type"] != "value_error")
     place = [str(part) for part in told["loc"] if part != "body"]
     if told["type"] == "json_invalid":
         return Wrong(400, f"the body is no JSON: {told['ctx']['error']}", code="bad_json")
     if not place:
         said = "the body must be a JSON object, sent as application/json"
-        return Wrong(400, told["msg"] if told["type"] == "unfit" else said)
+        return Wrong(400, str(told["ctx"]["error"]) if told["type"] == "value_error" else said)
     param = place[0] if place[0] != "messages" else _path(told["loc"])
     if told["type"] == "extra_forbidden":
         return Wrong(400, f"unknown field {param!r}: leave it out", param=param, code="unknown")
-    if told["type"] in ("unsupported", "unfit"):
-        return Wrong(400, told["msg"], param=param, code="unsupported")
+    if told["type"] == "value_error":
+        return Wrong(400, str(told["ctx"]["error"]), param=param, code="unsupported")
     return Wrong(400, f"{param}: {told['msg'].lower()}", param=param, code="invalid_value")
 
 
