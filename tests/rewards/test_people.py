@@ -58,7 +58,7 @@ def test_the_longer_ones_are_liked_and_it_is_told(tmp_path: Path) -> None:
     with Somebody(tmp_path / "a.db") as ada:
         scores = ask_people(tmp_path, tell=said.append)(pairs("0"))
         assert scores == [0.0, 1.0]
-        assert ada.count == 1
+    assert ada.count == 1
     assert "of 1 judged; judge at http://127.0.0.1:8080/studies/1/judge" in said[0]
     store = open_store(tmp_path / "a.db")
     (noted,) = resolve.exports(store)
