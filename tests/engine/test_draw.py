@@ -16,6 +16,7 @@ HOWS = [
     Sampling(top_k=5),
     Sampling(top_p=0.7),
     Sampling(temperature=0.8, top_k=40, top_p=0.9),
+    Sampling(temperature=0.9, top_p=0.95, min_p=0.1),
     Sampling(top_p=1e-9),
     Sampling(top_k=1),
 ]
@@ -37,6 +38,7 @@ def wanted(logits_V: Tensor, how: Sampling) -> Tensor:
             break
         nucleus.append(i)
         reached += math.exp(x[i]) / total
+    nucleus = [i for i in nucleus if math.exp(x[i] - max(x)) >= how.min_p]
     p_V = torch.zeros(len(x), dtype=torch.float64)
     for i in nucleus:
         p_V[i] = math.exp(x[i])
@@ -59,7 +61,7 @@ def test_an_even_grid_of_u_gives_every_token_its_exact_share(how, V):
     torch.testing.assert_close(logp_B.double(), p_V[ids_B].log(), atol=2e-6, rtol=0)
 
 
-@pytest.mark.parametrize("how", HOWS[:6], ids=str)
+@pytest.mark.parametrize("how", HOWS[:7], ids=str)
 def test_chi_square(how):
     """A sum of (seen - expected)² / expected far beyond its degrees of freedom is no accident."""
     n, V = 50000, 130
@@ -140,6 +142,10 @@ def test_cut_keeps_the_smallest_sufficient_set():
     assert kept(top_p=0.39) == [1]
     assert kept(top_p=0.6) == [1, 3]
     assert kept(top_p=0.8) == [1, 2, 3]
+    assert kept(min_p=0.6) == [1, 3]
+    assert kept(min_p=0.76) == [1]
+    assert kept(min_p=1) == [1]
+    assert kept(top_k=3, min_p=0.1) == [1, 2, 3]
     assert kept(top_k=2, top_p=0.5) == [1]  # of what top-k left, 0.4 is four sevenths
 
 
@@ -159,7 +165,11 @@ def test_settings():
     for bad in ({"temperature": -1.0}, {"top_p": 0.0}, {"top_p": 1.1}, {"top_k": -1}):
         with pytest.raises(BadSettings, match="top_p"):
             Sampling(**bad)
+    for bad in (-0.1, 1.1):
+        with pytest.raises(BadSettings, match="min_p"):
+            Sampling(min_p=bad)
     assert Sampling(temperature=0.5).full
+    assert not Sampling(min_p=0.1).full
     assert not Sampling(top_k=3).full
     assert not Sampling(top_p=0.9).full
     assert not Sampling(temperature=0).full

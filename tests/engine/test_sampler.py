@@ -9,7 +9,8 @@ from transformers import AutoModelForCausalLM
 from accord.data.rows import pad
 from accord.engine.draw import Sampling
 from accord.engine.roles import Policy
-from accord.engine.sampler import Sampler, _Batch, requests
+from accord.engine.sampler import Sampler, requests
+from accord.engine.seats import Seats
 from accord.errors import BadData, BadSettings, NotFinite
 from accord.models.cache import SlotCache
 from accord.models.lora import Lora
@@ -191,14 +192,14 @@ def test_prompts_that_come_again_are_held_within_bounds(monkeypatch):
     policy, held = tiny_policy(), []
     policy.slots = 4
     seqs = [(3 + i, *range(5, 5 + 20)) for i in range(12)] * 2
-    let_go = _Batch._let_go
+    let_go = Seats._let_go
 
     def look(self, seated):
         let_go(self, seated)
         caches = {id(p.cache): p.cache for p in self.prefixes.values()}
         held.append(len(caches))
 
-    monkeypatch.setattr(_Batch, "_let_go", look)
+    monkeypatch.setattr(Seats, "_let_go", look)
     said = policy.sample(seqs, names=[str(i) for i in range(24)], longest=5, seed=0)
     assert max(held) == 1
     policy.slots = 64

@@ -105,7 +105,7 @@ def test_what_has_no_distance_is_refused() -> None:
     one, other = toy_policy(1), toy_policy(2)
     with pytest.raises(BadSettings, match="above 0"):
         distance(one, other, sampled(one, n=2), 0.0)
-    with pytest.raises(BadSettings, match="no top_p or top_k"):
+    with pytest.raises(BadSettings, match="no top_p, top_k or min_p"):
         point("p", one, other, [(BEGIN,)], short, Asking(LONG, how=Sampling(top_k=2)))
     other.speller.fingerprint = "another"
     with pytest.raises(BadModel, match="no KL"):

@@ -9,7 +9,7 @@ import evalica
 import pytest
 
 from accord.errors import BadData
-from accord.evaluate.ranking import bradley_terry, elo, read, table
+from accord.store.judgements.ranking import bradley_terry, elo, read, table
 from accord.maths.tournament import beaten
 
 

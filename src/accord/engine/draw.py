@@ -1,6 +1,7 @@
 """Drawing tokens: one uniform number per answer and place, never a shared random stream."""
 
 import hashlib
+import math
 from dataclasses import dataclass
 
 import torch
@@ -24,15 +25,19 @@ class Sampling:
     """the smallest set of tokens with at least this much probability; 1 keeps all"""
     top_k: int = 0
     """the k likeliest tokens, of equals those of lower ids; 0 keeps all"""
+    min_p: float = 0.0
+    """tokens at least this many times as probable as the likeliest; 0 keeps all"""
 
     def __post_init__(self) -> None:
         if self.temperature < 0 or not 0 < self.top_p <= 1 or self.top_k < 0:
             raise BadSettings(f"{self}: temperature >= 0, 0 < top_p <= 1, top_k >= 0")
+        if not 0 <= self.min_p <= 1:
+            raise BadSettings(f"{self}: 0 <= min_p <= 1")
 
     @property
     def full(self) -> bool:
         """Nothing is cut, so a trainer can compute the same probabilities."""
-        return self.temperature > 0 and self.top_p == 1 and self.top_k == 0
+        return self.temperature > 0 and self.top_p == 1 and self.top_k == 0 and self.min_p == 0
 
 
 def key(seed: int, sample: str) -> int:
@@ -81,7 +86,9 @@ def draw(logits_BV: Tensor, u_B: Tensor, how: Sampling) -> tuple[Tensor, Tensor]
 
 
 def cut(logits_BV: Tensor, how: Sampling) -> Tensor:
-    """Tokens outside top-k, then outside top-p of what is left (Holtzman et al. 2020), get -inf."""
+    """Tokens outside top-k, then outside top-p of what is left (Holtzman et al. 2020), then below
+    min-p (Nguyen et al. 2024), get -inf.
+    """
     if 0 < how.top_k < logits_BV.shape[1]:
         least_B1 = logits_BV.topk(how.top_k, -1).values[:, -1:]
         equal_BV = logits_BV == least_B1
@@ -93,6 +100,9 @@ def cut(logits_BV: Tensor, how: Sampling) -> Tensor:
         share_BV = ranked_BV.softmax(-1)
         beyond_BV = share_BV.cumsum(-1) - share_BV >= how.top_p
         logits_BV = logits_BV.masked_fill(beyond_BV.scatter(1, order_BV, beyond_BV), float("-inf"))
+    if how.min_p > 0:
+        least_B1 = logits_BV.amax(-1, keepdim=True) + math.log(how.min_p)
+        logits_BV = logits_BV.masked_fill(logits_BV < least_B1, float("-inf"))
     return logits_BV
 
 

@@ -77,6 +77,7 @@ class Asking:
         """As a file of answers says it."""
         how = {"temperature": self.how.temperature, "top_p": self.how.top_p}
         how |= {"top_k": self.how.top_k}
+        how |= {"min_p": self.how.min_p} if self.how.min_p else {}
         return {"n": self.n, "longest": self.longest, "how": how, "seed": self.seed}
 
 

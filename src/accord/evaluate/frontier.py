@@ -69,7 +69,8 @@ class Distance:
             return ""
         return (
             f"the answers were drawn with log-probs that are {self.off:.2g} nats a token from this "
-            "policy's at this temperature: another policy wrote them, or top_p or top_k cut them"
+            "policy's at this temperature: another policy wrote them, or they were cut "
+            "(top_p, top_k, min_p)"
         )
 
 
@@ -120,7 +121,7 @@ def point(
 ) -> Point:
     """Sample, score, measure; nothing may be cut or greedy, for then there is no KL."""
     if not asking.how.full:
-        raise BadSettings(f"{name}: KL wants a temperature above 0, and no top_p or top_k")
+        raise BadSettings(f"{name}: KL wants a temperature above 0, and no top_p, top_k or min_p")
     said = policy.sample(
         prompts, n=asking.n, longest=asking.longest, seed=asking.seed, how=asking.how
     )

@@ -67,6 +67,14 @@ class SlotCache:
             self._kv = {i: (k[slots], v[slots]) for i, (k, v) in self._kv.items()}
         self.slots = len(slots)
 
+    def grow(self, slots: int) -> None:
+        """To so many slots; the new ones are empty."""
+        more = slots - self.slots
+        for layer, pair in self._kv.items():
+            k, v = (torch.cat([x, x.new_zeros(more, *x.shape[1:])]) for x in pair)
+            self._kv[layer] = k, v
+        self.slots = slots
+
     def _rows(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Views of a layer, [slots, key heads, places, D] both."""
         return keys, values

@@ -31,6 +31,7 @@ from accord.rewards.remote import Server
 from accord.rewards.rules import called, parts
 from accord.store import artifact, files
 from accord.store.artifact import Artifact
+from accord.store.lock import held
 from accord.text.tokenizer import Speller
 
 NUMBERS = "evaluation.json"
@@ -64,7 +65,7 @@ class EvaluateJob(Settings):
     longest: Count = 200
     """the most tokens an answer may have"""
     how: Sampling = Sampling()
-    """temperature, top_p, top_k; KL is measured where nothing is cut and nothing greedy"""
+    """temperature, top_p, top_k, min_p; KL is measured where nothing is cut and nothing greedy"""
     seed: int = 0
     """of the answers, the same dice for both models, and of the intervals"""
     dtype: Literal["fp32", "bf16", "int8", "int4"] = "fp32"
@@ -126,6 +127,11 @@ class Party:
 def run_evaluate(desk: Desk, job: EvaluateJob) -> Evaluated:
     """accord evaluate"""
     _sane(job)
+    with held(job.out):
+        return _evaluated(desk, job)
+
+
+def _evaluated(desk: Desk, job: EvaluateJob) -> Evaluated:
     place = Place(job.out, job.seed, sinks=desk.view, tell=desk.tell, limit=job.limit)
     parties = [_party(place, job, word) for word in (job.against, job.model)]
     _heard(place, job, parties)
@@ -358,7 +364,7 @@ def _kl(
     if against.speller.fingerprint != model.speller.fingerprint:
         return None, "the two models have other tokenizers or templates"
     if not job.how.full:
-        return None, "answers were drawn greedily, or top_p or top_k cut them"
+        return None, "answers were drawn greedily, or cut (top_p, top_k, min_p)"
     return distance(model, against, bout.model.said, job.how.temperature), ""
 
 

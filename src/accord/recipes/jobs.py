@@ -91,7 +91,7 @@ class SampleJob(Settings):
     longest: Count = 200
     """the most tokens an answer may have"""
     how: Sampling = Sampling()
-    """temperature, top_p, top_k"""
+    """temperature, top_p, top_k, min_p"""
     seed: int = 0
     """the same seed, the same answers"""
     dtype: Literal["fp32", "bf16", "int8", "int4"] = "fp32"

@@ -142,7 +142,7 @@ class Speller:
     def decode(self, ids: Sequence[int], *, special: bool = False) -> str:
         """The text of ids that begin a sequence; `special` shows control tokens too."""
         head = len(self.head) if tuple(ids[: len(self.head)]) == self.head else 0
-        first = "".join(self._name(i) for i in ids[:head]) if special else ""
+        first = "".join(self.name(i) for i in ids[:head]) if special else ""
         return first + self._whole.decode(list(ids[head:]), skip_special_tokens=not special)
 
     def text(self, said: Rollout | Sequence[int]) -> str:
@@ -150,21 +150,41 @@ class Speller:
         ids = list(said.response_ids if isinstance(said, Rollout) else said)
         while ids and ids[-1] in self.ends:
             ids.pop()
-        text = self._after.decode(ids, skip_special_tokens=True)
-        return text.removeprefix(self._lead).removesuffix(self._template.closing)
+        return self.raw(ids).removeprefix(self._lead).removesuffix(self._template.closing)
+
+    def raw(self, ids: Sequence[int]) -> str:
+        """The text of ids that follow others, without control tokens; of an answer with the frame
+        that its template put around it.
+        """
+        return self._after.decode(list(ids), skip_special_tokens=True)
+
+    @property
+    def frame(self) -> tuple[str, str]:
+        """What stands in `raw` before the words of an answer, and after them."""
+        return self._lead, self._template.closing
+
+    def name(self, i: int) -> str:
+        """An id as the vocabulary writes it; empty for one that it does not know."""
+        return self._whole.id_to_token(i) or ""
+
+    @cached_property
+    def decoders(self) -> frozenset[str]:
+        """The steps that make text of names, by their types."""
+        decoder = self._core["decoder"] or {}
+        return frozenset(step["type"] for step in decoder.get("decoders") or [decoder] if step)
 
     def render(self, conversation: Conversation, response: str | None = None) -> str:
         """The text that is spelled, for people to read; an answer is shown with its end."""
         prompt = self._template.prompt(conversation)
         if response is None:
             return prompt
-        return prompt + self._template.answer(response, conversation) + self._name(self.end)
+        return prompt + self._template.answer(response, conversation) + self.name(self.end)
 
     @cached_property
     def controls(self) -> dict[int, str]:
         """Its control tokens, and every end, by id."""
         special = [token["id"] for token in self._core["added_tokens"] if token["special"]]
-        return {i: self._name(i) for i in sorted({*special, *self.ends, *self.head})}
+        return {i: self.name(i) for i in sorted({*special, *self.ends, *self.head})}
 
     @property
     def chat(self) -> bool:
@@ -236,13 +256,10 @@ class Speller:
 
     def _find(self, after: str) -> tuple[int, int] | None:
         """The first added or end token in a text: its id and place."""
-        names = {self._name(i) for i in self.ends}
+        names = {self.name(i) for i in self.ends}
         names |= {token["content"] for token in self._core["added_tokens"]}
         first = _any_of([name for name in names if name.strip()]).search(after)
         return (self._names[first.group()], first.start()) if first else None
-
-    def _name(self, i: int) -> str:
-        return self._whole.id_to_token(i) or ""
 
     def _pieces(self, conversation: Conversation) -> Pieces:
         """The prompt's text, apart from what people wrote where that looks like control tokens."""

@@ -3,13 +3,13 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Form, HTTPException, Request
-from sqlalchemy import select
 from starlette.responses import RedirectResponse, Response
 
-from accord.errors import AccordError
+from accord.errors import AccordError, BadSettings
 from accord.store.judgements import people
-from accord.store.judgements.opening import Store, now
-from accord.store.judgements.tables import Login, User
+from accord.store.judgements.doors import hashed
+from accord.store.judgements.opening import Store
+from accord.store.judgements.tables import User
 from accord.web import prefs, security
 from accord.web.render import page
 from accord.web.security import TheStore, Viewer, Visitor
@@ -20,6 +20,14 @@ TRIES = security.Limit(10, 60.0)
 NAMED = security.Limit(20, 600.0)
 """of passwords for one name, from wherever"""
 SHORTEST = 8
+SCOPES = {
+    "read": ("read", "read: studies, progress, judgements, exports"),
+    "judge": ("judge", "judge: take items and judge them"),
+    "manage": ("manage", "manage: make studies, add items"),
+    "runs": ("manage", "runs: send what a training run writes"),
+    "models": ("read", "models: talk to models"),
+}
+"""scope of a token -> (what its owner must be allowed, what it is for)"""
 Text = Annotated[str, Form(max_length=200)]
 LOCAL = ("127.0.0.1", "::1", "localhost", "testclient")
 
@@ -84,7 +92,7 @@ def link_page(request: Request, store: TheStore, token: str) -> Response:
 def use_link(request: Request, store: TheStore, token: str) -> Response:
     """Logs in, once."""
     TRIES.spend(security.caller(request))
-    found = people.use_link(store, token)
+    found = people.use_link(store, token, request.headers.get("user-agent", ""))
     if found is None:
         raise HTTPException(403, SPENT)
     return entered(request, store, found)
@@ -123,7 +131,8 @@ def join(
     if errors:
         given = {"token": token, "role": found.role, "errors": errors, "name": name}
         return page(request, "join.html", 400, **given)
-    inside = people.use_link(store, people.one_time_link(store, user.id))
+    agent = request.headers.get("user-agent", "")
+    inside = people.use_link(store, people.one_time_link(store, user.id), agent)
     if inside is None:
         raise HTTPException(403, SPENT)
     return entered(request, store, inside)
@@ -133,16 +142,21 @@ def join(
 
 
 def _account(
-    request: Request, store: Store, user: User, errors: dict[str, str] | None = None
+    request: Request,
+    store: Store,
+    user: User,
+    errors: dict[str, str] | None = None,
+    token: str = "",
 ) -> Response:
-    with store.read() as session:
-        open_ones = select(Login).where(Login.user_id == user.id, Login.expires > now())
-        logins = session.scalars(open_ones.order_by(Login.seen.desc())).all()
     return page(
         request,
         "account.html",
         400 if errors else 200,
-        logins=logins,
+        logins=people.logins(store, user.id),
+        here=hashed(request.cookies.get(security.COOKIE, "")),
+        tokens=people.tokens(store, user.id),
+        scopes=[(one, said) for one, (need, said) in SCOPES.items() if people.may(user.role, need)],
+        token=token,
         errors=errors or {},
         themes=prefs.THEMES,
     )
@@ -190,3 +204,44 @@ def logout_all(store: TheStore, user: Viewer) -> Response:
     answer = RedirectResponse("/login", 303)
     answer.delete_cookie(security.COOKIE, path="/")
     return answer
+
+
+# --- tokens ---
+
+
+@router.post("/account/tokens")
+def new_token(
+    request: Request,
+    store: TheStore,
+    user: Viewer,
+    name: Text = "",
+    scopes: Annotated[list[str], Form()] = [],  # noqa: B006 (FastAPI copies it)
+) -> Response:
+    """A key for programs, shown once."""
+    try:
+        if too_much := [one for one in scopes if not people.may(user.role, _need(one))]:
+            raise BadSettings(f"the role {user.role} does not allow {too_much[0]}")
+        token = people.new_token(store, user.id, name.strip() or "unnamed", scopes)
+    except AccordError as error:
+        return _account(request, store, user, {"scopes": str(error)})
+    return _account(request, store, user, token=token)
+
+
+def _need(scope: str) -> str:
+    if scope not in SCOPES:
+        raise BadSettings(f"{scope} is no scope")
+    return SCOPES[scope][0]
+
+
+@router.post("/account/tokens/{token_id}/revoke")
+def revoke_token(store: TheStore, user: Viewer, token_id: security.Id) -> Response:
+    """The key opens nothing any more."""
+    people.revoke_token(store, user.id, token_id)
+    return RedirectResponse("/account?said=revoked", 303)
+
+
+@router.post("/account/logout-one")
+def logout_one(store: TheStore, user: Viewer, hash: Text) -> Response:
+    """Ends one session."""
+    people.logout_one(store, user.id, hash)
+    return RedirectResponse("/account?said=saved", 303)

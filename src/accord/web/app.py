@@ -1,15 +1,17 @@
 """The site as one ASGI application."""
 
 import importlib
+import importlib.metadata
 import importlib.util
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
@@ -61,8 +63,9 @@ class SiteConfig:
 def build(store: Store, cfg: SiteConfig, workers: Any = None) -> FastAPI:
     """The application.  `app.state` has `store`, `cfg`, `workers` (model processes, or None) and
     `stop`: set when the site goes down, so that streams end."""
-    app = FastAPI(
+    app = Site(
         title="Accord",
+        version=importlib.metadata.version("accord"),
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
@@ -83,8 +86,20 @@ def build(store: Store, cfg: SiteConfig, workers: Any = None) -> FastAPI:
     app.add_exception_handler(AnyHTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _unreadable)
     app.add_exception_handler(AccordError, _mistaken)
+    for kind in (OverflowError, UnicodeEncodeError, DataError):
+        app.add_exception_handler(kind, _unstorable)
     app.add_exception_handler(Exception, _broken)
     return app
+
+
+class Site(FastAPI):
+    """The pages, and an API that alone is described."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The description of the API, without the pages' addresses."""
+        told = super().openapi()
+        told["paths"] = {k: v for k, v in told["paths"].items() if k.startswith("/api/")}
+        return told
 
 
 class Static(StaticFiles):
@@ -141,9 +156,11 @@ def _mistaken(request: Request, error: Exception) -> Response:
     return error_page(request, status, str(error))
 
 
+def _unstorable(request: Request, error: Exception) -> Response:
+    said = "a number is too large for the database, or a text has signs that are none"
+    return error_page(request, 400, said)
+
+
 def _broken(request: Request, error: Exception) -> Response:
     said = "The mistake is ours, and is in the server's log; what was judged before is safe."
     return error_page(request, 500, said)
-
-
-__all__ = ["HTTPException", "SiteConfig", "build"]

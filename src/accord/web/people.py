@@ -12,8 +12,8 @@ from accord.store.artifact import Artifact
 from accord.store.judgements import people, studies
 from accord.store.judgements.opening import Store
 from accord.store.judgements.tables import Event, Export, Judgement, User
-from accord.web.render import page
-from accord.web.security import Manager, Owner, TheStore
+from accord.web.render import address, page
+from accord.web.security import Id, Manager, Owner, TheStore
 
 router = APIRouter(include_in_schema=False)
 Text = Annotated[str, Form(max_length=200)]
@@ -70,13 +70,7 @@ def invite(
         return _people(request, store, 400, str(error))
     many = "one person" if uses == 1 else f"{uses} people"
     told = f"Makes {many} {role}, for {days:g} day{'s' if days != 1 else ''}"
-    return _people(request, store, links=[(told, _address(request, f"/join/{token}"))])
-
-
-def _address(request: Request, path: str) -> str:
-    """As others reach it: the address that the site was told, or the one in use."""
-    url = str(request.app.state.cfg.url).rstrip("/")
-    return (url or str(request.base_url).rstrip("/")) + path
+    return _people(request, store, links=[(told, address(request, f"/join/{token}"))])
 
 
 @router.post("/people/csv")
@@ -93,7 +87,7 @@ def from_csv(
         return _people(request, store, 400, "the list is not UTF-8; save it as CSV UTF-8")
     except AccordError as error:
         return _people(request, store, 400, str(error))
-    links = [(one.name, _address(request, f"/in/{token}")) for one, token in made]
+    links = [(one.name, address(request, f"/in/{token}")) for one, token in made]
     return _people(request, store, links=links)
 
 
@@ -117,7 +111,7 @@ def _whom(store: Store, user_id: int, by: User) -> User:
 
 
 @router.get("/people/{user_id}")
-def one(request: Request, store: TheStore, user: Manager, user_id: int) -> Response:
+def one(request: Request, store: TheStore, user: Manager, user_id: Id) -> Response:
     """What can be done with an account, and what that would mean."""
     return _one(request, store, user, user_id)
 
@@ -152,14 +146,13 @@ def affected(store: Store, user_id: int, runs: Path) -> list[Artifact]:
         return []
     made = Artifact.find(runs)
     touched = {one.id for one in made if digests & set(one.hashes.values())}
-    for artifact in made:  # the oldest first: parents come before what was made of them
-        if touched & set(artifact.parents):
-            touched.add(artifact.id)
+    while more := {one.id for one in made if touched & set(one.parents)} - touched:
+        touched |= more  # what was made of them, and of that
     return [one for one in made if one.id in touched and one.kind in ("policy", "reward")]
 
 
 @router.post("/people/{user_id}/role")
-def set_role(store: TheStore, user: Manager, user_id: int, role: Text) -> Response:
+def set_role(store: TheStore, user: Manager, user_id: Id, role: Text) -> Response:
     """Another role; only an owner makes managers and owners."""
     _whom(store, user_id, user)
     if role in people.ROLES and people.may(role, "manage") and not people.may(user.role, "own"):
@@ -169,15 +162,15 @@ def set_role(store: TheStore, user: Manager, user_id: int, role: Text) -> Respon
 
 
 @router.post("/people/{user_id}/link")
-def link(request: Request, store: TheStore, user: Manager, user_id: int) -> Response:
+def link(request: Request, store: TheStore, user: Manager, user_id: Id) -> Response:
     """A link that lets this person in again, shown once."""
     _whom(store, user_id, user)
     token = people.one_time_link(store, user_id, 24 * 60, user.id)
-    return _one(request, store, user, user_id, _address(request, f"/in/{token}"))
+    return _one(request, store, user, user_id, address(request, f"/in/{token}"))
 
 
 @router.post("/people/{user_id}/exclude")
-def exclude(store: TheStore, user: Manager, user_id: int) -> Response:
+def exclude(store: TheStore, user: Manager, user_id: Id) -> Response:
     """Their judgements stop counting."""
     _whom(store, user_id, user)
     people.exclude(store, user_id, user.id)
@@ -185,7 +178,7 @@ def exclude(store: TheStore, user: Manager, user_id: int) -> Response:
 
 
 @router.post("/people/{user_id}/include")
-def include(store: TheStore, user: Manager, user_id: int) -> Response:
+def include(store: TheStore, user: Manager, user_id: Id) -> Response:
     """They count again."""
     _whom(store, user_id, user)
     people.include(store, user_id, user.id)
@@ -193,7 +186,7 @@ def include(store: TheStore, user: Manager, user_id: int) -> Response:
 
 
 @router.post("/people/{user_id}/close")
-def close(store: TheStore, user: Manager, user_id: int) -> Response:
+def close(store: TheStore, user: Manager, user_id: Id) -> Response:
     """No more logins; what was judged stays."""
     _whom(store, user_id, user)
     people.close_account(store, user_id, user.id)
@@ -201,7 +194,7 @@ def close(store: TheStore, user: Manager, user_id: int) -> Response:
 
 
 @router.post("/people/{user_id}/open")
-def reopen(store: TheStore, user: Manager, user_id: int) -> Response:
+def reopen(store: TheStore, user: Manager, user_id: Id) -> Response:
     """The account may log in again."""
     _whom(store, user_id, user)
     people.open_account(store, user_id, user.id)

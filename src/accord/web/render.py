@@ -129,6 +129,12 @@ def page(request: Request, template: str, /, status: int = 200, **context: Any) 
     return HTMLResponse(text, status, {"Cache-Control": "no-store"})
 
 
+def address(request: Request, path: str) -> str:
+    """A page's address as others reach it: what the site was told, or else the one in use."""
+    url = str(request.app.state.cfg.url) or str(request.base_url)
+    return url.rstrip("/") + path
+
+
 def rights(role: str | None) -> frozenset[str]:
     """What a role may do on the pages: read, judge, manage, own."""
     every = ("read", "judge", "manage", "own")

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlsplit
 
-from fastapi import Depends, HTTPException, Request
+from fastapi import Depends, HTTPException, Path, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.responses import RedirectResponse, Response
 
 from accord.store.judgements import people
@@ -25,6 +26,48 @@ def store_of(request: Request) -> Store:
 
 
 TheStore = Annotated[Store, Depends(store_of)]
+
+
+Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
+"""a number in an address that a database can look up"""
+
+
+class Limit:
+    """At most `count` in `seconds` for each key; kept in this process."""
+
+    def __init__(self, count: int, seconds: float):
+        self.count, self.seconds = count, seconds
+        self._seen: dict[Any, deque[float]] = {}
+        self._lock = threading.Lock()
+
+    def allows(self, key: Any) -> bool:
+        """Whether one more is within the limit; if it is, it is counted."""
+        now = time.monotonic()
+        with self._lock:
+            if len(self._seen) > 10_000:  # who has been quiet since needs no memory
+                self._seen = {k: v for k, v in self._seen.items() if v[-1] > now - self.seconds}
+            times = self._seen.setdefault(key, deque())
+            while times and times[0] <= now - self.seconds:
+                times.popleft()
+            if len(times) >= self.count:
+                return False
+            times.append(now)
+            return True
+
+    def forget(self) -> None:
+        """Begin anew."""
+        with self._lock:
+            self._seen.clear()
+
+    def spend(self, key: Any) -> None:
+        """As `allows`, and 429 where it does not."""
+        if not self.allows(key):
+            raise HTTPException(429, "too many tries; wait a minute and try again")
+
+
+def caller(request: Request) -> str:
+    """The address a request comes from."""
+    return request.client.host if request.client else ""
 
 
 class Login(HTTPException):
@@ -73,6 +116,36 @@ Manager = Annotated[User, Depends(needs("manage"))]
 Owner = Annotated[User, Depends(needs("own"))]
 
 
+# --- programs ---
+
+GUESSES = Limit(30, 60.0)
+"""of wrong tokens, for each address"""
+Given = Annotated[
+    HTTPAuthorizationCredentials | None,
+    Depends(HTTPBearer(auto_error=False, description="A token of your account page.")),
+]
+
+
+def bearer(scope: str, what: Right) -> Callable[[Request, Store, Given], User]:
+    """A dependency: whose token came, if it has the scope and its owner's role still allows it."""
+
+    def allowed(request: Request, store: TheStore, given: Given) -> User:
+        found = people.token_user(store, given.credentials) if given else None
+        if found is None:
+            if given is not None:
+                GUESSES.spend(caller(request))
+            said = "send a token: Authorization: Bearer accord_…; your account page makes them"
+            raise HTTPException(401, said, {"WWW-Authenticate": "Bearer"})
+        user, scopes = found
+        if scope not in scopes:
+            raise HTTPException(403, f"this token lacks the scope {scope}")
+        if not people.may(user.role, what):
+            raise HTTPException(403, f"the role {user.role} does not allow this")
+        return user
+
+    return allowed
+
+
 def begin(request: Request, response: Response, token: str) -> None:
     """Put a new session into the browser: never one that it brought along."""
     response.set_cookie(
@@ -99,36 +172,3 @@ def to_login(request: Request) -> RedirectResponse:
     """The login, and back to this page after it."""
     here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     return RedirectResponse(f"/login?next={quote(here, safe='')}", 303)
-
-
-class Limit:
-    """At most `count` in `seconds` for each key; kept in this process."""
-
-    def __init__(self, count: int, seconds: float):
-        self.count, self.seconds = count, seconds
-        self._seen: dict[Any, deque[float]] = {}
-        self._lock = threading.Lock()
-
-    def allows(self, key: Any) -> bool:
-        """Whether one more is within the limit; if it is, it is counted."""
-        now = time.monotonic()
-        with self._lock:
-            if len(self._seen) > 10_000:  # who has been quiet since needs no memory
-                self._seen = {k: v for k, v in self._seen.items() if v[-1] > now - self.seconds}
-            times = self._seen.setdefault(key, deque())
-            while times and times[0] <= now - self.seconds:
-                times.popleft()
-            if len(times) >= self.count:
-                return False
-            times.append(now)
-            return True
-
-    def spend(self, key: Any) -> None:
-        """As `allows`, and 429 where it does not."""
-        if not self.allows(key):
-            raise HTTPException(429, "too many tries; wait a minute and try again")
-
-
-def caller(request: Request) -> str:
-    """The address a request comes from."""
-    return request.client.host if request.client else ""

@@ -70,8 +70,9 @@ class Server(uvicorn.Server):
 
         The signal is not raised again, as uvicorn would: models are stopped after this.
         """
+        again = self.stop.is_set()
         self.stop.set()
-        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.force_exit = again and sig == signal.SIGINT
         self.should_exit = True
 
 

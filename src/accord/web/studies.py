@@ -1,23 +1,21 @@
 """Setting a study up: its form with a preview, its items, its members, its status."""
 
-import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, HTTPException, Request, UploadFile
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
-from accord.config import plain
 from accord.errors import AccordError
-from accord.store.judgements import studies
+from accord.store.judgements import people, studies
 from accord.store.judgements.forms import Kind, StudyConfig
 from accord.store.judgements.opening import Store
 from accord.store.judgements.tables import Study, User
 from accord.web import importing, study_form
-from accord.web.render import page
-from accord.web.security import Manager, Reader, TheStore
+from accord.web.render import address, page
+from accord.web.security import Id, Manager, Reader, TheStore
 
 router = APIRouter(include_in_schema=False)
-Which = Annotated[Kind, Form()]
 
 
 def found(store: Store, study_id: int) -> Study:
@@ -62,24 +60,20 @@ async def _given(request: Request) -> dict[str, list[str]]:
 @router.post("/studies/new")
 async def create_form(request: Request, store: TheStore, user: Manager) -> Response:
     """Opens the study, or shows what is wrong beside each field."""
-    from starlette.concurrency import run_in_threadpool
-
     return await run_in_threadpool(_save, request, store, user, await _given(request), None)
 
 
 @router.get("/studies/{study_id}/edit")
-def edit(request: Request, store: TheStore, user: Manager, study_id: int) -> Response:
+def edit(request: Request, store: TheStore, user: Manager, study_id: Id) -> Response:
     """The same form, filled."""
     study = found(store, study_id)
-    values = study_form.defaults(StudyConfig(**_tuples(study.config)))
+    values = study_form.defaults(studies.config_of(study))
     return _form(request, values, study.kind, study.name, {}, study)
 
 
 @router.post("/studies/{study_id}/edit")
-async def edit_form(request: Request, store: TheStore, user: Manager, study_id: int) -> Response:
+async def edit_form(request: Request, store: TheStore, user: Manager, study_id: Id) -> Response:
     """Keeps it; what was judged before stays."""
-    from starlette.concurrency import run_in_threadpool
-
     return await run_in_threadpool(_save, request, store, user, await _given(request), study_id)
 
 
@@ -91,10 +85,8 @@ def _save(
     study_id: int | None,
 ) -> Response:
     study = None if study_id is None else found(store, study_id)
-    kind = study.kind if study else form.get("kind", [""])[0]
+    kind = _kind(study.kind if study else form.get("kind", [""])[0])
     name = study.name if study else form.get("name", [""])[0].strip()
-    if kind not in study_form.KINDS:
-        raise HTTPException(400, f"{kind or 'none'} is no kind of study")
     config, values = study_form.read(form, kind)
     errors = study_form.problems(values, kind)
     if not name:
@@ -111,49 +103,61 @@ def _save(
     return RedirectResponse(f"/studies/{study.id}?said={'saved' if study_id else 'made'}", 303)
 
 
-def _tuples(config: dict[str, Any]) -> dict[str, Any]:
-    return {key: tuple(v) if isinstance(v, list) else v for key, v in config.items()}
-
-
 @router.post("/studies/preview")
-async def preview(request: Request, store: TheStore, user: Manager) -> Response:
+async def preview_form(request: Request, store: TheStore, user: Manager) -> Response:
     """How the judging page will look, as the form stands now: a piece of a page."""
-    form = await _given(request)
-    kind = form.get("kind", ["pairwise"])[0]
-    if kind not in study_form.KINDS:
-        raise HTTPException(400, f"{kind} is no kind of study")
+    return await run_in_threadpool(_preview, request, await _given(request))
+
+
+def _preview(request: Request, form: dict[str, list[str]]) -> Response:
+    kind = _kind(form.get("kind", ["pairwise"])[0])
     config, values = study_form.read(form, kind)
     wrong = study_form.problems(values, kind) if config is None else {}
-    # while something is wrong, what is right shows already
-    shown = config or StudyConfig(**{k: v for k, v in values.items() if k not in wrong})
-    task = studies.preview(shown, kind)
-    return page(request, "studies/preview.html", task=task, config=shown, wrong=wrong)
+    if config is None:  # while something is wrong, what is right shows already
+        config = StudyConfig(**{k: v for k, v in values.items() if k not in wrong})
+    if kind == "chat" and not config.models:
+        config = config.model_copy(update={"models": ("a model",)})
+    try:
+        task = studies.preview(config, kind)
+    except AccordError as error:
+        raise HTTPException(400, str(error)) from None
+    return page(request, "studies/preview.html", task=task, config=config, wrong=wrong)
+
+
+def _kind(said: str) -> Kind:
+    for kind in study_form.KINDS:
+        if kind == said:
+            return kind
+    raise HTTPException(400, f"{said or 'none'} is no kind of study")
 
 
 # --- one study ---
 
 
 @router.get("/studies/{study_id}")
-def overview(
-    request: Request, store: TheStore, user: Reader, study_id: int, added: str = ""
-) -> Response:
+def overview(request: Request, store: TheStore, user: Reader, study_id: Id) -> Response:
     """What it asks, how far it is, and its items' door."""
-    study = found(store, study_id)
-    row = next((one for one in studies.studies(store) if one.study.id == study_id), None)
+    return _overview(request, store, user, found(store, study_id))
+
+
+def _overview(
+    request: Request, store: Store, user: User, study: Study, told: Any = None, error: str = ""
+) -> Response:
     return page(
         request,
         "studies/overview.html",
+        400 if error else 200,
         study=study,
-        row=row,
-        groups=study_form.groups(study_form.defaults(StudyConfig(**_tuples(study.config)))),
-        told=None,
-        error="",
+        row=next((one for one in studies.studies(store, user) if one.study.id == study.id), None),
+        groups=study_form.groups(study_form.defaults(studies.config_of(study))),
+        told=told,
+        error=error,
     )
 
 
 @router.post("/studies/{study_id}/status")
 def set_status(
-    store: TheStore, user: Manager, study_id: int, status: Annotated[str, Form()]
+    store: TheStore, user: Manager, study_id: Id, status: Annotated[str, Form()]
 ) -> Response:
     """Open, paused or closed."""
     found(store, study_id)
@@ -166,7 +170,7 @@ def upload(
     request: Request,
     store: TheStore,
     user: Manager,
-    study_id: int,
+    study_id: Id,
     file: Annotated[UploadFile, File()],
     gold: Annotated[str, Form()] = "",
 ) -> Response:
@@ -180,10 +184,53 @@ def upload(
         told = {"added": added, "tally": tally, "name": file.filename}
     except AccordError as mistake:
         error = str(mistake)
-    row = next((one for one in studies.studies(store) if one.study.id == study_id), None)
-    groups = study_form.groups(study_form.defaults(StudyConfig(**_tuples(study.config))))
-    given = {"study": study, "row": row, "groups": groups, "told": told, "error": error}
-    return page(request, "studies/overview.html", 400 if error else 200, **given)
+    return _overview(request, store, user, study, told, error)
 
 
-__all__ = ["found", "json", "plain", "router"]
+# --- members ---
+
+
+@router.get("/studies/{study_id}/people")
+def members_page(request: Request, store: TheStore, user: Manager, study_id: Id) -> Response:
+    """Who takes part."""
+    return _members(request, store, found(store, study_id))
+
+
+def _members(request: Request, store: Store, study: Study, link: str = "") -> Response:
+    everyone = [one for one in people.users(store) if one.closed is None and one.kind == "person"]
+    return page(
+        request,
+        "studies/members.html",
+        study=study,
+        everyone=everyone,
+        inside={one.id for one in studies.members(store, study.id)},
+        open_to_all=studies.config_of(study).everyone,
+        link=link,
+    )
+
+
+@router.post("/studies/{study_id}/people")
+def set_members(
+    store: TheStore,
+    user: Manager,
+    study_id: Id,
+    everyone: Annotated[str, Form()] = "",
+    member: Annotated[list[int], Form()] = [],  # noqa: B006 (FastAPI copies it)
+) -> Response:
+    """Keeps the list, and whether it matters."""
+    study = found(store, study_id)
+    known = {one.id for one in people.users(store)}
+    config = studies.config_of(study)
+    if config.everyone != (everyone == "yes"):
+        changed = config.model_copy(update={"everyone": everyone == "yes"})
+        studies.revise(store, study_id, changed, by=user.id)
+    studies.set_members(store, study_id, known & {*member}, by=user.id)
+    return RedirectResponse(f"/studies/{study_id}/people?said=members", 303)
+
+
+@router.post("/studies/{study_id}/invite")
+def invite(request: Request, store: TheStore, user: Manager, study_id: Id) -> Response:
+    """A link for ten annotators and a week, shown once."""
+    study = found(store, study_id)
+    token = people.invite(store, "annotator", study_id=study_id, uses=10, days=7, by=user.id)
+    return _members(request, store, study, address(request, f"/join/{token}"))

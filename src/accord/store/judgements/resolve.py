@@ -81,7 +81,7 @@ class Resolved:
 
 @dataclass(frozen=True)
 class Games:
-    """Verdicts between models, for `evaluate.ranking.table`."""
+    """Verdicts between models, for `ranking.table`."""
 
     games: list[tuple[str, str, Literal["x", "y", "tie"]]]
     """in the order in which they were judged"""

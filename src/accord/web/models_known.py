@@ -1,0 +1,204 @@
+"""Models that can be talked to: policies found below the runs folder, and what was registered."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from fastapi import HTTPException, Request
+from sqlalchemy import select
+
+from accord.errors import AccordError, BadData, BadSettings, NoAnswer
+from accord.store import artifact, record
+from accord.store.judgements.opening import Store, now
+from accord.store.judgements.tables import Model
+from accord.web.runs_find import moment
+from accord.web.talking import Voice
+
+FRESH_S = 5.0
+SHIPPED = Path(__file__).parent.parent / "demo" / "storyteller"
+"""the small model that comes with the package: there is always one to talk to"""
+SKIPPED = ("commits", "not-finite", "reference")
+
+
+@dataclass(frozen=True)
+class Known:
+    """A model, as the pages name it."""
+
+    name: str
+    """of a folder: its path below the runs folder"""
+    kind: Literal["folder", "endpoint"]
+    where: str
+    """the folder, or the base URL of an endpoint"""
+    called: str = ""
+    """the model's name there, for an endpoint"""
+    artifact: str = ""
+    """id of the artifact it is; empty: unknown"""
+    created: datetime | None = None
+    run: str = ""
+    """the run it came from, by name; empty: none that is known"""
+    numbers: dict[str, Any] = field(default_factory=dict)
+    id: int | None = None
+    """of its row, where it was registered"""
+
+    @property
+    def sign(self) -> str:
+        """What answers of it are marked with: the artifact, or the name."""
+        return self.artifact or self.name
+
+
+class Sealed:
+    """The artifacts below a folder; what did not change is not read again."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        self._lock = threading.Lock()
+        self._told: dict[Path, tuple[int, artifact.Artifact | None]] = {}
+        self._found: list[artifact.Artifact] = []
+        self._at = -FRESH_S
+
+    def all(self) -> list[artifact.Artifact]:
+        """All that are whole, oldest first."""
+        with self._lock:
+            if time.monotonic() - self._at >= FRESH_S:
+                found = [one for path in _sealed(self.root) if (one := self._open(path))]
+                self._found = sorted(found, key=lambda a: (a.created, str(a.folder)))
+                self._at = time.monotonic()
+            return self._found
+
+    def _open(self, folder: Path) -> artifact.Artifact | None:
+        path = folder / artifact.FILE
+        try:
+            stamp = path.stat().st_mtime_ns
+        except OSError:
+            return None
+        if (kept := self._told.get(folder)) and kept[0] == stamp:
+            return kept[1]
+        try:
+            made = artifact.open_artifact(folder)
+        except AccordError:
+            made = None  # half copied, or changed since: not what it says it is
+        self._told[folder] = (stamp, made)
+        return made
+
+
+_making = threading.Lock()
+
+
+def sealed(app: Any) -> Sealed:
+    """The artifacts of this site, found when first asked for."""
+    with _making:
+        found: Sealed | None = getattr(app.state, "sealed", None)
+        if found is None:
+            found = app.state.sealed = Sealed(app.state.cfg.runs)
+    return found
+
+
+def models(app: Any) -> list[Known]:
+    """All that can be talked to: the newest policies first, then what was registered, by name."""
+    store: Store = app.state.store
+    with store.read() as session:
+        rows = [*session.scalars(select(Model).where(Model.hidden.is_(False)).order_by(Model.name))]
+    root: Path = app.state.cfg.runs
+    found = [_of_folder(one, root) for one in sealed(app).all() if one.kind == "policy"]
+    if (SHIPPED / "config.json").is_file():
+        found.insert(0, Known("storyteller", "folder", str(SHIPPED)))
+    taken = {one.name for one in found}
+    return found[::-1] + [_of_row(row) for row in rows if row.name not in taken]
+
+
+def model(app: Any, name: str) -> Known:
+    """The model of that name, or of that artifact id; 404 where there is none."""
+    every = models(app)
+    for one in every:
+        if name in (one.name, one.artifact):
+            return one
+    raise HTTPException(404, f"There is no model {name!r}; the page of models lists all.")
+
+
+def titles(app: Any) -> dict[str, str]:
+    """What answers are marked with -> what people call it."""
+    return {one.sign: one.name for one in models(app)}
+
+
+def voice(app: Any, known: Known) -> Voice:
+    """Where to talk to a model; a folder's process is started first.  NoAnswer says why not."""
+    if known.kind == "endpoint":
+        return Voice(known.where, known.called or known.name, name=known.name)
+    workers = app.state.workers
+    if workers is None:
+        raise NoAnswer(f"{known.name} is a folder, and this site starts no models (workers=false)")
+    told = workers.url(known.where)
+    url, token = told if isinstance(told, tuple) else (told, getattr(workers, "token", ""))
+    url = url.rstrip("/")
+    base = url if url.endswith("/v1") else f"{url}/v1"
+    return Voice(base, Path(known.where).name, token, known.name)
+
+
+def register(store: Store, name: str, where: str, called: str = "") -> Model:
+    """Keep an endpoint's address, or a model folder of this machine, under a name."""
+    name, where, called = " ".join(name.split()), where.strip(), called.strip()
+    if not 1 <= len(name) <= 120:
+        raise BadSettings("a model's name has 1 to 120 characters")
+    if where.startswith(("http://", "https://")):
+        where = where.rstrip("/")
+    elif not (Path(where) / "config.json").is_file():
+        raise BadData(f"{where or 'nothing'} is neither an address (http://...) nor a model folder")
+    with store.write() as session:
+        found = session.scalars(select(Model).where(Model.name == name)).first()
+        if found is not None and not found.hidden:
+            raise BadSettings(f"there is a model {name!r} already; choose another name")
+        if found is None:
+            found = Model(name=name)
+            session.add(found)
+        found.where, found.called, found.hidden, found.created = where, called, False, now()
+        found.artifact = ""
+        session.flush()
+    return found
+
+
+def forget(store: Store, model_id: int) -> None:
+    """Take a registered model from the list; what was said and judged stays."""
+    with store.write() as session:
+        found = session.get(Model, model_id)
+        if found is None:
+            raise HTTPException(404, "There is no such model.")
+        found.hidden = True
+
+
+def of_request(request: Request, name: str) -> Known:
+    """The model of that name, for a route."""
+    return model(request.app, name)
+
+
+def _of_row(row: Model) -> Known:
+    folder = not row.where.startswith(("http://", "https://"))
+    kind: Literal["folder", "endpoint"] = "folder" if folder else "endpoint"
+    return Known(row.name, kind, row.where, row.called, row.artifact, row.created, id=row.id)
+
+
+def _of_folder(made: artifact.Artifact, root: Path) -> Known:
+    folder = made.folder
+    run = folder.parent if (folder.parent / record.FILE).is_file() else None
+    return Known(
+        name=folder.relative_to(root).as_posix(),
+        kind="folder",
+        where=str(folder),
+        artifact=made.id,
+        created=moment(made.created),
+        run=run.relative_to(root).as_posix() if run and run != root else "",
+        numbers={k: v for k, v in made.numbers.items() if isinstance(v, int | float)},
+    )
+
+
+def _sealed(root: Path) -> Iterator[Path]:
+    for here, below, names in os.walk(root):
+        if artifact.FILE in names:
+            below.clear()
+            yield Path(here)
+            continue
+        below[:] = [name for name in below if name not in SKIPPED and name[:1] != "."]

@@ -1,0 +1,88 @@
+// What is sent is written down here first, and struck out when the site has it.  Sending twice is
+// safe: each rendering of an item has a key, and the site counts a key once.
+const WAITS = [1000, 2000, 4000, 8000, 15000];
+
+export class Outbox {
+  constructor(name) {
+    this.name = name;
+  }
+
+  held() {
+    try {
+      return JSON.parse(localStorage.getItem(this.name) ?? "null");
+    } catch {
+      return null;
+    }
+  }
+
+  keep(letter) {
+    try {
+      if (letter) localStorage.setItem(this.name, JSON.stringify(letter));
+      else localStorage.removeItem(this.name);
+    } catch {
+      // a browser that keeps nothing still sends
+    }
+  }
+
+  // Sends until the site has it; the page that comes next, as HTML.
+  async send(url, body, told) {
+    this.keep({ url, body });
+    for (let tries = 0; ; tries++) {
+      const html = await this.once(url, body, told);
+      if (html !== null) {
+        this.keep(null);
+        told.away(false);
+        return html;
+      }
+      await pause(WAITS[Math.min(tries, WAITS.length - 1)]);
+    }
+  }
+
+  async once(url, body, told) {
+    let response;
+    try {
+      response = await ask(url, { method: "POST", body: new URLSearchParams(body) });
+    } catch {
+      told.away(true);
+      return null;
+    }
+    const html = await response.text();
+    if (html.includes('data-part="stage"')) return html;
+    told.refused(response);
+    return null;
+  }
+
+  async fetch(url) {
+    for (let tries = 0; ; tries++) {
+      try {
+        const response = await ask(url, {});
+        const html = await response.text();
+        if (html.includes('data-part="stage"')) return html;
+      } catch {
+        // tried again below
+      }
+      await pause(WAITS[Math.min(tries, WAITS.length - 1)]);
+    }
+  }
+
+  async flush(told) {
+    const letter = this.held();
+    return letter ? this.send(letter.url, letter.body, told) : null;
+  }
+}
+
+function ask(url, options) {
+  return fetch(url, { ...options, headers: { accept: "text/html", "x-part": "1" } });
+}
+
+function pause(ms) {
+  return new Promise((done) => {
+    const end = () => {
+      clearTimeout(timer);
+      removeEventListener("online", end);
+      done();
+    };
+    const timer = setTimeout(end, ms);
+    addEventListener("online", end);
+  });
+}

@@ -1,0 +1,170 @@
+"""Talking to models through the OpenAI protocol: one at a time, or two at once.  No torch: a model
+of this machine lives in a process of its own."""
+
+import json
+import queue
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from accord.errors import BadData, NoAnswer
+
+CONNECT_S = 10.0
+QUIET_S = 120.0
+"""how long a model may think between two words"""
+WAIT_S = 0.5
+
+
+@dataclass(frozen=True)
+class Voice:
+    """A model that answers at an address."""
+
+    url: str
+    """base, as the `openai` client takes it: ends in /v1"""
+    model: str
+    token: str = ""
+    name: str = ""
+    """what people call it"""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How an answer is drawn."""
+
+    temperature: float = 1.0
+    longest: int = 512
+    """tokens"""
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class Said:
+    """A piece of an answer, or (`end`) why it ended; `wrong` says what went wrong instead."""
+
+    place: int
+    text: str = ""
+    end: str = ""
+    wrong: str = ""
+
+
+def stream(
+    voice: Voice, messages: Sequence[Mapping[str, Any]], wish: Wish, stop: threading.Event
+) -> Iterator[tuple[str, str]]:
+    """(text, "") piece by piece, at last ("", why it ended): stop | length | cut.
+
+    NoAnswer, in one sentence, where the model cannot be reached or does not speak the protocol.
+    """
+    body = {
+        "model": voice.model,
+        "messages": spoken(messages),
+        "stream": True,
+        "temperature": wish.temperature,
+        "max_tokens": wish.longest,
+    } | ({} if wish.seed is None else {"seed": wish.seed})
+    timeout = httpx.Timeout(QUIET_S, connect=CONNECT_S)
+    headers = {"authorization": f"Bearer {voice.token}"} if voice.token else {}
+    called = voice.name or voice.model
+    try:
+        with (
+            httpx.Client(timeout=timeout, headers=headers, trust_env=False) as client,
+            client.stream("POST", f"{voice.url.rstrip('/')}/chat/completions", json=body) as answer,
+        ):
+            if answer.status_code != 200:
+                answer.read()
+                raise NoAnswer(f"{called} answered {answer.status_code}: {_why(answer)}")
+            yield from _pieces(answer, called, stop)
+    except httpx.HTTPError as error:
+        raise NoAnswer(f"{called} cannot be reached: {error or type(error).__name__}") from None
+
+
+def _pieces(
+    answer: httpx.Response, called: str, stop: threading.Event
+) -> Iterator[tuple[str, str]]:
+    end = "cut"
+    for line in answer.iter_lines():
+        if stop.is_set():
+            break
+        if not line.startswith("data:"):
+            continue
+        data = line[5:].strip()
+        if data == "[DONE]":
+            break
+        try:
+            told = json.loads(data)
+            if "error" in told:
+                raise NoAnswer(f"{called}: {told['error'].get('message', told['error'])}")
+            choice = told["choices"][0] if told["choices"] else {}
+            text = (choice.get("delta") or {}).get("content") or ""
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise NoAnswer(f"{called} says what is no piece of an answer: {data[:80]}") from None
+        if text:
+            yield text, ""
+        end = choice.get("finish_reason") or end
+    yield "", end
+
+
+def _why(answer: httpx.Response) -> str:
+    try:
+        said = answer.json()
+        return str(said.get("error", {}).get("message") or said.get("detail") or said)[:200]
+    except (ValueError, AttributeError):
+        return answer.text[:200] or "no words"
+
+
+def spoken(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Messages as the protocol has them.  BadData for a picture: these models read."""
+    found = []
+    for message in messages:
+        content = message.get("content", "")
+        if not isinstance(content, str):
+            if any(part.get("type") != "text" for part in content):
+                raise BadData("a picture cannot be sent to a model that is talked to here")
+            content = "".join(part.get("text", "") for part in content)
+        found.append({"role": str(message["role"]), "content": content})
+    return found
+
+
+@dataclass
+class _Choir:
+    said: "queue.Queue[Said]" = field(default_factory=queue.Queue)
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+def together(
+    voices: Sequence[Voice],
+    messages: Sequence[Mapping[str, Any]],
+    wishes: Sequence[Wish],
+    stop: threading.Event,
+) -> Iterator[Said]:
+    """All answers at once, pieces as they come; each place ends with `end` or `wrong`.
+
+    Once the iterator is closed, each answer is given up at its next piece.
+    """
+    choir = _Choir()
+
+    def sing(place: int) -> None:
+        try:
+            for text, end in stream(voices[place], messages, wishes[place], choir.stop):
+                choir.said.put(Said(place, text, end))
+        except (NoAnswer, BadData) as error:
+            choir.said.put(Said(place, wrong=str(error)))
+
+    threads = [
+        threading.Thread(target=sing, args=(place,), daemon=True) for place in range(len(voices))
+    ]
+    for thread in threads:
+        thread.start()
+    left = len(threads)
+    try:
+        while left and not stop.is_set():
+            try:
+                one = choir.said.get(timeout=WAIT_S)
+            except queue.Empty:
+                continue
+            left -= bool(one.end or one.wrong)
+            yield one
+    finally:
+        choir.stop.set()
