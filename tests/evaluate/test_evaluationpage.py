@@ -84,7 +84,7 @@ def test_a_win_rate_at_equal_length_stands_beside_the_raw_one() -> None:
     told = tell(found)
     for one in told["win_rates"]:
         assert one["rate"] == 0.75
-        assert one["equal_length"]["low"] < 0.5 < one["equal_length"]["high"]
+        assert one["equal_length"]["low"] < one["equal_length"]["rate"] < one["low"]
         assert one["equal_length"]["rate"] == pytest.approx(0.5, abs=0.15)
         assert one["equal_length"]["slope"] > 2
     said = "the longer of two answers is preferred"
