@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -73,10 +74,13 @@ def fill(store: Store) -> str:
         few = [one if kind != "rewrite" else _single(one) for one in items]
         studies.add_items(store, made.id, few, by=owner.id)
     lot = random.Random(0)
+    rivals = studies.create(store, "Before and after", "pairwise", StudyConfig(overlap=3), owner.id)
+    both = [replace(one, models=("before", "after")) for one in items]
+    studies.add_items(store, rivals.id, both, by=owner.id)
     for name in PEOPLE:
         user = people.add(store, name, "manager" if name == "Ines" else "annotator")
-        for _ in range(18):
-            task = leases.next_task(store, first, user.id)
+        for study in [first] * 18 + [rivals.id] * 12:
+            task = leases.next_task(store, study, user.id)
             if task is not None:
                 acts.submit(store, user.id, _act(task, lot))
     people.invite(store, "annotator", uses=20, note="the reading group", by=owner.id)
@@ -86,7 +90,7 @@ def fill(store: Store) -> str:
 
 
 def _single(item: Any) -> Any:
-    return type(item)(item.messages, item.answers[:1], models=item.models[:1], source=item.source)
+    return replace(item, answers=item.answers[:1], models=item.models[:1])
 
 
 def _act(task: Task, lot: random.Random) -> Act:
@@ -97,18 +101,16 @@ def _act(task: Task, lot: random.Random) -> Act:
     ranks = (0, 0) if lot.random() < 0.1 else (better, 1 - better)
     taken = int(lot.lognormvariate(9.2, 0.5))
     reason = lot.choice(("", "", "", "it ends well", "more happens in it"))
-    given = {"ms_total": taken, "ms_visible": taken, "ms_first": taken // 2}
-    return (
-        Act(
-            task.lease_id,
-            task.key,
-            ranks=ranks,
-            reason=reason,
-            strength=lot.choice((1, 2, 3)),
-            **given,
-        )
-        if len({*ranks}) > 1
-        else Act(task.lease_id, task.key, ranks=ranks, **given)
+    strength = lot.choice((1, 2, 3)) if "strength" in task.config.verdicts else None
+    return Act(
+        task.lease_id,
+        task.key,
+        ranks=ranks,
+        reason=reason,
+        strength=strength if ranks != (0, 0) else None,
+        ms_total=taken,
+        ms_visible=taken,
+        ms_first=taken // 2,
     )
 
 
