@@ -17,7 +17,8 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from accord.data.rows import Choices, Tokens, choices, pad
-from accord.engine.memory import Work, estimate, watched
+from accord.engine.live import watched
+from accord.engine.memory import Work, estimate
 from accord.engine.roles import Critic, Policy
 from accord.engine.steps import Optimizer
 from accord.maths.losses import Loss, nll

@@ -9,7 +9,7 @@ import torch
 from accord.data.rows import pad
 from accord.engine import fitting, room
 from accord.engine.budget import UPDATE
-from accord.engine.memory import watched
+from accord.engine.live import watched
 from accord.engine.roles import Critic, Policy
 from accord.engine.steps import Optimizer
 from accord.maths.losses import Loss, nll

@@ -13,7 +13,8 @@ from accord.data.rows import Tokens, pad
 from accord.data.sources import write
 from accord.engine.average import Average
 from accord.engine.budget import LARGE
-from accord.engine.memory import Work, estimate, passes, watched
+from accord.engine.live import watched
+from accord.engine.memory import Work, estimate, passes
 from accord.engine.roles import Critic, Policy
 from accord.engine.steps import Optimizer, Steps
 from accord.maths.losses import Loss, nll

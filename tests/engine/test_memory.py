@@ -6,7 +6,8 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from accord.data.rows import choices, pad
 from accord.engine.draw import Sampling
-from accord.engine.memory import Live, Work, estimate, watched
+from accord.engine.live import Live, watched
+from accord.engine.memory import Work, estimate
 from accord.engine.roles import Critic, Policy
 from accord.engine.steps import Optimizer
 from accord.maths.losses import Loss, nll

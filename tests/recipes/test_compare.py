@@ -1,6 +1,10 @@
 """The command that trains every method on one budget: on a newborn model, in seconds."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +145,64 @@ def test_one_killed_in_the_middle_goes_on(here, whole, tmp_path, monkeypatch) ->
     run(here, tmp_path, *words)
     kept, once = (p / "ppo/policy/model.safetensors" for p in (tmp_path, whole[0]))
     assert kept.read_bytes() == once.read_bytes()
+
+
+KILLED = """
+import os, signal, sys
+from accord.config import read_each
+from accord.demo.contest import defaults
+from accord.recipes import {module}
+from accord.recipes.compare import Compare
+from accord.recipes.compare_job import CompareJob, run_compare
+from accord.recipes.job import Desk
+
+calls, honest = 0, {module}.{name}
+
+def dies(*given, **more):
+    global calls
+    calls += 1
+    if calls == {at}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return honest(*given, **more)
+
+{module}.{name} = dies
+first = read_each((CompareJob, Compare), None, sys.argv[1:])
+run_compare(
+    Desk((), print), *read_each((CompareJob, Compare), None, sys.argv[1:], defaults(*first))
+)
+"""
+CLOCK = ("seconds", "shared", "shared_seconds", "memory_mb", "out")
+"""what two runs of the same do not have in common"""
+
+
+def _steady(told: Any) -> Any:
+    """What was told, without time, memory and the folder."""
+    if isinstance(told, dict):
+        return {k: _steady(v) for k, v in told.items() if k not in CLOCK}
+    if isinstance(told, list | tuple):
+        return [_steady(v) for v in told if not str(v).startswith("Time, ")]
+    return told
+
+
+def test_killed_at_any_point_the_page_says_the_same(here, tmp_path) -> None:
+    """SIGKILL in DPO's training, then in RLOO's, then while answers to measure on are written; in
+    the end the page has the numbers of one that was left alone.
+    """
+    few = ("methods=DPO,RLOO,best-of-n", "sweep=DPO", "save_every=1")
+    points = (("dpo", "see", 2), ("grpo", "optimise", 2), ("field", "sampled", 2))
+    words = [w for w in SIZES if w.split("=")[0] not in ("methods", "sweep")]
+    words += [f"model={here}/model", f"prompts={here}/ask.jsonl", *few, f"out={tmp_path}/cut"]
+    for module, name, at in points:
+        done = subprocess.run(
+            [sys.executable, "-c", KILLED.format(module=module, name=name, at=at),
+             *words, f"rule={here}/rules.py:short"],
+            env={**os.environ, "PYTHONPATH": "src"}, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        assert not (tmp_path / "cut/compare.json").exists()
+    cut, _ = run(here, tmp_path / "cut", *few)
+    alone, _ = run(here, tmp_path / "alone", *few)
+    assert _steady(cut.told) == _steady(alone.told)
 
 
 def test_a_method_that_fails_is_reported_and_the_others_go_on(here, tmp_path, monkeypatch) -> None:

@@ -18,6 +18,8 @@ TINY = ("steps=3", "worlds=2", "obtain.length=16", "hidden=8", "measure=4", "sav
 
 def command(*words, said=None):
     given = {word.partition("=")[0]: word for word in (*TINY, *words)}
+    if "obtain=Episodes" in words:
+        del given["obtain.length"]
     job, cfg = read_each((ControlJob, Control), None, list(given.values()))
     return run_control(Desk((), (said if said is not None else []).append), job, cfg)
 
@@ -60,6 +62,29 @@ def test_words_that_would_do_nothing_are_refused(tmp_path):
     judged = ("horizon=60", "prefer=Segments", "prefer.length=4")
     noisy = command(*judged, f"out={tmp_path}/a", "judge.noise=1.0").policy.fingerprint
     assert noisy != command(*judged, f"out={tmp_path}/b").policy.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("words", "shortest"),
+    [
+        (("world=Pendulum-v1", "prefer.length=17"), 16),  # the window
+        (("horizon=12", "prefer.length=9"), 8),  # 12 + 4, 8 + 8, 4 + 12
+        (("horizon=16", "prefer.length=17"), 16),
+        (("horizon=24", "prefer.length=9"), 8),  # 16, 8 + 8, 16
+        (("world=Pendulum-v1", "obtain=Episodes", "prefer.length=201"), 200),
+        (("world=Pendulum-v1", "obtain.length=300", "prefer.length=201"), 200),
+    ],
+)
+def test_segments_that_will_not_fit_are_refused_before_it_begins(tmp_path, words, shortest):
+    """And with segments just so long, it runs to its end."""
+    said = f"nothing longer than {shortest} is done in one episode"
+    with pytest.raises(BadSettings, match=said):
+        command(f"out={tmp_path}/a", "prefer=Segments", *words)
+    assert not (tmp_path / "a").exists()
+    few = [word for word in words if "prefer.length" not in word]
+    more = ("prefer=Segments", f"prefer.length={shortest}", "prefer.first=6", "prefer.total=12")
+    made = command(f"out={tmp_path}/b", *more, *few, "prefer.warm=2")
+    assert made.history[-1]["rewards/comparisons"] == 12
 
 
 def test_without_gymnasium_one_sentence_says_what_brings_it(monkeypatch):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from accord.data.comparisons import Spelled
+from accord.data.rows import pad
 from accord.engine.learner import micro_batches
 from accord.engine.steps import Optimizer
 from accord.errors import BadData, BadSettings
@@ -180,12 +181,12 @@ def test_kto_of_a_batch_of_one_is_refused_before_it_begins(odd):
 
 def test_a_step_of_one_prompt_borrows_from_another():
     same, other = two_prompts(4)[:4], two_prompts(4)[4:]
-    assert preferred.mismatched(same, [*same, *other], 64) == [other[0].response_ids[0]] * 4
+    assert preferred.mismatched(same, [*same, *other], 64) == [other[0].response_ids] * 4
     few = [same[0], other[1], same[1]]
     assert preferred.mismatched(few, (), 64) == [
-        same[1].response_ids[0],
-        same[0].response_ids[0],
-        other[1].response_ids[0],
+        same[1].response_ids,
+        same[0].response_ids,
+        other[1].response_ids,
     ]
     rows = [*same, *other]
     run = Run()
@@ -197,7 +198,29 @@ def test_an_answer_to_another_prompt_fits_into_the_context():
     """Each row fits; one's prompt with another's answer need not."""
     long = Spelled((BEGIN,) * 9, ((1, END),), (0,), None, None, "a")
     far = Spelled((BEGIN, 2), ((1,) * 8 + (END,),), (1,), None, None, "b")
-    assert preferred.mismatched([long, far], (), 11) == [(1, 1), (1, END)]
+    assert preferred.mismatched([long, far], (), 11) == [((1, 1),), ((1, END),)]
+
+
+def test_kto_measures_z_on_good_and_bad_answers_alike():
+    """As in the authors' code and TRL's, where a pair is two rows: by a slow definition."""
+    start, policy = toy_policy(), toy_policy(seed=1)
+    asked = [(BEGIN,), (BEGIN, 2)] * 4
+    said = [r.response_ids for r in policy.sample(asked, n=2, longest=3, seed=0)]  # likelier now
+    rows = [
+        Spelled(prompt, (said[2 * i], said[2 * i + 1]), (0, 1), None, None, f"d{i}")
+        for i, prompt in enumerate(asked)
+    ]
+    laid = dpo.see(KTO(), preferred.lay(rows, preferred.refer(start, rows)), rows, policy, start)
+    a = []
+    for b, row in enumerate(rows):
+        back = next(k for k in range(1, 8) if rows[b - k].prompt_ids != row.prompt_ids)
+        for said in rows[b - back].response_ids:
+            tokens = pad([row.prompt_ids], [said])
+            a.append(float((policy.logp(tokens) - start.logp(tokens)).sum()))
+    assert len(a) == 2 * len(rows)
+    z = max(0.0, sum(a) / len(a))
+    assert laid.extra_BE[:, 0].tolist() == pytest.approx([z] * len(rows), abs=1e-5)
+    assert abs(z - max(0.0, sum(a[::2]) / len(rows))) > 1e-3, "it matters which answers are asked"
 
 
 @pytest.mark.parametrize("mix", ["BCO", "0*BCO", "-1*NLL", "1*Nothing", "x*DPO", "1*DPO,"])

@@ -12,12 +12,13 @@ import pytest
 
 from accord.config import read
 from accord.engine.roles import Policy
-from accord.errors import BadData, BadSettings, RunMismatch
+from accord.errors import BadData, BadSettings, CannotWrite, RunMismatch
 from accord.evaluate import answers
 from accord.evaluate.winrate import winrate
 from accord.recipes import evaluate_job
 from accord.recipes.evaluate_job import EvaluateJob, run_evaluate
 from accord.recipes.job import Desk
+from accord.store.lock import holder
 from recipe_fakes import WHO, newborn
 
 PROMPTS = [f"{who} and {other}" for who in WHO[:4] for other in WHO[:3]]
@@ -192,6 +193,35 @@ def test_killed_and_gone_on_it_is_the_same(here, tmp_path, monkeypatch, at) -> N
     run(here, tmp_path / "whole")
     for name in ("answers-against.jsonl", "answers-model.jsonl", "report/answers.jsonl"):
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+HOLDING = """
+import sys
+from pathlib import Path
+from accord.store.lock import held
+with held(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_two_at_once_in_one_folder_are_refused(here, tmp_path) -> None:
+    """Whoever comes second is told who writes there; once that one has ended it goes on."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDING, str(tmp_path / "out")],
+        env={**os.environ, "PYTHONPATH": "src"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        assert other.stdout
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(CannotWrite, match=f"is being written by process {other.pid}; wait"):
+            run(here, tmp_path / "out")
+        assert [x.name for x in (tmp_path / "out").iterdir()] == ["lock"]
+        other.communicate()
+    run(here, tmp_path / "out")
+    assert holder(tmp_path / "out") is None
 
 
 def test_a_model_against_references(here, tmp_path) -> None:

@@ -121,6 +121,11 @@ BASE = {"work": "ppo", "prompt": 16, "longest": 8, "batch": 8}
         {"longest": 16},
         {"batch": 16},
         {"judge": False},
+        {"work": "dpo"},
+        {"work": "online"},
+        {"work": "grpo"},
+        {"work": "rest"},
+        {"work": "best"},
     ],
     ids=lambda change: "-".join(change),
 )
@@ -330,7 +335,7 @@ def test_what_cannot_be_planned_is_one_sentence(model, tmp_path):
     ("words", "says"),
     [
         ((), "model"),
-        (("model=m", "work=dpo"), "sft | reward | ppo"),
+        (("model=m", "work=pipeline"), "sft | reward | dpo | online | ppo | grpo | rest | best"),
         (("model=m", "dtype=int8"), "fp32 | bf16"),
         (("model=m", "batch=0"), "batch"),
         (("model=m", "tokens=3"), "no setting 'tokens'"),

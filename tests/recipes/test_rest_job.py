@@ -197,6 +197,15 @@ def test_settings_of_looks_that_nobody_takes_are_told(held_out, tmp_path):
     assert all("improve.patience" in said and "improve.measure_n" in said for said in idle)
 
 
+@pytest.mark.parametrize("keep", [Percentile((0.5,)), Percentile((0.3, 0.6))])
+def test_a_slower_rate_of_a_second_improve_that_is_not_there_is_told(keep, tmp_path):
+    improve, told = BASE.improve.model_copy(update={"slower": 0.7, "keep": keep}), list[str]()
+    cfg = BASE.model_copy(update={"improve": improve})
+    rest_stage(Place(tmp_path, limit=0.9, tell=told.append), cfg, toy_policy(), sweet, SHOWN)
+    said = [line for line in told if "improve.slower changes nothing" in line]
+    assert len(said) == 2 - len(keep.at)
+
+
 @pytest.mark.parametrize("field", OTHER)
 def test_a_setting_changes_something(field, wanted, tmp_path):
     part, _, name = field.rpartition(".")

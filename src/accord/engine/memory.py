@@ -4,22 +4,21 @@ The model is built from its config alone, and the passes of the job are run over
 storage made is counted, as on the real machine: no table of families, no formula to keep in step.
 """
 
-import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from accord.engine.budget import for_prompts, for_samples, for_scores, for_updates
+from accord.engine.live import Live
 from accord.models import forms, fused, masters, quantised
 from accord.models.alike import unlike
-from accord.models.attention import Packed, Step
+from accord.models.attention import Layout, Packed, Step
 from accord.models.cache import SlotCache
 from accord.models.decoder import laid_again
+from accord.models.fork import Fork
 from accord.models.heads import Judge, Part, Speaker
 from accord.models.load import Dtype
 from accord.models.lora import Lora
@@ -27,49 +26,18 @@ from accord.models.sketch import embody, hidden, pretending, sketch
 from accord.models.trunk import Trunk
 
 PARTS = ("weights", "gradients", "optimizer", "activations", "cache", "logits and scratch")
-
-
-class Live(TorchDispatchMode):
-    """Counts the bytes of storages made inside it that are still alive, and the most there were."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = self.peak = 0
-        self._sizes: dict[int, int] = {}
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Runs the operation and notes what it made."""
-        given = {x.untyped_storage()._cdata for x in _tensors((args, kwargs)) if not x.is_mkldnn}
-        made = func(*args, **(kwargs or {}))
-        for tensor in _tensors(made):
-            if tensor.is_mkldnn:  # oneDNN keeps its own order in a storage that nobody sees
-                self._note(tensor, id(tensor))
-                continue
-            storage = tensor.untyped_storage()
-            if storage._cdata not in given and storage._cdata not in self._sizes:
-                self._note(storage, storage._cdata)
-        return made
-
-    def _note(self, held: torch.UntypedStorage | Tensor, key: int) -> None:
-        size = held.nbytes if isinstance(held, Tensor) else held.nbytes()
-        self._sizes[key] = size
-        self.now += size
-        self.peak = max(self.peak, self.now)
-        weakref.finalize(held, self._drop, key)
-
-    def _drop(self, key: int) -> None:
-        self.now -= self._sizes.pop(key)
-
-
-def _tensors(tree: Any) -> list[Tensor]:
-    return [x for x in tree_leaves(tree) if isinstance(x, Tensor)]
+Kind = Literal["sft", "reward", "dpo", "online", "ppo", "grpo", "rest", "best"]
+SAMPLE = ("online", "ppo", "grpo", "rest", "best")
+"""kinds of work that write answers, which a reward scores"""
+PAIRS = ("reward", "dpo", "online")
+"""those that learn from two answers to a prompt, side by side"""
 
 
 @dataclass(frozen=True)
 class Work:
     """A job, as far as memory goes: one step of it."""
 
-    kind: Literal["sft", "reward", "ppo"]
+    kind: Kind
     dtype: Dtype = "fp32"
     lora: Lora | None = None
     prompt: int = 128
@@ -77,23 +45,37 @@ class Work:
     answer: int = 128
     """tokens"""
     batch: int = 32
-    """rows per step; a row of reward holds two answers"""
+    """rows per step: prompts, of which each has `n` answers (online, grpo, best), or two to compare
+    (reward, dpo); else answers"""
+    n: int = 1
+    """answers to each prompt, where they are written"""
+    lot: int | None = None
+    """answers that are written and scored together, where that is not what a step learns from"""
     micro_tokens: int | None = None
     recompute: bool = False
     slots: int | None = None
     judge: bool = True
-    """ppo against a reward model, rather than a rule"""
+    """answers are scored by a reward model, rather than a rule"""
+    refresh: bool = False
+    """online: the reference is a copy that goes after the policy"""
     bits: int = 32
     """of each of the optimizer's means"""
     offload: bool = False
     """the optimizer's means, and masters, lie in another memory than this"""
     on_cpu: tuple[str, ...] = ()
-    """and so do these frozen models of ppo: reference, reward"""
+    """and so do these frozen models of ppo and grpo: reference, reward"""
 
     @property
     def row(self) -> list[int]:
-        """Real tokens of the sequences of one row; a reward's two answers share their prompt."""
-        return [self.prompt + self.answer * (2 if self.kind == "reward" else 1)]
+        """Real tokens of the sequences of one row; two answers that are compared share their
+        prompt.
+        """
+        return [self.prompt + self.answer * (2 if self.kind in PAIRS else 1)]
+
+    @property
+    def written(self) -> int:
+        """Answers that are written, and scored, at a time."""
+        return self.lot or self.batch * self.n
 
 
 @dataclass
@@ -130,6 +112,10 @@ def passes(config: Any, work: Work, rows: Sequence[int]) -> list[int]:
         return job.passes(rows)
 
 
+Lot = Sequence[tuple[int, Sequence[int]]]
+"""rows that are read at once: tokens of what is read once, and of each answer to it"""
+
+
 class _Rehearsal:
     """The models of a job without their numbers, and one step over them."""
 
@@ -138,18 +124,30 @@ class _Rehearsal:
         start = sketch(config, work.dtype)
         speaks = work.kind != "reward"
         self.held: list[torch.nn.Module] = [start]
-        self.aside: list[torch.nn.Module] = []
-        self.learners = [self._learner(start, Speaker if speaks else Judge)]
+        self.start = Speaker(start)
+        self.learners: list[Part] = []
+        if work.kind != "best":
+            self.learners = [self._learner(start, Speaker if speaks else Judge)]
+        judged = sketch(config, work.dtype) if work.judge and work.kind in SAMPLE else start
+        frozen = {"reference": start, "reward": judged}
+        alone = work.lora is None or work.kind == "grpo"
+        self.aside = [frozen[name] for name in work.on_cpu] if alone else []
+        self.reward = Judge(judged) if judged is not start else None
         if work.kind == "ppo":
-            judged = sketch(config, work.dtype) if work.judge else start
-            self.held.append(judged)
-            frozen = {"reference": start, "reward": judged} if work.lora is None else {}
-            self.aside = [frozen[name] for name in work.on_cpu if name in frozen]
             self.learners.append(self._learner(judged, Judge))
-        self.held += self.learners
+        past = self._past(start) if work.kind in ("online", "rest") else []
+        self.held += [*([self.reward] if self.reward else []), *self.learners, *past]
         self.moments = 0
         if not work.offload:
-            self.moments = sum(moments(part, work.bits) for part in self.learners)
+            busy = self.learners + (past[:1] if work.kind == "rest" else [])
+            self.moments = sum(moments(part, work.bits) for part in busy)
+
+    def _past(self, start: Trunk) -> list[Part]:
+        """What else is held of a policy's weights: a reference that goes after it; in ReST the
+        policy of the Improve before, whose optimizer is still there, and the best weights so far.
+        """
+        count = 2 if self.work.kind == "rest" else int(self.work.refresh)
+        return [self._learner(start, Speaker) for _ in range(count)]
 
     @property
     def weights(self) -> int:
@@ -182,13 +180,15 @@ class _Rehearsal:
 
     def run(self) -> Estimate:
         """All phases."""
-        found = Estimate()
-        if self.work.kind == "ppo":
+        found, kind = Estimate(), self.work.kind
+        if kind in SAMPLE:
             found.phases["sample"] = self._sample()
+        if (kind in SAMPLE and kind != "best") or kind == "dpo" or self.reward:
             found.phases["judge"] = self._judge()
-        found.phases["update"] = max(
-            (self._update(part) for part in self.learners), key=lambda parts: sum(parts.values())
-        )
+        if self.learners:
+            found.phases["update"] = max(
+                (self._update(part) for part in self.learners), key=lambda told: sum(told.values())
+            )
         return found
 
     def _told(self, **more: int) -> dict[str, int]:
@@ -197,14 +197,14 @@ class _Rehearsal:
 
     def _update(self, part: Part) -> dict[str, int]:
         """Forward and backward; a second micro-batch meets the first one's gradients."""
-        rows = self._rows(for_updates(part.trunk.device, self.work.micro_tokens).size)
+        lot, more = self._lot(for_updates(part.trunk.device, self.work.micro_tokens).size)
         gradients, kept, peak = learned(part), 0, 0
         with Live() as live:
-            for _ in range(2 if rows < self.work.batch else 1):
+            for _ in range(2 if more else 1):
                 before = live.now
-                hidden_NH = self._read(part, rows)
+                hidden_NH = self._read(part, lot)
                 kept = live.now - before
-                self._said(part, hidden_NH, rows).backward()
+                self._said(part, hidden_NH, lot).backward()
                 del hidden_NH
             peak = live.peak
         for _, weight in part.learned():
@@ -219,20 +219,51 @@ class _Rehearsal:
         with Live() as live:
             for count in (min(rows), *rows):
                 live.peak = live.now
-                self._said(part, self._read(part, count), count).backward()
+                lot = self._rows(count)
+                self._said(part, self._read(part, lot), lot).backward()
                 peaks.append(live.peak)
         return peaks[1:]
 
-    def _rows(self, tokens: int) -> int:
-        return max(1, min(self.work.batch, tokens // sum(self.work.row)))
+    def _rows(self, count: int) -> Lot:
+        """So many rows of an update."""
+        work = self.work
+        if work.kind in ("dpo", "online"):
+            return [(work.prompt, [work.answer] * 2)] * count
+        return [(0, work.row)] * count
 
-    def _read(self, part: Part, rows: int) -> Tensor:
-        lengths = self.work.row * rows
-        return hidden(part.trunk, lengths, Packed(lengths), part.using)
+    def _lot(self, tokens: int) -> tuple[Lot, bool]:
+        """The largest micro-batch of a step, and whether there are others."""
+        work = self.work
+        if work.kind != "grpo":
+            count = max(1, min(work.batch, tokens // sum(work.row)))
+            return self._rows(count), count < work.batch
+        lots = self._groups(tokens, work.batch)
+        return max(lots, key=_tokens), len(lots) > 1
 
-    def _said(self, part: Part, hidden_NH: Tensor, rows: int) -> Tensor:
+    def _groups(self, tokens: int, prompts: int) -> Sequence[Lot]:
+        """Answers to so many prompts, in order, cut into micro-batches; a group may be cut."""
+        work, lots, spent = self.work, list[list[tuple[int, list[int]]]](), 0
+        for answer in range(prompts * work.n):
+            first = answer % work.n == 0
+            cost = work.answer + first * work.prompt
+            if not lots or spent + cost > tokens:
+                lots.append([])
+                spent = 0
+            if first or not lots[-1]:
+                lots[-1].append((work.prompt, []))
+            lots[-1][-1][1].append(work.answer)
+            spent += cost
+        return lots
+
+    def _read(self, part: Part, lot: Lot) -> Tensor:
+        lengths = [stem + sum(few) for stem, few in lot]
+        stems, few = [stem for stem, _ in lot], [few for _, few in lot]
+        layout: Layout = Fork(stems, few) if any(stems) else Packed(lengths)
+        return hidden(part.trunk, lengths, layout, part.using)
+
+    def _said(self, part: Part, hidden_NH: Tensor, lot: Lot) -> Tensor:
         """A sum over what the role says of its scored tokens."""
-        scored = self.work.answer * rows
+        scored = self.work.answer * sum(len(few) for _, few in lot)
         picked = hidden_NH[torch.zeros(scored, dtype=torch.long, device=hidden_NH.device)]
         if isinstance(part, Judge):
             return part._worth(picked).sum()
@@ -242,23 +273,46 @@ class _Rehearsal:
 
     @torch.no_grad()
     def _judge(self) -> dict[str, int]:
-        """The reference's and the critic's looks at the answers."""
-        part = Speaker(self.learners[0].trunk, self.learners[0].using)
-        rows = self._rows(for_scores(part.trunk.device).size)
+        """The looks at answers: the reference's, the reward model's, a critic's."""
+        work, looks = self.work, list[int]()
+        tokens = for_scores(self.start.trunk.device).size
+        if work.kind != "best":
+            part = Speaker(self.learners[0].trunk, self.learners[0].using)
+            looks.append(self._look(part, self._compared(tokens)))
+        if self.reward:
+            each = work.prompt + work.answer
+            count = max(1, min(work.written, tokens // each))
+            looks.append(self._look(self.reward, [(0, [each])] * count))
+        return self._told(**{"logits and scratch": max(looks)})
+
+    def _compared(self, tokens: int) -> Lot:
+        """What a reference is asked about at once."""
+        work = self.work
+        if work.kind in ("grpo", "online"):
+            return max(self._groups(tokens, work.batch), key=_tokens)
+        if work.kind in ("dpo", "rest"):  # all there are, whatever a step learns from
+            return self._rows(max(1, tokens // sum(work.row)))
+        return self._lot(tokens)[0]
+
+    def _look(self, part: Part, lot: Lot) -> int:
         with Live() as live:
-            self._said(part, self._read(part, rows), rows)
-        return self._told(**{"logits and scratch": live.peak})
+            self._said(part, self._read(part, lot), lot)
+        return live.peak
 
     @torch.no_grad()
     def _sample(self) -> dict[str, int]:
-        part, work = self.learners[0], self.work
+        part, work = (self.learners or [self.start])[0], self.work
         places = work.prompt + work.answer
-        slots = min(work.batch, for_samples(part.trunk, places, work.slots).size)
+        slots = min(work.written, for_samples(part.trunk, places, work.slots).size)
         with Live() as live, part.trunk.autocast():
-            refilled = slots < work.batch
+            refilled = slots < work.written
             size = write(part.trunk, part.using, slots, work.prompt, places, refilled)
             again = laid_again(part.trunk)
         return self._told(cache=size, **{"logits and scratch": live.peak - size + again})
+
+
+def _tokens(lot: Lot) -> int:
+    return sum(stem + sum(few) for stem, few in lot)
 
 
 def write(
@@ -303,10 +357,3 @@ def moments(part: Part, bits: int) -> int:
     small = [n for n in sizes if bits == 32 or n < quantised.SMALL]
     large = sum(sizes) - sum(small)
     return 8 * sum(small) + 2 * large + 2 * 4 * large // 256
-
-
-def watched(work: Callable[[], Any]) -> int:
-    """The most bytes a piece of real work held beyond what was there before it."""
-    with Live() as live:
-        work()
-    return live.peak

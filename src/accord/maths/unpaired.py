@@ -88,8 +88,9 @@ def settle(seen: Mapping[str, float]) -> dict[str, float]:
 class KTO(Direct):
     """λ_D (1 - σ(β (a - z))) if good, λ_U (1 - σ(β (z - a))) if bad: Ethayarajh et al. 2024, eq. 7.
 
-    z is max(0, mean of a over answers to OTHER prompts of the batch), without a gradient: the point
-    from which a gain is a gain.  A step needs at least two rows with different prompts.
+    z is max(0, mean of a over answers to OTHER prompts of the batch, good and bad ones alike),
+    without a gradient: the point from which a gain is a gain.  A step needs at least two rows with
+    different prompts.
     """
 
     pairs = "unpaired"

@@ -36,6 +36,7 @@ from accord.rewards.learned import Learned
 from accord.rewards.reader import Reader
 from accord.store import artifact, files
 from accord.store.artifact import Artifact
+from accord.store.lock import held
 
 MENDABLE = (BadData, NotFinite, TooLittleMemory)
 """what may befall one method and leave the others whole; anything else stops the command"""
@@ -103,6 +104,13 @@ def run_compare(
         raise BadSettings("learn_from=rule: there is no rule; say rule=file.py:function")
     if cfg.learn_from == "rule" and "PPO" in cfg.methods and cfg.ppo.critic != "zero":
         raise BadSettings("learn_from=rule leaves no reward model for a critic: ppo.critic=zero")
+    with held(job.out):
+        return _compared(desk, job, cfg, prompts)
+
+
+def _compared(
+    desk: Desk, job: CompareJob, cfg: Compare, prompts: Sequence[Prompt] | None
+) -> Compared:
     place = desk.place(job)
     given = _given(desk, job, cfg, place, prompts)
     reward, critic, shared = _followed(place, cfg, given)

@@ -108,6 +108,8 @@ class Control(Settings):
                 "critic=none needs whole episodes (obtain=Episodes): nothing foresees what comes "
                 "after the end of a window"
             )
+        if self.prefer and isinstance(self.obtain, Window):
+            self.prefer.fits(self.obtain.length, None, self.steps)
         if self.critic is None and self.clip.eps_value is not None:
             raise ValueError("clip.eps_value is of a value function, and critic=none has none")
         if self.critic is None and self.gae.lam != 1:

@@ -20,7 +20,7 @@ from accord.store.logs import sink
 from accord.store.record import metrics
 from accord.store.run import Run
 from accord.worlds.find import finder
-from accord.worlds.seats import Seats
+from accord.worlds.seats import Seats, Window
 
 KIND = "player"
 
@@ -71,11 +71,21 @@ def opened(folder: Path) -> Player:
     return Player(Learner(actor, Control().optimizer, told["lr"]), seen)
 
 
+def _limit(world: Any) -> int | None:
+    """The most steps that an episode has, where the world says so."""
+    steps = getattr(world.spec, "max_episode_steps", None)
+    world.close()
+    return steps
+
+
 def run_control(desk: Desk, job: ControlJob, cfg: Control) -> Played:
     """accord control"""
     if cfg.prefer is None and job.judge != Oracle():
         raise BadSettings("judge=… compares segments: say prefer=Segments too, or leave it out")
     make = finder(job.world, job.horizon)
+    if cfg.prefer is not None:
+        window = cfg.obtain.length if isinstance(cfg.obtain, Window) else None
+        cfg.prefer.fits(window, job.horizon or _limit(make()), cfg.steps)
     folder, what = job.out / KIND, plain(job)
     own = {name: what[name] for name in ("world", "horizon", "judge", "seed")}
     told: dict[str, Any] = {

@@ -153,15 +153,16 @@ def see(
 ) -> Preferred:
     """The same rows, with what the loss must know of the whole step before it is cut.
 
-    `among` lends an answer to another prompt where the step has none.
+    `among` lends answers to another prompt where the step has none.
     """
     if not loss.width:
         return rows
     mismatch_N = None
     if loss.needs_mismatch:
         foreign = mismatched(few, among, policy.context)
-        asked = choices([c.prompt_ids for c in few], [(ids,) for ids in foreign])
-        mismatch_N = (policy.compare(asked) - reference.compare(asked))[:, 0].cpu()
+        asked = choices([c.prompt_ids for c in few], foreign)
+        a_BK = policy.compare(asked) - reference.compare(asked)
+        mismatch_N = a_BK[asked.mask_BK.to(a_BK.device)].cpu()
     logp_BK = policy.compare(rows.answers).cpu() if loss.needs_batch else rows.ref_BK
     return replace(rows, extra_BE=loss.columns(answered(rows, logp_BK), mismatch_N))
 

@@ -49,7 +49,7 @@ def preference_stage(
     work = Work("policy", place, cfg, start, fingerprint(judged), tuple(parents))
 
     def make(run: Run) -> tuple[Policy, dict[str, float]]:
-        place.parted(train, held_out)
+        place.parted(train, held_out, cfg)
 
         def refer(reference: Policy, few: Sequence[Spelled]) -> Reference:
             return kept(place.out / "reference", reference, few, preferred.refer, work.dtype)

@@ -31,6 +31,7 @@ from accord.rewards.remote import Server
 from accord.rewards.rules import called, parts
 from accord.store import artifact, files
 from accord.store.artifact import Artifact
+from accord.store.lock import held
 from accord.text.tokenizer import Speller
 
 NUMBERS = "evaluation.json"
@@ -126,6 +127,11 @@ class Party:
 def run_evaluate(desk: Desk, job: EvaluateJob) -> Evaluated:
     """accord evaluate"""
     _sane(job)
+    with held(job.out):
+        return _evaluated(desk, job)
+
+
+def _evaluated(desk: Desk, job: EvaluateJob) -> Evaluated:
     place = Place(job.out, job.seed, sinks=desk.view, tell=desk.tell, limit=job.limit)
     parties = [_party(place, job, word) for word in (job.against, job.model)]
     _heard(place, job, parties)

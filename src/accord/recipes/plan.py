@@ -11,12 +11,13 @@ from accord.config import Settings
 from accord.config.limits import Count
 from accord.engine import room
 from accord.engine.budget import for_updates
-from accord.engine.memory import Estimate, Work, estimate
+from accord.engine.memory import SAMPLE, Estimate, Kind, Work, estimate
 from accord.engine.steps import Optimizer
 from accord.errors import BadSettings
 from accord.models import forms, gguf
 from accord.models.lora import Lora, base_of
 from accord.models.sketch import config_of
+from accord.recipes.growing import LOT
 from accord.text import hub
 
 UNITS = {f"{unit}B": 1000**n for n, unit in enumerate("KMGT", 1)} | {
@@ -26,6 +27,8 @@ BESIDE = "libraries and gaps"
 LIBRARIES = 780 * 10**6
 """bytes: Python, torch and the rest (437 MB with a tiny model opened), and the most that a job
 of docs/memory.md held beside; counted of a GPU too, in place of its context"""
+ANSWERS = {"online": 2, "grpo": 8, "best": 16}
+"""to each prompt, by default"""
 GAPS = 0.25
 """of all tensors: what the allocator leaves empty, and kernels (oneDNN's) keep to themselves"""
 
@@ -35,7 +38,7 @@ class Plan(Settings):
 
     model: str
     """a folder, of which config.json is enough, an adapter's folder, a GGUF file, or a hub id"""
-    work: Literal["sft", "reward", "ppo"] = "sft"
+    work: Kind = "sft"
     """the command it is for"""
     dtype: Literal["fp32", "bf16"] = "fp32"
     """precision of matrix products"""
@@ -48,11 +51,15 @@ class Plan(Settings):
     longest: Count = 128
     """tokens of an answer"""
     batch: Count = 32
-    """rows per step"""
+    """rows per step: comparisons (reward, dpo), prompts (online, ppo, grpo, best), else answers"""
+    n: Count | None = None
+    """online, grpo (its group), best: answers to each prompt; none: the command's default"""
     judge: bool = True
-    """ppo: against a reward model; false: against a rule"""
+    """online, ppo, grpo, rest, best: against a reward model; false: against a rule"""
+    refresh: bool = False
+    """online: the reference goes after the policy (refresh=Refresh), and is a copy more"""
     on_cpu: tuple[Literal["reference", "reward"], ...] = ()
-    """ppo: frozen models that stay in main memory beside a GPU"""
+    """ppo, grpo: frozen models that stay in main memory beside a GPU"""
     memory: str | None = None
     """of a GPU, or of another machine, as 24GB or 1TB; none: what this machine has left"""
 
@@ -73,8 +80,7 @@ class Planned:
 
 def run_plan(desk: Any, plan: Plan) -> Planned:
     """Foresee the job; where it does not fit, also what each remedy would bring it to."""
-    if plan.on_cpu and (plan.work != "ppo" or plan.lora is not None):
-        raise BadSettings("on_cpu= is for work=ppo of whole models: leave it out")
+    _heard(plan)
     plan, config = _opened(plan)
     _room(plan, config)
     there = _bytes(plan.memory) if plan.memory else machine()
@@ -86,6 +92,24 @@ def run_plan(desk: Any, plan: Plan) -> Planned:
             changed = _whole(config, Work(**vars(work) | change))
             words.append(f"{word}: {changed.total(changed.peak) / 1e9:.2f} GB")
     return Planned(found, there, tuple(words))
+
+
+def _heard(plan: Plan) -> None:
+    """BadSettings for a setting that this work does not have."""
+    work = plan.work
+    wrong = {
+        "n= is for work=online, grpo or best": plan.n is not None and work not in ANSWERS,
+        "refresh= is for work=online": plan.refresh and work != "online",
+        "judge= is for work=online, ppo, grpo, rest or best": not plan.judge and work not in SAMPLE,
+        "on_cpu=reward goes with judge=true": "reward" in plan.on_cpu and not plan.judge,
+        "on_cpu= is for work=ppo or grpo of whole models": bool(plan.on_cpu)
+        and (work not in ("ppo", "grpo") or plan.lora is not None),
+        "lora= and optimizer= are for work that trains, and best does not": work == "best"
+        and (plan.lora is not None or plan.optimizer != Optimizer()),
+    }
+    for said, so in wrong.items():
+        if so:
+            raise BadSettings(f"{said}: leave it out")
 
 
 def _whole(config: Any, work: Work) -> Estimate:
@@ -126,10 +150,11 @@ def _room(plan: Plan, config: Any) -> None:
 
 
 def _work(plan: Plan) -> Work:
-    how = plan.optimizer
+    how, n = plan.optimizer, plan.n or ANSWERS.get(plan.work, 1)
     return Work(
-        plan.work, plan.dtype, plan.lora, plan.prompt, plan.longest, plan.batch,
-        how.micro_tokens, how.recompute, judge=plan.judge, bits=how.bits,
+        plan.work, plan.dtype, plan.lora, plan.prompt, plan.longest, plan.batch, n,
+        LOT if plan.work == "rest" else None,
+        how.micro_tokens, how.recompute, judge=plan.judge, refresh=plan.refresh, bits=how.bits,
         offload=how.offload and _apart(plan), on_cpu=plan.on_cpu if _apart(plan) else (),
     )  # fmt: skip
 
@@ -143,7 +168,7 @@ def _remedies(plan: Plan) -> list[tuple[str, dict[str, Any]]]:
     """Words to add, and what each changes, for what is not said yet."""
     now = for_updates(torch.device("cpu"), plan.optimizer.micro_tokens).size
     fewer = max(_work(plan).row[0], now // 4)
-    whole = plan.work == "ppo" and plan.lora is None
+    whole = plan.work in ("ppo", "grpo") and plan.lora is None
     aside = (("reference", "reward") if plan.judge else ("reference",)) if whole else ()
     every: list[tuple[str, dict[str, Any], bool]] = [
         ("lora=Lora", {"lora": Lora()}, plan.lora is None),
@@ -154,6 +179,8 @@ def _remedies(plan: Plan) -> list[tuple[str, dict[str, Any]]]:
         (f"on_cpu={','.join(aside)}", {"on_cpu": aside}, _apart(plan) and aside != plan.on_cpu),
         ("dtype=bf16", {"dtype": "bf16"}, plan.dtype == "fp32"),
     ]
+    if plan.work == "best":
+        return [(word, change) for word, change, open_ in every[-1:] if open_]
     return [(word, change) for word, change, open_ in every if open_]
 
 

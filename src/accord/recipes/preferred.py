@@ -42,7 +42,7 @@ def suits(loss: Direct, rows: Sequence[Spelled]) -> None:
 def displaced(numbers: Mapping[str, float]) -> str:
     """A warning where preferred answers have become less likely too (Razin et al. 2024)."""
     # less than is shown is rounding, or the noise of a few steps
-    if numbers.get("chosen", 0.0) > -0.05 or numbers["accuracies"] <= 0.5:
+    if numbers.get("chosen", 0.0) > -0.05 or numbers.get("accuracies", 0.0) <= 0.5:
         return ""
     return (
         f"likelihood displacement: preferred answers held out are now {-numbers['chosen']:.1f} "
@@ -70,10 +70,13 @@ def lone(loss: Direct, rows: Sequence[Spelled]) -> bool:
     return loss.needs_mismatch and len({row.prompt_ids for row in rows}) < 2
 
 
-def mismatched(few: Sequence[Spelled], among: Sequence[Spelled], context: int) -> list[Ids]:
-    """For each row an answer to another prompt, cut to what the model can read behind its own.
+def mismatched(
+    few: Sequence[Spelled], among: Sequence[Spelled], context: int
+) -> list[tuple[Ids, ...]]:
+    """For each row the answers to another prompt, all of them, whatever their rank; each cut to
+    what the model can read behind the row's own prompt.
 
-    Where all rows have one prompt, the first of `among` that has another lends its answer; BadData
+    Where all rows have one prompt, the first of `among` that has another lends its answers; BadData
     where there is none.
     """
     prompts = [c.prompt_ids for c in few]
@@ -84,7 +87,11 @@ def mismatched(few: Sequence[Spelled], among: Sequence[Spelled], context: int) -
         whose = others([c.prompt_ids for c in rows])[: len(few)]
     except ValueError as error:
         raise BadData(str(error)) from None
-    return [rows[i].response_ids[0][: context - len(p)] for i, p in zip(whose, prompts)]
+    rooms = [context - len(p) for p in prompts]
+    return [
+        tuple(ids[:room] for ids in rows[i].response_ids)
+        for i, room in zip(whose, rooms, strict=True)
+    ]
 
 
 def lay(few: Sequence[Spelled], ref: Reference) -> Preferred:
@@ -103,8 +110,12 @@ def lay(few: Sequence[Spelled], ref: Reference) -> Preferred:
 def measure(policy: Policy, held_out: Sequence[Spelled], ref: Reference) -> dict[str, float]:
     """How often log π/ρ agrees with held-out comparisons, and by how much (nats); whether the
     preferred answers became likelier (`chosen` above 0) or only less unlikely than the others.
+
+    Of rows that all have one answer, every good one is compared with every bad one.
     """
     rows = [(c, said) for c, said in zip(held_out, ref, strict=True) if len(c.ranks) > 1]
+    if held_out and not rows:
+        return _rated(policy, held_out, ref)
     told: dict[str, list[Tensor]] = {"accuracies": [], "margins": [], "chosen": [], "rejected": []}
     for lot in lots(rows):
         few = lay([c for c, _ in lot], [said for _, said in lot])
@@ -113,6 +124,21 @@ def measure(policy: Policy, held_out: Sequence[Spelled], ref: Reference) -> dict
         for name, numbers in told.items():
             numbers.append(watch[f"rewards/{name}"])
     return {name: float(torch.cat(each).mean()) for name, each in told.items() if each}
+
+
+def _rated(policy: Policy, held_out: Sequence[Spelled], ref: Reference) -> dict[str, float]:
+    a = []
+    for lot in lots(list(zip(held_out, ref, strict=True))):
+        few = lay([c for c, _ in lot], [said for _, said in lot])
+        a.append(answered(few, policy.compare(few.answers).cpu()).a_BK[:, 0])
+    a_N, good_N = torch.cat(a), torch.tensor([c.ranks[0] == 0 for c in held_out])
+    sides = {"chosen": a_N[good_N], "rejected": a_N[~good_N]}
+    told = {name: float(each.mean()) for name, each in sides.items() if len(each)}
+    if len(told) == 2:
+        gap_NM = sides["chosen"][:, None] - sides["rejected"]
+        told["accuracies"] = float((1 + gap_NM.sign()).mean() / 2)
+        told["margins"] = told["chosen"] - told["rejected"]
+    return told
 
 
 def answers_of(few: Sequence[Spelled]) -> Choices:

@@ -130,6 +130,8 @@ def rest_stage(
     place.parted(learn, aside)
     if not aside and (idle := _idle(cfg.improve)):
         place.tell(f"no prompt is kept aside, so nothing is measured: {idle} change nothing")
+    if cfg.improve.keep.steps == 1 and cfg.improve.slower != Improve().slower:
+        place.tell("each Grow has one Improve: improve.slower changes nothing")
     room = room_for(cfg.grow.longest, start)
     asked, tests = (
         spelled(place, few, start, room, what)

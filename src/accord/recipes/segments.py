@@ -82,6 +82,22 @@ class Segments:
         if not 0 <= self.noise < 1:
             raise ValueError("noise must be from 0 to below 1: of coins alone nothing is learned")
 
+    def fits(self, window: int | None, limit: int | None, steps: int) -> None:
+        """BadSettings where in some step no piece of an episode would be as long as a segment.
+
+        `window` are the steps of every world that the policy acts in turn (none: whole episodes),
+        `limit` those of an episode (none: nobody knows).  Episodes go on from window to window.
+        """
+        shortest = _shortest(window, limit, steps)
+        if shortest is not None and self.length > shortest:
+            said = [f"obtain.length={window}"] * bool(window)
+            said += [f"episodes of {limit} steps"] * bool(limit)
+            raise BadSettings(
+                f"prefer.length={self.length}: with {' and '.join(said)} there are steps in which "
+                f"nothing longer than {shortest} is done in one episode: say prefer.length="
+                f"{shortest} or less" + ", or a longer obtain.length" * bool(window)
+            )
+
     def due(self, step: int, steps: int) -> int:
         """Comparisons that should have been asked for by the end of a step."""
         share = math.log1p(step) / math.log(steps) if steps > 1 else 1.0
@@ -224,6 +240,18 @@ class Compared:
 def compare(model: Ensemble, rows: Judged, *, noise: float) -> Loss:
     """What every member says of the two, then the loss."""
     return prefer(model(rows.seen_BKTF), rows.q_B, noise=noise)
+
+
+def _shortest(window: int | None, limit: int | None, steps: int) -> int | None:
+    """Of so many steps, the least that the longest piece of an episode can have."""
+    if window is None or limit is None:
+        return window or limit
+    longest, at = list[int](), 0
+    while (not longest or at) and len(longest) < steps:
+        first = min(window, limit - at)
+        longest.append(max(first, min(window - first, limit)))
+        at = (at + window) % limit
+    return min(longest)
 
 
 def _cut(piece: Piece, start: int, length: int) -> Piece:

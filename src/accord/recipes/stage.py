@@ -56,10 +56,16 @@ class Place:
         if tally.dropped or tally.noted:
             self.tell(f"{what}: " + "\n".join(tally.lines()))
 
-    def parted(self, train: Sequence[Any], held_out: Sequence[Any]) -> None:
-        """Say how many rows are kept aside to measure on."""
+    def parted(
+        self, train: Sequence[Any], held_out: Sequence[Any], cfg: Settings | None = None
+    ) -> None:
+        """Say how many rows are kept aside to measure on, and what of `cfg` is idle without any."""
         if held_out:
             self.tell(f"{len(train)} rows to learn from, {len(held_out)} held out")
+            return
+        said = getattr(cfg, "measure_every", None)
+        if cfg is not None and said != type(cfg).model_fields["measure_every"].default:
+            self.tell(f"no row is held out to measure on: measure_every={said} changes nothing")
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def sft_stage(
     train, held_out = split(rows, cfg.held_out, seed=place.seed)
 
     def make(run: Run) -> tuple[Policy, dict[str, float]]:
-        place.parted(train, held_out)
+        place.parted(train, held_out, cfg)
         policy = sft.train(cfg, run, start, train, held_out, seed=place.seed)
         if not held_out:
             return policy, {}
@@ -80,7 +80,7 @@ def reward_stage(
     _heard(cfg.loss, train, place.tell)
 
     def make(run: Run) -> tuple[Critic, dict[str, float]]:
-        place.parted(train, held_out)
+        place.parted(train, held_out, cfg)
         judge = Critic.on(start, seed=place.seed)
         answers = _references(cfg.normalise, start, train, place.seed)
         if cfg.normalise == "mean-and-std":

@@ -7,10 +7,11 @@ import json
 import os
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 from accord.errors import CannotWrite
-from accord.store.files import write_all
+from accord.store.files import write_all, writing
 
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 _held: dict[Path, "Lock"] = {}
@@ -86,6 +87,18 @@ class Lock:
             os.close(self.fd)
             self.fd = -1
             _held.pop(self.folder, None)
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[Lock]:
+    """A folder, made where there is none, held for as long as this lasts."""
+    with writing(str(folder)):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = Lock(folder)
+    try:
+        yield lock
+    finally:
+        lock.release()
 
 
 def holder(folder: Path) -> str | None:
