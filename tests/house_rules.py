@@ -23,6 +23,7 @@ SIDEWAYS = {  # the few imports that stay on one floor
     ("maths", "errors"),
     ("demo", "recipes"),
     ("demo", "evaluate"),
+    ("demo", "web"),
     ("recipes", "evaluate"),
     ("cli", "verbs"),
 }

@@ -4,11 +4,12 @@ import json
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
-from accord.store.judgements import acts, leases, people
+from accord.store.judgements import acts, leases, people, studies
 from accord.store.judgements.forms import Act, Task
-from accord.store.judgements.opening import Store
+from accord.store.judgements.opening import Store, open_store
 
 
 class Talker(ThreadingHTTPServer):
@@ -110,3 +111,26 @@ def someone(store: Store, name: str, role: str = "annotator") -> int:
         if one.name == name:
             return one.id
     return people.add(store, name, role).id  # type: ignore[arg-type]
+
+
+class Somebody(threading.Thread):
+    """Judges what comes in, by its length, until told to stop."""
+
+    def __init__(self, path: Path, name: str = "ada"):
+        super().__init__(daemon=True)
+        self.store, self.stop, self.count = open_store(path), threading.Event(), 0
+        self.user = someone(self.store, name)
+
+    def run(self) -> None:
+        while not self.stop.wait(0.01):
+            for row in studies.studies(self.store):
+                self.count += judge_all(self.store, row.study.id, self.user, len)
+
+    def __enter__(self) -> "Somebody":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop.set()
+        self.join()
+        self.store.close()

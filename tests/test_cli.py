@@ -32,7 +32,9 @@ NEEDED = {
     "best": ("model=m", "prompt=hello there", "reward=r"),
     "evaluate": ("model=m", "against=a", "prompts=p.jsonl", "rule=r.py:f"),
     "compare": (),
+    "endpoint": ("model=m",),
     "plan": ("model=m",),
+    "serve": (),
 }
 
 

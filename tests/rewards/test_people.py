@@ -1,6 +1,5 @@
 """People inside a run: asked once, waited for, heard after a kill, and missed in time."""
 
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from accord.rewards.reader import Reader
 from accord.store.judgements import people, resolve, studies
 from accord.store.judgements.forms import StudyConfig
 from accord.store.judgements.opening import open_store
-from people_fakes import judge_all, someone
+from people_fakes import Somebody, judge_all, someone
 from reward_fakes import answer
 from toys import ToySpeller
 
@@ -30,35 +29,12 @@ def pairs(*names: str) -> list[Any]:
     return [answer(f"{n}/{k}", (2,) * (1 + k) + (1,)) for n in names for k in range(2)]
 
 
-class Somebody(threading.Thread):
-    """Judges what comes in, by its length, until told to stop."""
-
-    def __init__(self, path: Path, name: str = "ada"):
-        super().__init__(daemon=True)
-        self.store, self.stop, self.count = open_store(path), threading.Event(), 0
-        self.user = someone(self.store, name)
-
-    def run(self) -> None:
-        while not self.stop.wait(0.01):
-            for row in studies.studies(self.store):
-                self.count += judge_all(self.store, row.study.id, self.user, len)
-
-    def __enter__(self) -> "Somebody":
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop.set()
-        self.join()
-        self.store.close()
-
-
 def test_the_longer_ones_are_liked_and_it_is_told(tmp_path: Path) -> None:
     said: list[str] = []
     with Somebody(tmp_path / "a.db") as ada:
         scores = ask_people(tmp_path, tell=said.append)(pairs("0"))
         assert scores == [0.0, 1.0]
-        assert ada.count == 1
+    assert ada.count == 1
     assert "of 1 judged; judge at http://127.0.0.1:8080/studies/1/judge" in said[0]
     store = open_store(tmp_path / "a.db")
     (noted,) = resolve.exports(store)

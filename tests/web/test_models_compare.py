@@ -11,7 +11,7 @@ from accord.store.judgements import resolve, studies, talk
 from accord.store.judgements.forms import Act, StudyConfig
 from accord.store.judgements.opening import Store
 from accord.store.judgements.tables import Item, Judgement, Response
-from talk_fakes import begin_pair, say, talking
+from endpoint_fakes import begin_pair, say, talking
 from watch_fakes import site
 
 

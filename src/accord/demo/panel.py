@@ -62,12 +62,13 @@ class Agreement:
     """How one annotator's judgements compare with the truth and with the others'."""
 
     name: str
-    reliability: float
+    reliability: float | None
+    """how often a simulated one lets the rule decide"""
     judgements: int
     ties: int
-    with_truth: float
+    with_truth: float | None
     """share of pairs the rule decides on which this annotator chose as the rule does"""
-    with_others: float
+    with_others: float | None
     """share of equal verdicts among all pairs judged together with another annotator"""
 
 

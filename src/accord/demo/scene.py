@@ -26,6 +26,10 @@ class Scene:
     title: str
     begins: str
     """said at the start; {prompts} is their number"""
+    begins_with_you: str
+    """the same where a person judges"""
+    asks_you: str
+    """what that person is asked about two answers"""
     likes: str
     """the preference, for the head of the report; {longest} is the limit in tokens"""
     subject: Subject
@@ -54,6 +58,9 @@ STORIES = Scene(
     title="A storyteller learns what three people like",
     begins="A storyteller goes on from {prompts} openings. Three simulated annotators like stories "
     "that name an animal and end in time.",
+    begins_with_you="A storyteller goes on from {prompts} openings, and you say which story you "
+    "like better. The page at the end counts stories that name an animal and end in time.",
+    asks_you="Which is the better way on?",
     likes="an animal appears, and the story ends within {longest} tokens",
     subject=Subject(
         one="story",
@@ -76,6 +83,9 @@ ANSWERS = Scene(
     title="A chat model learns to keep it short",
     begins="A chat model answers {prompts} questions. Three simulated annotators like answers of "
     "one whole sentence.",
+    begins_with_you="A chat model answers {prompts} questions, and you say which answer you like "
+    "better. The page at the end counts answers of one whole sentence.",
+    asks_you="Which answer do you like better?",
     likes="the answer is one whole sentence, and ends within {longest} tokens",
     subject=Subject(
         prompts="questions",

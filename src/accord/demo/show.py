@@ -17,6 +17,7 @@ from accord.config.limits import Count
 from accord.data import sources
 from accord.data.votes import vote
 from accord.demo.find import SHIPPED, find
+from accord.demo.me import Me, Panel
 from accord.demo.panel import Agreement, Pair, agreement, judge
 from accord.demo.scene import SCENES, Scene
 from accord.engine.draw import Sampling
@@ -45,6 +46,14 @@ NAMES = {
     "smollm2": "SmolLM2-135M-Instruct",
 }
 """the demos' own models, as the report calls them"""
+SIMULATED = (
+    "The three annotators are simulated: programs that follow the rule most of the time. "
+    "No person judged anything here."
+)
+YOURS = (
+    "You judged, and nobody else. What is measured here is the rule of the demo: if you liked "
+    "something else, the numbers say little, and the answers side by side say more."
+)
 __all__ = ["SHIPPED", "Demo", "defaults", "run"]
 
 
@@ -67,6 +76,8 @@ class Demo(Settings):
     """others, to measure on"""
     pairs: Count = 2
     """pairs of answers to each, for the annotators to judge"""
+    judge: Panel | Me = Panel()
+    """who compares them: three simulated annotators, or you (judge=me), on a site that opens"""
     seed: int = 0
     """of the prompts, the answers and the order of the data"""
     reward: RewardModel = RewardModel(
@@ -125,7 +136,8 @@ def run(desk: Desk, cfg: Demo) -> Way:
     told = scene.prompts(cfg.prompts + cfg.tests, cfg.seed)
     asked, tests = told[: cfg.prompts], told[cfg.prompts :]
     _understood(cfg, start, asked[0])
-    desk.tell(scene.begins.format(prompts=cfg.prompts))
+    yours = isinstance(cfg.judge, Me)
+    desk.tell((scene.begins_with_you if yours else scene.begins).format(prompts=cfg.prompts))
     judged = _judged(desk, cfg, start, asked)
     made = reward_stage(
         place.below("reward"),
@@ -184,6 +196,7 @@ def _judged(desk: Desk, cfg: Demo, start: Policy, asked: Sequence[Prompt]) -> Ju
             "temperature": cfg.ppo.temperature,
             "seed": cfg.seed,
             **cfg.played.mark,
+            **({"judge": "you", "wanted": cfg.judge.wanted} if isinstance(cfg.judge, Me) else {}),
         },
         "parents": [artifact.origin(start.source or "") or start.fingerprint],
         "template": start.speller.fingerprint,
@@ -191,11 +204,11 @@ def _judged(desk: Desk, cfg: Demo, start: Policy, asked: Sequence[Prompt]) -> Ju
     there = artifact.made(folder, **about)
     if there is None:
         pairs = _pairs(desk, cfg, start, asked)
-        said = judge(pairs, cfg.played.panel)
+        said, seen_by = _said(desk, cfg, pairs)
 
         def write(into: Path) -> None:
             sources.write(into / "comparisons.jsonl", said)
-            panel = [asdict(one) for one in agreement(pairs, said, cfg.played.panel)]
+            panel = [asdict(one) for one in seen_by]
             (into / "panel.json").write_text(json.dumps(panel, indent=2) + "\n")
 
         there = artifact.finish(folder, write, **about)
@@ -209,6 +222,17 @@ def _judged(desk: Desk, cfg: Demo, start: Policy, asked: Sequence[Prompt]) -> Ju
     tally.check(0.0)
     panel = [Agreement(**one) for one in json.loads((folder / "panel.json").read_text())]
     return Judged(comparisons, panel, there)
+
+
+def _said(desk: Desk, cfg: Demo, pairs: Sequence[Pair]) -> tuple[list[Comparison], list[Agreement]]:
+    """The verdicts, and how those who gave them look from outside."""
+    if isinstance(cfg.judge, Me):
+        from accord.demo.asking import ask_you, seen  # the site: not for a run without it
+
+        yours = ask_you(cfg.judge, cfg.out, pairs, cfg.played.asks_you, desk.tell)
+        return yours, [seen(pairs, yours)]
+    said = judge(pairs, cfg.played.panel)
+    return said, agreement(pairs, said, cfg.played.panel)
 
 
 def _pairs(desk: Desk, cfg: Demo, start: Policy, asked: Sequence[Prompt]) -> list[Pair]:
@@ -252,17 +276,15 @@ def _page(
     scene, many = cfg.played, cfg.played.subject.many
     model = NAMES.get(cfg.model, cfg.model)
     ties = sum(c.tie for c in judged.comparisons)
+    yours = isinstance(cfg.judge, Me)
+    by = "of yours" if yours else "by three simulated annotators"
     return report.Report(
         title=scene.title,
         subtitle=f"Preference: {scene.likes.format(longest=cfg.ppo.longest)}. "
         f"Model: {model}, {size / 1e6:.1f} million parameters.",
         outcome=compare(*told, history=trained.history, kl_target=kl_target(cfg.ppo)),
         subject=scene.subject,
-        notes=(
-            "The three annotators are simulated: programs that follow the rule most of the time. "
-            "No person judged anything here.",
-            *scene.notes,
-        ),
+        notes=(YOURS if yours else SIMULATED, *scene.notes),
         stages=(
             report.Stage(
                 "Sample",
@@ -270,8 +292,7 @@ def _page(
             ),
             report.Stage(
                 "Judge",
-                f"{len(judged.comparisons)} judgements by three simulated annotators, "
-                f"{ties} of them ties.",
+                f"{len(judged.comparisons)} judgements {by}, {ties} of them ties.",
             ),
             report.Stage(
                 "Learn the reward",

@@ -151,6 +151,7 @@ def run_pipeline(desk: Desk, job: PipelineJob, cfg: Pipeline) -> Way:
         read(place, job, job.comparisons, "comparisons"),
         read(place, job, job.demonstrations, "demonstrations") if job.demonstrations else (),
         origins(job.comparisons, place),
+        origins(job.demonstrations, place) if job.demonstrations else (),
     )
     start = opened(job)
     reader = Reader(start.speller, records.prompts)

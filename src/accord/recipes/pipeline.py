@@ -52,6 +52,8 @@ class Records:
     demonstrations: Sequence[Demonstration] = ()
     origins: Sequence[Artifact] = ()
     """the artifacts that the comparisons came from"""
+    shown: Sequence[Artifact] = ()
+    """those that the demonstrations came from"""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,9 @@ def run(
     records = _without(place, records, tests)
     stages = []
     if records.demonstrations:
-        imitated = sft_stage(place.below("sft"), cfg.sft, start, records.demonstrations)
+        imitated = sft_stage(
+            place.below("sft"), cfg.sft, start, records.demonstrations, parents=records.shown
+        )
         start = imitated.handle
         stages.append(report.Stage("Imitate", "The demonstrations.", imitated.seconds))
     judged = reward_stage(

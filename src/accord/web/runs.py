@@ -75,7 +75,13 @@ def all_runs(request: Request, user: Reader, q: str = "", status: str = "") -> H
     ]
     counts = {name: sum(run.status == name for run in found) for name in _STATES}
     folder = str(seen.finder.root)
-    told : dict[str, Any] = {"runs": shown, "all": len(found), "counts": counts, "q": q, "only": status}
+    told: dict[str, Any] = {
+        "runs": shown,
+        "all": len(found),
+        "counts": counts,
+        "q": q,
+        "only": status,
+    }
     return page(request, "runs/list.html", sparkline=sparkline, folder=folder, **told)
 
 
@@ -92,7 +98,12 @@ def compare(
     if not chosen and every:
         chosen = [one for one in every if one.recipe == every[0].recipe][:BEFORE]
     columns = [seen.shelf.get(one.folder) for one in chosen]
-    told: dict[str, Any] = {"runs": chosen, "every": every, "most": TOGETHER, "differ": _differ(chosen)}
+    told: dict[str, Any] = {
+        "runs": chosen,
+        "every": every,
+        "most": TOGETHER,
+        "differ": _differ(chosen),
+    }
     return page(request, "runs/compare.html", **told, **_charts(columns, chosen))
 
 

@@ -15,7 +15,7 @@ from accord.web.app import SiteConfig, build
 from accord.web.models_known import register
 from browser_fakes import PHONE, Visit, axe, visiting
 from judge_fakes import Site
-from talk_fakes import Endpoint, endpoint
+from endpoint_fakes import Endpoint, endpoint
 
 
 @contextmanager
