@@ -14,8 +14,8 @@ PLAIN = re.compile(r'<div class="plain as-plain">(.*?)</div>', re.DOTALL)
 class Visitor:
     """Comes in by a link, and judges what the pages show by its text alone."""
 
-    def __init__(self, link: str, like: Callable[[str], float]):
-        self.like, self.count = like, 0
+    def __init__(self, link: str, like: Callable[[str], float], lean: float = 0.0):
+        self.like, self.lean, self.count = like, lean, 0
         root = re.match(r"https?://[^/]+", link)
         assert root is not None
         self.http = httpx.Client(base_url=root[0], follow_redirects=True, timeout=30)
@@ -29,6 +29,7 @@ class Visitor:
         done = 0
         while done < most and (form := read(page.text)) is not None:
             first, second = (self.like(text) for text in form["texts"])
+            first += self.lean  # towards what stands left
             said = "tie" if first == second else "first" if first > second else "second"
             fields = {"lease": form["lease"], "key": form["key"], "answers": "2"}
             sent = {**fields, "verdict": said, "ms_total": "4000", "ms_visible": "3900"}
