@@ -33,7 +33,9 @@ NEEDED = {
     "evaluate": ("model=m", "against=a", "prompts=p.jsonl", "rule=r.py:f"),
     "compare": (),
     "label": ("data=d.jsonl", "model=m"),
+    "endpoint": ("model=m",),
     "plan": ("model=m",),
+    "serve": (),
 }
 
 

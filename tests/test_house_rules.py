@@ -32,6 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SRC = ROOT / "src"
 
 NO_TORCH = ("accord", "accord.errors", "accord.records", "accord.config", "accord.store")
+NO_TORCH += ("accord.web.app", "accord.web.serving", "accord.data.sources")
 
 
 def python_files(*folders: str) -> list[Path]:

@@ -287,6 +287,17 @@ VERBS = {
         ("accord serve", "accord serve where=accord.db host=0.0.0.0 hosts=site.example.org"),
         desk=False,
     ),
+    "endpoint": Verb(
+        ("accord.serve.endpoint:Endpoint",),
+        "accord.serve.endpoint:run",
+        lambda done: None,
+        "Let a model answer any client of the OpenAI protocol.",
+        (
+            "accord endpoint model=runs/ppo/policy",
+            "accord endpoint models=before=path/to/model,after=runs/ppo/policy slots=32",
+            "accord endpoint model=path/to/model host=0.0.0.0 port=8000 api_key=a-long-secret",
+        ),
+    ),
     "plan": Verb(
         (f"{_RECIPES}.plan:Plan",),
         f"{_RECIPES}.plan:run_plan",

@@ -10,6 +10,7 @@ from accord.evaluate.answers import LETTERS, Side, given
 from accord.evaluate.evaluationpage import lines, picked, render, samples, signs
 from accord.evaluate.measure import Bout, Scored, plain, rows, tell, verdict
 from accord.evaluate.perplexity import Perplexity, tax
+from accord.maths.lengths import controlled
 from accord.records import Invalid, Prompt, ask
 
 NASTY = "<script>alert(1)</script> [bold]"
@@ -62,6 +63,51 @@ def test_a_whole_evaluation_is_told() -> None:
     assert "StrictUndefined" not in page
     for word in ("mine", "base", "15</b> won by the model", "Learned against true", "Side by side"):
         assert word in page
+
+
+def _wordy(count: int) -> Bout:
+    """Of every pair the longer answer wins, and the model's are longer in three of four."""
+    old = [f"said {'so ' * 5}{i}" for i in range(count)]
+    new = [f"said {'so ' * ((1, 9, 12, 15)[i % 4])}{i}" for i in range(count)]
+    scores = [[float(len(text)) for text in texts] for texts in (old, new)]
+    return bout(
+        against=side("base", old),
+        model=side("mine", new),
+        prompts=[str(i) for i in range(count)],
+        scored=[Scored("rule", "r.py:f", *scores)],
+        judge=lambda duels: [float(len(d.first) > len(d.second)) for d in duels],
+    )
+
+
+def test_a_win_rate_at_equal_length_stands_beside_the_raw_one() -> None:
+    found = _wordy(60)
+    told = tell(found)
+    for one in told["win_rates"]:
+        assert one["rate"] == 0.75
+        assert one["equal_length"]["low"] < one["equal_length"]["rate"] < one["low"]
+        assert one["equal_length"]["rate"] == pytest.approx(0.5, abs=0.15)
+        assert one["equal_length"]["slope"] > 2
+    said = "the longer of two answers is preferred"
+    assert "\n".join(lines(told)).count(said) == 2
+    page = render({**told, "settings": {}}, samples(found))
+    assert page.count("Length-controlled: at equal length") == 2
+    assert page.count(said) == 2
+
+
+def test_of_few_prompts_no_rate_at_equal_length_is_told() -> None:
+    told = tell(_wordy(28))
+    assert [one["equal_length"] for one in told["win_rates"]] == [None, None]
+    assert "equal length" not in "\n".join(lines(told))
+
+
+def test_lengths_are_in_characters_and_as_many_as_there_are_answers() -> None:
+    """The answers' own texts, pair by pair, by the seed of the evaluation."""
+    found = _wordy(40)
+    texts = zip(found.against.texts, found.model.texts, strict=True)
+    gaps = [[float(len(new[0]) - len(old[0]))] for old, new in texts]
+    points = [[float(few[0] > 0)] for few in gaps]
+    want = controlled(points, gaps, seed=found.seed)
+    assert tell(found)["win_rates"][1]["equal_length"] == plain(want)
 
 
 def test_why_pairs_could_not_be_judged_is_said_where_one_looks_first() -> None:

@@ -1,5 +1,6 @@
 """What stands before every request, with forged headers."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -90,7 +91,7 @@ def test_no_template_needs_what_the_policy_forbids() -> None:
         assert " onclick=" not in text, path
         assert "<script>" not in text, path
         assert "|safe" not in text, path
-        assert "//" not in text.replace("https://…", ""), path  # an address elsewhere
+        assert not re.search(r"""(src|href|action|data)=["']?(https?:)?//""", text), path
 
 
 def test_static_files_are_kept_and_stay_inside(tmp_path: Path) -> None:

@@ -65,6 +65,8 @@ def lines(told: Row) -> Iterator[str]:
         why = f"{one['invalid']} not judged, most often: {next(iter(one['reasons']), '')}"
         lost = f"  [yellow]{escape(why)}[/]" if one["invalid"] else ""
         yield f"  by {one['voice']:<22}{percent(one['rate']):>7}  {ends:<14}{counts}{lost}"
+        if one["equal_length"]:
+            yield f"    {alike(one['equal_length'])}"
         if one["first"]:
             yield f"    {escape(places(one))}"
     if told["kl"]:
@@ -76,6 +78,14 @@ def lines(told: Row) -> Iterator[str]:
         yield f"  {title:<34}{said(mine, kind):>10}{said(other, kind):>10}  [dim]{escape(note)}[/]"
     for sign in signs(told):
         yield f"\n[yellow]![/] {escape(sign)}"
+
+
+def alike(one: Row) -> str:
+    """The win rate with the effect of length taken out, and which way that goes."""
+    ends = f"{percent(one['low'])} to {percent(one['high'])}"
+    side = "longer" if one["slope"] > 0 else "shorter"
+    liked = f"the {side} of two answers is preferred" if one["slope"] else "length plays no part"
+    return f"at equal length {percent(one['rate'])} ({ends}); {liked}, slope {signed(one['slope'])}"
 
 
 def places(one: Row) -> str:
@@ -235,5 +245,5 @@ def _template() -> Template:
         said=said,
         short=lambda x: "–" if x is None else f"{x:.3g}".replace("-", MINUS),
     )
-    env.globals.update(count=count, places=places, distance=distance)
+    env.globals.update(count=count, alike=alike, places=places, distance=distance)
     return env.get_template("evaluation.html.jinja")

@@ -94,6 +94,11 @@ def rated(points: Many, *, seed: int = 0) -> Rate:
 
 def by_score(before: Many, after: Many, *, margin: float = 0.0, seed: int = 0) -> Rate:
     """Answer k against answer k of each prompt; no more than `margin` apart is a tie."""
+    return rated(pointed(before, after, margin=margin), seed=seed)
+
+
+def pointed(before: Many, after: Many, *, margin: float = 0.0) -> list[list[Score]]:
+    """What `by_score` makes of each pair: 1 where the second won, 0 where it lost, ½ for a tie."""
     if [len(few) for few in before] != [len(few) for few in after]:
         raise BadData(
             "there are not as many answers on either side, prompt by prompt; score the same number"
@@ -108,7 +113,7 @@ def by_score(before: Many, after: Many, *, margin: float = 0.0, seed: int = 0) -
                 points[-1].append(bad if isinstance(bad, Invalid) else Invalid("not a number"))
             else:
                 points[-1].append(0.5 if abs(b - a) <= margin else float(b > a))
-    return rated(points, seed=seed)
+    return points
 
 
 # --- a judge who sees both ---
@@ -142,6 +147,8 @@ class Judged:
     """how often the first shown was preferred, a tie being half: ½ where place plays no part"""
     steady: Estimate | None
     """share of pairs that came out alike both ways"""
+    points: Many = ()
+    """of each pair, as in `rated`"""
 
 
 def by_judge(
@@ -174,7 +181,7 @@ def by_judge(
         said[at] = _share(verdict)
     for n, (i, k) in enumerate(places):
         points[i][k] = _both(said[2 * n], said[2 * n + 1])
-    return Judged(rated(points, seed=seed), _first(said), _steady(said))
+    return Judged(rated(points, seed=seed), _first(said), _steady(said), points)
 
 
 def parsed(text: str) -> Score:

@@ -7,13 +7,14 @@ from typing import Any, Literal
 
 from accord.evaluate.answers import Side
 from accord.evaluate.frontier import Distance, Mean
-from accord.evaluate.match import Judged, PairJudge, Rate, by_judge, by_score
+from accord.evaluate.match import Judged, Many, PairJudge, Rate, by_judge, pointed, rated
 from accord.evaluate.outcome import DOUBTFUL, FEWEST_PAIRS, words
 from accord.evaluate.perplexity import Tax
 from accord.evaluate.style import style, variety
 from accord.evaluate.watch import Seen, change, watch
-from accord.evaluate.winrate import number
+from accord.evaluate.winrate import FEW, number
 from accord.evaluate.words import count, percent, signed
+from accord.maths.lengths import Controlled, controlled
 from accord.maths.ngrams import repetition
 from accord.rewards.base import Score
 
@@ -180,20 +181,35 @@ def _rates(bout: Bout) -> list[dict[str, Any]]:
     if bout.judge is not None:
         sides = bout.against.texts, bout.model.texts
         judged = by_judge(bout.prompts, *sides, bout.judge, seed=bout.seed)
-        found.append(_rate("judge", bout.judge_name, judged.rate, judged))
+        alike = _alike(bout, judged.points)
+        found.append(_rate("judge", bout.judge_name, judged.rate, alike, judged))
     for voice in ("rule", "reward"):
         one = bout.scores(voice)  # type: ignore[arg-type]
         if one is not None:
             n = bout.model.n
-            rate = by_score(_lots(one.against, n), _lots(one.model, n), seed=bout.seed)
-            found.append(_rate(voice, one.name, rate))
+            points = pointed(_lots(one.against, n), _lots(one.model, n))
+            rate = rated(points, seed=bout.seed)
+            found.append(_rate(voice, one.name, rate, _alike(bout, points)))
     return found
 
 
-def _rate(voice: str, name: str, rate: Rate, judged: Judged | None = None) -> dict[str, Any]:
+def _alike(bout: Bout, points: Many) -> Controlled | None:
+    """The win rate between answers of equal length, in characters; None of few prompts."""
+    known = [[number(p) for p in few] for few in points]
+    if sum(any(p is not None for p in few) for few in known) < FEW:
+        return None
+    sides = zip(bout.against.texts, bout.model.texts, strict=True)
+    gaps = [[float(len(b) - len(a)) for a, b in zip(*few, strict=True)] for few in sides]
+    return controlled(known, gaps, seed=bout.seed)
+
+
+def _rate(
+    voice: str, name: str, rate: Rate, alike: Controlled | None, judged: Judged | None = None
+) -> dict[str, Any]:
     ends = {"low": rate.low, "high": rate.high}
     places = {"first": judged and judged.first, "steady": judged and judged.steady}
-    return {"voice": voice, "name": name, **asdict(rate), **ends, **places}
+    told = {"voice": voice, "name": name, **asdict(rate), **ends, **places}
+    return {**told, "equal_length": alike and asdict(alike)}
 
 
 def _scores(one: Scored, bout: Bout) -> dict[str, Any]:

@@ -104,6 +104,13 @@ class Speller:
             raise BadData("the text is empty")
         return (*self.head, *ids, self.end)
 
+    def opening(self, text: str) -> Ids:
+        """A text to be continued, without a template; BadData where nothing is there to begin."""
+        ids = (*self.head, *_bare(self._literal, _sound(text)))
+        if not ids:
+            raise BadData("the prompt is empty, and this tokenizer has no BOS to begin with")
+        return ids
+
     def demonstration(self, conversation: Conversation, response: str) -> tuple[Ids, Ids]:
         """Prompt and answer whose joined text is the template's own text of the whole, to its end.
 

@@ -14,28 +14,20 @@ from fastapi.responses import JSONResponse
 from starlette.responses import RedirectResponse, Response
 
 from accord.errors import AccordError
-from accord.store.judgements import acts, leases, people, studies
-from accord.store.judgements.forms import BadAct, Gone, NotThere, Receipt, Task
+from accord.store.judgements import acts, leases, people, studies, talk
+from accord.store.judgements.forms import Act, BadAct, Gone, NotThere, Receipt, Task
 from accord.store.judgements.opening import Store
-from accord.store.judgements.tables import Study, User
-from accord.web import judging_end, security
-from accord.web.judging_form import read_act, read_draft
+from accord.store.judgements.tables import Chat, Study, User
+from accord.web import judging_chat, judging_end, pictures, security
+from accord.web.judging_form import Posted, read_act, read_draft
 from accord.web.judging_keys import FIXED, KEYS, remap
 from accord.web.judging_view import scene
 from accord.web.render import page
 from accord.web.security import TheStore
 
 router = APIRouter(include_in_schema=False)
-MOST_FIELDS = 400
-
-
-async def posted(request: Request) -> dict[str, str]:
-    """The fields of a form; files are not expected here."""
-    form = await request.form(max_files=0, max_fields=MOST_FIELDS)
-    return {name: value for name, value in form.items() if isinstance(value, str)}
-
-
-Posted = Annotated[dict[str, str], Depends(posted)]
+router.include_router(judging_chat.router)
+router.include_router(pictures.router)
 
 
 class Desk:
@@ -57,12 +49,33 @@ class Desk:
         return "x-part" in self.request.headers
 
     def next(self) -> Task | None:
-        """The next item under a lease of this person."""
+        """What is judged next, under a lease of this person; None: nothing is."""
         if self.study.status != "open" and not self.adjudicates:
             return None
-        return leases.next_task(
+        own = None
+        if self.talks:
+            own = judging_chat.waiting(self.study, self.chat())
+        return own or leases.next_task(
             self.store, self.study.id, self.user.id, adjudicate=self.adjudicates
         )
+
+    @property
+    def talks(self) -> bool:
+        """Whether this is where somebody talks to models."""
+        return self.study.kind == "chat" and not self.adjudicates
+
+    def chat(self) -> Chat | None:
+        """The talk they are in."""
+        return judging_chat.current(self.store, self.study.id, self.user.id)
+
+    def submit(self, act: Act) -> Receipt:
+        """Into the store; a choice in a talk has no lease yet."""
+        if not (self.talks and act.lease_id == 0):
+            return acts.submit(self.store, self.user.id, act)
+        chat = self.chat()
+        if chat is None:
+            raise Gone("this conversation is not there any more")
+        return talk.choose(self.store, chat.id, self.user.id, act)
 
     def show(self, task: Task | None, *, said: str = "", wrong: str = "") -> Response:
         """The item, or the end; after an act with a sentence about it."""
@@ -86,11 +99,15 @@ class Desk:
             "fixed_keys": FIXED,
             "task": task,
         }
-        if task is None:
-            done = judging_end.end(self.study, progress, self.adjudicates)
-            return shared | judging_end.bare(prefs) | {"done": done}
-        image = f"/studies/{self.study.id}/items/{task.item_id}/image"
-        return shared | scene(task, prefs, image) | {"auto": auto(task)}
+        if task is not None:
+            image = f"/studies/{self.study.id}/items/{task.item_id}/image"
+            return shared | scene(task, prefs, image) | {"auto": auto(task), "stage": "task"}
+        shared |= judging_end.bare(prefs)
+        if self.talks and self.study.status == "open":
+            told = judging_chat.context(self.request.app, self.chat())
+            return shared | told | {"kind": "chat", "stage": "talk"}
+        done = judging_end.end(self.study, progress, self.adjudicates)
+        return shared | {"done": done, "stage": "done"}
 
     def go_on(self, said: str, task: Task | None = None) -> Response:
         """After an act: the next item in place, or a redirect to it."""
@@ -128,7 +145,7 @@ def judge_post(desk: TheDesk, fields: Posted) -> Response:
     """A verdict, a skip or a flag, and the next item.  Sent again it counts once."""
     try:
         act = read_act(fields, desk.study.kind, desk.config)  # type: ignore[arg-type]
-        receipt = acts.submit(desk.store, desk.user.id, act)
+        receipt = desk.submit(act)
     except AccordError as error:
         return _refused(desk, fields, str(error))
     return desk.go_on(_said(act.act, receipt))
@@ -145,8 +162,11 @@ def _refused(desk: Desk, fields: Mapping[str, str], said: str) -> Response:
     """The same item with what was chosen and what is wrong; or, where its lease is gone, the next
     one."""
     try:
-        task = leases.task(desk.store, int(fields.get("lease", "")), desk.user.id)
+        lease = int(fields.get("lease", ""))
+        task = leases.task(desk.store, lease, desk.user.id) if lease else desk.next()
     except (AccordError, ValueError):
+        task = None
+    if task is None:
         return desk.go_on(said)
     return desk.show(replace(task, draft=read_draft(fields)), wrong=said)
 

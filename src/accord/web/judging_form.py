@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
 
 from accord.errors import BadData
 from accord.store.judgements.forms import Act, Kind, StudyConfig
@@ -13,6 +15,16 @@ PAIRS = {"first": (0, 1), "second": (1, 0), "tie": (0, 0)}
 LONGEST = 100_000
 """characters of a reason or a rewrite"""
 SECONDS = 24 * 3600
+MOST_FIELDS = 400
+
+
+async def posted(request: Request) -> dict[str, str]:
+    """The fields of a form; files are not expected here."""
+    form = await request.form(max_files=0, max_fields=MOST_FIELDS)
+    return {name: value for name, value in form.items() if isinstance(value, str)}
+
+
+Posted = Annotated[dict[str, str], Depends(posted)]
 
 
 def read_act(fields: Mapping[str, str], kind: Kind, config: StudyConfig) -> Act:

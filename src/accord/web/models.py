@@ -59,7 +59,7 @@ def one_model(request: Request, user: Reader, name: str) -> HTMLResponse:
     files: list[tuple[str, int]] = []
     if made is not None:
         files = sorted((path, told["size"]) for path, told in made.files.items())
-    told = {"model": found, "made": made, "run": run, "files": files}
+    told: dict[str, Any] = {"model": found, "made": made, "run": run, "files": files}
     return page(request, "models/one.html", **told)
 
 

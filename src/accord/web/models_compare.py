@@ -61,7 +61,12 @@ def choose_models(
     request: Request, user: Judge, left: str = "", right: str = "", wrong: str = ""
 ) -> HTMLResponse:
     """Which two; or two by lot."""
-    told = {"models": models(request.app), "left": left, "right": right, "wrong": wrong}
+    told: dict[str, Any] = {
+        "models": models(request.app),
+        "left": left,
+        "right": right,
+        "wrong": wrong,
+    }
     return page(request, "models/compare.html", **told)
 
 

@@ -61,10 +61,10 @@ class Sealed:
         self._found: list[artifact.Artifact] = []
         self._at = -FRESH_S
 
-    def all(self) -> list[artifact.Artifact]:
-        """All that are whole, oldest first."""
+    def all(self, fresh: bool = False) -> list[artifact.Artifact]:
+        """All that are whole, oldest first; `fresh`: looked for now, not a moment ago."""
         with self._lock:
-            if time.monotonic() - self._at >= FRESH_S:
+            if fresh or time.monotonic() - self._at >= FRESH_S:
                 found = [one for path in _sealed(self.root) if (one := self._open(path))]
                 self._found = sorted(found, key=lambda a: (a.created, str(a.folder)))
                 self._at = time.monotonic()
@@ -113,10 +113,12 @@ def models(app: Any) -> list[Known]:
 
 def model(app: Any, name: str) -> Known:
     """The model of that name, or of that artifact id; 404 where there is none."""
-    every = models(app)
-    for one in every:
-        if name in (one.name, one.artifact):
-            return one
+    for fresh in (False, True):  # it may have been made a moment ago
+        if fresh:
+            sealed(app).all(fresh=True)
+        for one in models(app):
+            if name in (one.name, one.artifact):
+                return one
     raise HTTPException(404, f"There is no model {name!r}; the page of models lists all.")
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-THEMES = (("auto", "As the system has it"), ("light", "Light"), ("dark", "Dark"))
+THEMES = (("auto", "As the device"), ("light", "Light"), ("dark", "Dark"))
 
 
 def read(form: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:

@@ -97,6 +97,21 @@ def moment(then: datetime | None) -> str:
     return f"{then.astimezone(UTC):%-d %b %Y, %H:%M} UTC" if then else "—"
 
 
+BROWSERS = {"Edg/": "Edge", "OPR/": "Opera", "Firefox/": "Firefox", "Chrome/": "Chrome"}
+BROWSERS |= {"Safari/": "Safari"}
+SYSTEMS = {"Android": "Android", "iPhone": "iPhone", "iPad": "iPad", "Windows": "Windows"}
+SYSTEMS |= {"Mac OS": "a Mac", "Linux": "Linux"}
+
+
+def browser(agent: str) -> str:
+    """What a browser calls itself, in three words: "Firefox on Windows"."""
+    name = next((said for mark, said in BROWSERS.items() if mark in agent), "")
+    system = next((said for mark, said in SYSTEMS.items() if mark in agent), "")
+    if name and system:
+        return f"{name} on {system}"
+    return name or agent[:60] or "An unknown browser"
+
+
 @functools.cache
 def environment() -> jinja2.Environment:
     """Every value is escaped; a name that nobody gave is an error, and not an empty place."""
@@ -108,7 +123,8 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.globals.update(static=static, kinds=KINDS, study_tabs=study_tabs)
-    made.filters.update(markdown=markdown, ago=ago, moment=moment, pairup=lambda one: (one, one))
+    made.filters.update(markdown=markdown, ago=ago, moment=moment, browser=browser)
+    made.filters["pairup"] = lambda one: (one, one)
     return made
 
 

@@ -19,7 +19,7 @@ KINDS: dict[Kind, tuple[str, str]] = {
 GROUPS: dict[str, tuple[str, ...]] = {
     "What is asked": ("question", "guidelines", "verdicts", "axes", "scale", "reason", "models"),
     "Who, and how often": ("overlap", "everyone", "agree_below"),
-    "How it is shown": ("blind", "shuffle", "formats", "read_all", "lease_minutes"),
+    "How it is shown": ("blind", "reveal", "shuffle", "formats", "read_all", "lease_minutes"),
     "Watching quality": ("gold_rate", "shortest_s", "leaks"),
 }
 LABELS = {
@@ -34,6 +34,7 @@ LABELS = {
     "everyone": "Open to all annotators",
     "agree_below": "To the adjudicators below an agreement of",
     "blind": "Hide model names",
+    "reveal": "Name the models after the verdict",
     "shuffle": "Shuffle the answers",
     "formats": "Answers are shown",
     "read_all": "Both answers must be read to the end",

@@ -63,6 +63,7 @@ export class Chart {
     this.room.className = "chart-room";
     this.room.setAttribute("role", "img");
     this.card.append(head, this.room);
+    this.tell(null);
   }
 
   /** All of it anew. */
@@ -89,18 +90,19 @@ export class Chart {
 
   /** Draw, where there is something new and somebody sees it. */
   draw() {
-    if (!this.dirty || !this.visible) return;
+    if (!this.dirty) return;
+    this.tell(null);
+    if (!this.visible) return;
     this.dirty = false;
     const weight = this.how.smooth;
     const tables = this.data.map(({ steps, values }) =>
       weight ? [steps, values, smoothed(values, weight)] : [steps, values]);
     const full = tables.filter(([steps]) => steps.length);
-    if (!full.length) { this.tell(null); return; }
+    if (!full.length) return;
     const joined = tables.length > 1 ? uPlot.join(tables) : tables[0];
     if (!this.plot) this.make();
     this.plot.setData(joined, true);
     if (this.how.range) this.plot.setScale("x", { min: this.how.range[0], max: this.how.range[1] });
-    this.tell(null);
   }
 
   make() {

@@ -37,14 +37,15 @@ function complain(text) {
 function arrive(focus) {
   clock = new Clock();
   panes = new Panes(task());
-  kind = kindOf(task(), { say, clock, panes, post, swap: show, complain });
+  kind = kindOf(task(), { say, clock, panes, reload, complain });
   beat?.stop();
   beat = new Beat(task(), { lost, fields });
   for (const one of document.querySelectorAll(".needs-script, .board-moves")) one.hidden = false;
+  const start = kind.start?.();
+  if (start) start.focus({ preventScroll: true });
   if (focus) {
     window.scrollTo({ top: 0 });
-    (document.getElementById("wrong") ? kind.firstGap?.() : null) ??
-      document.getElementById("heading")?.focus({ preventScroll: true });
+    if (!start) document.getElementById("heading")?.focus({ preventScroll: true });
   }
 }
 
@@ -112,11 +113,15 @@ function show(html) {
   replay();
 }
 
+async function reload() {
+  show(await outbox.fetch(root.dataset.address));
+}
+
 async function lost(text) {
   if (sending) return;
   const kept = fields().rewrite || fields().reason || "";
   busy(true);
-  show(await outbox.fetch(root.dataset.address));
+  await reload();
   say(`${text} Here is the next one.`);
   if (kept) complain(`What you had written: ${kept}`);
 }

@@ -32,8 +32,4 @@ export class Pair {
     }
     return "";
   }
-
-  firstGap() {
-    return null;
-  }
 }

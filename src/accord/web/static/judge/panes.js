@@ -4,7 +4,7 @@ const KEPT = ["view", "layout"];
 export class Panes {
   constructor(task) {
     this.task = task;
-    this.panes = [...task.querySelectorAll(".pane")];
+    this.panes = [...task.querySelectorAll("#panes .pane")];
     this.active = 0;
     this.read = new Set();
     this.restore();

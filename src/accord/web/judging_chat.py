@@ -1,0 +1,164 @@
+"""A chat study: one talks, two models answer side by side, and the talk goes on with the better.
+
+Its choices are judgements like any other.  What is judged comes first: two answers of one's own
+that wait, then pairs that others left open, then the talk.
+"""
+
+import functools
+from collections.abc import AsyncIterator
+from random import Random
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from starlette.responses import RedirectResponse, Response
+
+from accord.errors import AccordError
+from accord.store.judgements import studies, talk
+from accord.store.judgements.forms import BadAct, Shown, StudyConfig, Task
+from accord.store.judgements.opening import Store
+from accord.store.judgements.tables import Chat, Study, User
+from accord.web.judging_form import Posted
+from accord.web.judging_view import turns
+from accord.web.models_known import Known, model, voice
+from accord.web.models_speaking import Part, Speaking, room
+from accord.web.security import Judge, Limit, TheStore
+from accord.web.talking import Voice, Wish
+
+router = APIRouter(include_in_schema=False)
+WISH = Wish(temperature=1.0, longest=256)
+"""how both answers are drawn: as the models are, since a choice between them is a sample"""
+RECENT = 200
+"""conversations among which the current one is looked for"""
+_limit = Limit(60, 60)
+"""answers a person may ask for in a minute"""
+
+
+def current(store: Store, study_id: int, user_id: int) -> Chat | None:
+    """The conversation somebody has in a study: their latest."""
+    mine = talk.chats(store, user_id, RECENT)
+    return next((one for one in mine if one.study_id == study_id), None)
+
+
+def waiting(study: Study, chat: Chat | None) -> Task | None:
+    """Two answers that wait for a choice, as an item without a lease."""
+    if chat is None or chat.pending is None:
+        return None
+    config = studies.config_of(study)
+    answers, order = chat.pending["answers"], chat.pending["order"]
+    shown = tuple(
+        Shown(place, answers[at]["text"], "" if config.blind else chat.models[at])
+        for place, at in enumerate(order)
+    )
+    key = chat.pending["key"]
+    return Task(study.id, 0, 0, "chat", config, chat.messages, shown, key=key)
+
+
+def context(app: Any, chat: Chat | None) -> dict[str, Any]:
+    """What the page of the talk needs, while nothing is to be chosen."""
+    said = chat.messages if chat else []
+    busy = chat is not None and room(app).busy(chat.id)
+    asked = bool(said) and said[-1]["role"] == "user"
+    return {"turns": turns(said, ""), "busy": busy, "unanswered": asked and not busy}
+
+
+@router.post("/studies/{study_id}/judge/say", response_class=EventSourceResponse)
+async def say(
+    request: Request, store: TheStore, user: Judge, study_id: int, fields: Posted
+) -> AsyncIterator[ServerSentEvent]:
+    """Say something (or, with no text, ask again); two answers, piece by piece."""
+    _limit.spend(user.id)
+    text = fields.get("text", "").strip()
+    begin = functools.partial(_begin, request.app, store, study_id, user.id, text)
+    try:
+        speaking = await run_in_threadpool(begin)
+    except AccordError as error:
+        yield ServerSentEvent(event="done", data={"wrong": str(error)})
+        return
+    async for event in speaking.listen():
+        yield event
+
+
+@router.get("/studies/{study_id}/judge/hear", response_class=EventSourceResponse)
+async def hear(
+    request: Request, store: TheStore, user: Judge, study_id: int
+) -> AsyncIterator[ServerSentEvent]:
+    """The answers under way, from their beginning: for a page that was loaded again."""
+    chat = await run_in_threadpool(current, store, study_id, user.id)
+    speaking = room(request.app).get(chat.id) if chat else None
+    if speaking is None:
+        yield ServerSentEvent(event="done", data={"wrong": "No answer is under way."})
+        return
+    async for event in speaking.listen():
+        yield event
+
+
+@router.post("/studies/{study_id}/judge/hush")
+def hush(request: Request, store: TheStore, user: Judge, study_id: int) -> dict[str, bool]:
+    """No more of it; what was said so far is offered."""
+    chat = current(store, study_id, user.id)
+    speaking = room(request.app).get(chat.id) if chat else None
+    if speaking is not None:
+        speaking.stop.set()
+    return {"stopped": speaking is not None}
+
+
+@router.post("/studies/{study_id}/judge/fresh")
+def fresh(store: TheStore, user: Judge, study_id: int) -> Response:
+    """Another conversation; the one before it stays as it was judged."""
+    _open(store, study_id, user.id)
+    return RedirectResponse(f"/studies/{study_id}/judge", 303)
+
+
+def _open(store: Store, study_id: int, user_id: int) -> Chat:
+    return talk.open_chat(store, user_id, study_id=study_id)
+
+
+def _begin(app: Any, store: Store, study_id: int, user_id: int, text: str) -> Speaking:
+    study = studies.study(store, study_id)
+    if study.status != "open":
+        raise BadAct(f"this study is {study.status}")
+    with store.read() as session:
+        user = session.get_one(User, user_id)
+        if not studies.takes_part(session, study, user):
+            raise BadAct(f"you are not a member of the study {study.name!r}; ask its manager")
+    chat = current(store, study_id, user_id) or _open(store, study_id, user_id)
+    here = room(app)
+    if here.busy(chat.id):
+        raise BadAct("an answer is under way; stop it first, or wait")
+    if text:
+        chat = talk.say(store, chat.id, user_id, text)
+    return here.put(chat.id, lambda: _speak(app, store, chat, studies.config_of(study)))
+
+
+def _speak(app: Any, store: Store, chat: Chat, config: StudyConfig) -> Speaking:
+    known = [model(app, name) for name in chat.models]
+    order = [0, 1]
+    if config.shuffle:  # as `talk.offer` will have it
+        order = Random(f"{chat.seed}/{len(chat.messages)}").sample((0, 1), 2)
+
+    def voices() -> list[Voice]:
+        return [voice(app, known[at]) for at in order]
+
+    def finish(parts: list[Part]) -> dict[str, Any]:
+        return _offer(store, chat, known, [parts[order.index(at)] for at in (0, 1)])
+
+    return Speaking(voices, chat.messages, [WISH, WISH], finish, app.state.stop)
+
+
+def _offer(store: Store, chat: Chat, known: list[Known], parts: list[Part]) -> dict[str, Any]:
+    wrong = next((part.wrong for part in parts if part.wrong), "")
+    if wrong:
+        for one in known if chat.blind else ():
+            wrong = wrong.replace(one.name, "a model")
+        return {"wrong": wrong}
+    if not all(part.text.strip() for part in parts):
+        return {"wrong": "One of the two said nothing; ask again."}
+    sampling = vars(WISH)
+    answers = [
+        talk.Answer(part.text, one.sign, {**sampling, "finish": part.end})
+        for part, one in zip(parts, known, strict=True)
+    ]
+    after = talk.offer(store, chat.id, chat.user_id, answers)
+    return {"ready": True, "alike": after.pending is None}

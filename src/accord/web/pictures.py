@@ -1,0 +1,77 @@
+"""Pictures of messages: files in the folder `files` beside the judgements, and no others.
+
+Nothing is fetched from elsewhere, and a path that leads out of the folder shows nothing: rows that
+somebody imported must not read this machine's files.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, HTTPException, Request
+from starlette.responses import Response
+
+from accord.store.judgements import studies
+from accord.store.judgements.opening import Store
+from accord.store.judgements.tables import Item, Prompt
+from accord.web.security import TheStore, Viewer
+
+router = APIRouter(include_in_schema=False)
+FILES = "files"
+LARGEST = 32 << 20
+"""bytes"""
+KINDS = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF8", "image/gif"),
+    (b"RIFF", "image/webp"),
+)
+"""first bytes -> type; SVG is a program, and none of them"""
+
+
+def home(store: Store, runs: Path) -> Path:
+    """Where pictures lie: beside a SQLite file, or in the runs folder for PostgreSQL."""
+    database = store.engine.url.database
+    folder = runs if store.postgres or not database else Path(database).parent
+    return (folder / FILES).resolve()
+
+
+@router.get("/studies/{study_id}/items/{item_id}/image/{number}")
+def picture(
+    request: Request, store: TheStore, user: Viewer, study_id: int, item_id: int, number: int
+) -> Response:
+    """The picture with that number in an item's messages."""
+    with store.read() as session:
+        item = session.get(Item, item_id)
+        study = studies.get(session, study_id)
+        if (
+            item is None
+            or item.study_id != study_id
+            or not studies.takes_part(session, study, user)
+        ):
+            raise HTTPException(404, "There is no such picture.")
+        paths = _paths(session.get_one(Prompt, item.prompt_id).messages)
+    if not 0 <= number < len(paths):
+        raise HTTPException(404, "There is no such picture.")
+    data, kind = read(home(store, request.app.state.cfg.runs), paths[number])
+    return Response(data, media_type=kind, headers={"cache-control": "private, max-age=3600"})
+
+
+def read(folder: Path, path: str) -> tuple[bytes, str]:
+    """Bytes and type of a picture in the folder; 404 for whatever is none."""
+    found = (folder / path).resolve()
+    if not found.is_relative_to(folder) or not found.is_file():
+        raise HTTPException(404, "There is no such picture in the folder of files.")
+    if found.stat().st_size > LARGEST:
+        raise HTTPException(404, "This picture is too large to show.")
+    data = found.read_bytes()
+    for start, kind in KINDS:
+        if data.startswith(start) and (kind != "image/webp" or data[8:12] == b"WEBP"):
+            return data, kind
+    raise HTTPException(404, "This file is no picture: PNG, JPEG, GIF and WebP are shown.")
+
+
+def _paths(messages: list[Any]) -> list[str]:
+    parts = [
+        part for one in messages if isinstance(one["content"], list) for part in one["content"]
+    ]
+    return [part["path"] for part in parts if part.get("type") == "image"]

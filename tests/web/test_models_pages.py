@@ -1,0 +1,224 @@
+"""Models: found, registered, talked to; answers said again, changed, stopped."""
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from accord.store import artifact
+from accord.store.judgements import people, talk
+from accord.store.judgements.opening import Store
+from accord.web.models_chat import turn_order
+from accord.web.models_known import Known, models, voice
+from accord.web.models_speaking import room
+from endpoint_fakes import begin, events, say, talking
+from watch_fakes import site, write_run
+
+
+def policy(folder: Path, name: str = "x", parents: tuple[Any, ...] = ()) -> artifact.Artifact:
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(name)
+    numbers = {"objective/kl": 1.5}
+    return artifact.seal(
+        folder, kind="policy", settings={"name": name}, parents=parents, numbers=numbers
+    )
+
+
+def messages(app: FastAPI, chat_id: int) -> list[str]:
+    return [one["content"] for one in talk.chat(app.state.store, chat_id, 1).messages]
+
+
+# --- the list ---
+
+
+def test_policies_are_found_and_described(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs" / "a", 2)
+    made = policy(tmp_path / "runs" / "a" / "policy")
+    with site(tmp_path, tmp_path / "runs") as (client, app, _):
+        names = [one.name for one in models(app)]
+        assert names[0] == "a/policy"
+        assert "storyteller" in names
+        said = client.get("/models").text
+        assert "a/policy" in said
+        assert made.id[:12] in said
+        page = client.get("/models/a/policy").text
+        assert made.id in page
+        assert "objective/kl" in page
+        assert f"/lineage/{made.id}" in page
+        assert client.get("/models/none").status_code == 404
+
+
+def test_what_was_changed_after_it_was_sealed_is_no_model(tmp_path: Path) -> None:
+    made = policy(tmp_path / "runs" / "policy")
+    (made.folder / "config.json").write_text("longer than before")
+    with site(tmp_path, tmp_path / "runs") as (_, app, _):
+        assert [one.name for one in models(app)] == ["storyteller"]
+
+
+def test_an_owner_adds_and_removes(tmp_path: Path) -> None:
+    with site(tmp_path, tmp_path / "runs") as (client, app, _):
+        form = {"name": "far", "where": "http://127.0.0.1:1/v1/", "called": "m"}
+        assert client.post("/models/add", data=form).status_code == 200
+        known = next(one for one in models(app) if one.name == "far")
+        assert (known.kind, known.where, known.called) == ("endpoint", "http://127.0.0.1:1/v1", "m")
+        twice = client.post("/models/add", data=form)
+        assert twice.status_code == 422
+        assert "choose another name" in twice.text
+        nowhere = client.post("/models/add", data={"name": "x", "where": str(tmp_path)})
+        assert "neither an address" in nowhere.text
+        client.post(f"/models/forget/{known.id}")
+        assert "far" not in [one.name for one in models(app)]
+        client.post("/models/add", data=form)
+        assert "far" in [one.name for one in models(app)]
+
+
+@pytest.mark.parametrize("role", ["manager", "annotator", "viewer"])
+def test_who_may_not_add(tmp_path: Path, role: str) -> None:
+    with site(tmp_path, tmp_path / "runs", role) as (client, _, _):
+        form = {"name": "far", "where": "http://127.0.0.1:1/v1"}
+        assert client.post("/models/add", data=form).status_code == 403
+        assert client.get("/models").status_code == 200
+
+
+class Workers:
+    def __init__(self, told: Any):
+        self.told, self.asked, self.token = told, [], "secret"
+
+    def url(self, folder: str) -> Any:
+        self.asked.append(folder)
+        return self.told
+
+
+@pytest.mark.parametrize("told", ["http://127.0.0.1:9", "http://127.0.0.1:9/v1"])
+def test_a_folder_is_started(tmp_path: Path, told: str) -> None:
+    workers = Workers(told)
+    with site(tmp_path, tmp_path / "runs", workers=workers) as (_, app, _):
+        made = voice(app, Known("a", "folder", "/models/a"))
+    assert made.url == "http://127.0.0.1:9/v1"
+    assert made.token == "secret"
+    assert workers.asked == ["/models/a"]
+
+
+# --- talk ---
+
+
+def test_an_answer_streams_and_is_kept(tmp_path: Path) -> None:
+    with talking(tmp_path) as (client, app, there):
+        chat = begin(client)
+        text, end = say(client, chat, text="hello", temperature=0.3, longest=9, seed=4)
+        assert text == "**left** heard hello"
+        assert "<strong>left</strong>" in end["html"]
+        assert messages(app, chat) == ["hello", "**left** heard hello"]
+        asked = there.asked[0]
+        assert (asked["temperature"], asked["max_tokens"], asked["seed"]) == (0.3, 9, 4)
+        page = client.get(f"/chat/{chat}").text
+        assert "<strong>left</strong> heard hello" in page
+        assert "hello" in client.get("/models").text
+        say(client, chat, text="more")
+        assert [one["role"] for one in there.asked[1]["messages"]] == ["user", "assistant", "user"]
+
+
+def test_again_and_edit(tmp_path: Path) -> None:
+    with talking(tmp_path) as (client, app, _):
+        chat = begin(client)
+        say(client, chat, text="one")
+        say(client, chat, text="two")
+        say(client, chat)
+        assert len(messages(app, chat)) == 4
+        say(client, chat, text="three", at=2)
+        assert messages(app, chat)[2:] == ["three", "**left** heard three"]
+        say(client, chat, text="first", at=0)
+        assert messages(app, chat) == ["first", "**left** heard first"]
+
+
+def test_stop_keeps_what_was_said(tmp_path: Path) -> None:
+    with talking(tmp_path) as (client, app, there):
+        chat = begin(client)
+        there.gate.clear()
+        speaking = None
+
+        def stop() -> None:
+            nonlocal speaking
+            speaking = room(app).get(chat)
+            while speaking is None or not speaking.parts[0].text:
+                time.sleep(0.01)
+                speaking = room(app).get(chat)
+            assert client.post(f"/chat/{chat}/stop").json() == {"stopped": True}
+            there.gate.set()
+
+        thread = threading.Thread(target=stop)
+        thread.start()
+        text, end = say(client, chat, text="hello")
+        thread.join()
+        assert text.startswith("**left**")
+        assert end["end"] == "stopped"
+        assert messages(app, chat)[1] == text
+
+
+def test_a_page_loaded_again_hears_the_rest(tmp_path: Path) -> None:
+    with talking(tmp_path) as (client, _, _):
+        chat = begin(client)
+        say(client, chat, text="hello")
+        answer = client.get(f"/chat/{chat}/stream")
+        found = events(answer.text)
+        assert "".join(o["text"] for n, o in found if n == "piece") == "**left** heard hello"
+        other = begin(client)
+        assert "No answer" in client.get(f"/chat/{other}/stream").text
+
+
+def test_a_model_that_fails_is_named_and_the_question_stays(tmp_path: Path) -> None:
+    with talking(tmp_path, lambda body: []) as (client, app, _):
+        chat = begin(client)
+        _, end = say(client, chat, text="hello")
+        assert "left answered 503: no room" in end["wrong"]
+        assert messages(app, chat) == ["hello"]
+        assert "wait for it" in say(client, chat, text="again")[1]["wrong"]
+
+
+def test_what_models_say_is_hostile(tmp_path: Path) -> None:
+    bad = "<script>alert(1)</script> ![x](http://evil.example/x.png) [y](javascript:alert(1))"
+    with talking(tmp_path, lambda body: [bad]) as (client, _, _):
+        chat = begin(client)
+        _, end = say(client, chat, text=bad)
+        for text in (end["html"], client.get(f"/chat/{chat}").text):
+            assert "<script>alert" not in text
+            assert "<img" not in text
+            assert 'href="javascript' not in text
+
+
+def test_a_conversation_is_its_owner_s(tmp_path: Path) -> None:
+    with talking(tmp_path) as (client, app, _):
+        store: Store = app.state.store
+        other = people.add(store, "Eve", "viewer", password="a long password")
+        made = talk.open_chat(store, other.id, ("left",))
+        assert client.get(f"/chat/{made.id}").status_code == 404
+        assert "no chat" in say(client, made.id, text="hi")[1]["wrong"]
+        assert client.post(f"/chat/{made.id}/stop").status_code == 404
+
+
+def test_sampling_has_bounds(tmp_path: Path) -> None:
+    with talking(tmp_path) as (client, _, _):
+        chat = begin(client)
+        for body in ({"temperature": 3}, {"longest": 0}, {"seed": -1}, {"at": -1}):
+            said = client.post(f"/chat/{chat}/say", json={"text": "x", **body})
+            assert said.status_code == 422
+
+
+def test_the_order_is_as_the_store_will_have_it(tmp_path: Path) -> None:
+    with talking(tmp_path) as (_, app, _):
+        store: Store = app.state.store
+        arena = talk.arena(store, 1)
+        seen = set()
+        for i in range(12):
+            made = talk.open_chat(store, 1, ("left", "right"), study_id=arena.id, blind=True)
+            said = talk.say(store, made.id, 1, f"{i}")
+            answers = [talk.Answer("a", "left"), talk.Answer("b", "right")]
+            order = turn_order(said)
+            after = talk.offer(store, made.id, 1, answers)
+            assert after.pending
+            assert after.pending["order"] == order
+            seen.add(tuple(order))
+        assert seen == {(0, 1), (1, 0)}
