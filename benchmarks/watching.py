@@ -2,7 +2,8 @@
 
     python benchmarks/watching.py [runs=300] [steps=100000]
 
-Writes runs as a trainer would, into a folder that is removed, and prints milliseconds of one core, and bytes.
+Writes runs as a trainer would, into a folder that is removed, and prints milliseconds of one core,
+and bytes.
 """
 
 import json

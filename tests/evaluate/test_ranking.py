@@ -9,8 +9,8 @@ import evalica
 import pytest
 
 from accord.errors import BadData
-from accord.store.judgements.ranking import bradley_terry, elo, read, table
 from accord.maths.tournament import beaten
+from accord.store.judgements.ranking import bradley_terry, elo, read, table
 
 
 def slowly(games) -> dict[str, float]:

@@ -99,7 +99,7 @@ def test_a_folder_is_started(tmp_path: Path) -> None:
         made = voice(app, Known("a", "folder", "/models/a"))
     assert (made.url, made.token, made.model) == ("http://127.0.0.1:9/v1", "secret", "a")
     assert workers.asked == ["/models/a"]
-    with site(tmp_path / "none", tmp_path / "runs") as (_, app, _):
+    with site(tmp_path / "none", tmp_path / "runs") as (_, app, _):  # noqa: SIM117
         with pytest.raises(NoAnswer, match="starts no models"):
             voice(app, Known("a", "folder", "/models/a"))
 

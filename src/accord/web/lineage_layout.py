@@ -41,7 +41,8 @@ class Picture:
 
 def layout(boxes: Sequence[Box], edges: Sequence[tuple[str, str]]) -> Picture:
     """Places for boxes; `edges` are (from, to).  Each stands one column left of its latest source,
-    and within a column near the middle of its neighbours."""
+    and within a column near the middle of its neighbours.
+    """
     ids = {box.id for box in boxes}
     edges = [(a, b) for a, b in dict.fromkeys(edges) if a in ids and b in ids and a != b]
     column = _columns([box.id for box in boxes], edges)

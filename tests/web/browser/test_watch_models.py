@@ -14,8 +14,8 @@ from accord.store.judgements.tables import Judgement
 from accord.web.app import SiteConfig, build
 from accord.web.models_known import register
 from browser_fakes import PHONE, Visit, axe, visiting
-from judge_fakes import Site
 from endpoint_fakes import Endpoint, endpoint
+from judge_fakes import Site
 
 
 @contextmanager
