@@ -32,6 +32,7 @@ PARTS = (
     "home",
     "people",
     "studies",
+    "handing",
     "judging",
     "progress",
     "runs",

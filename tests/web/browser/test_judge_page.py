@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 
-from accord.store.judgements.forms import Kind, NewItem
+from accord.store.judgements.acts import submit
+from accord.store.judgements.forms import Act, Kind, NewItem
+from accord.store.judgements.leases import next_task
+from accord.store.judgements.people import logout_all
 from accord.store.judgements.studies import add_items
+from accord.web.security import COOKIE
 from browser_fakes import PHONE, Visit, axe, visiting
-from judge_fakes import LONG, site
+from judge_fakes import LONG, TEXTS, site
 
 KINDS: tuple[Kind, ...] = ("pairwise", "rank", "rate", "rewrite")
 
@@ -185,3 +189,50 @@ def test_without_scripts_a_phone_judges_too(tmp_path: Path, chromium: Any) -> No
         page.get_by_role("button", name="A is better").click()
         page.get_by_text("Saved").wait_for()
         assert len(visit.site.judgements()) == 1
+
+
+def test_a_login_that_ran_out_loses_no_verdict(visit: Visit) -> None:
+    study = visit.site.study("pairwise", 3)
+    page = visit.go(f"/studies/{study.id}/judge")
+    logout_all(visit.site.store, visit.site.user().id)
+    page.keyboard.press("2")
+    page.get_by_text("You are logged out").wait_for()
+    assert visit.site.judgements() == []
+    cookie = {"name": COOKIE, "value": visit.site.token(), "url": visit.url}
+    page.context.add_cookies([cookie])  # as logging in in another tab does
+    page.get_by_text("1 judged by you").first.wait_for()
+    assert len(visit.site.judgements()) == 1
+
+
+def test_guidelines_are_open_until_they_were_seen(visit: Visit) -> None:
+    study = visit.site.study("pairwise", 3, guidelines="Be *kind*.")
+    page = visit.go(f"/studies/{study.id}/judge")
+    assert page.get_by_text("Be kind.").is_visible()
+    visit.go(f"/studies/{study.id}/judge")
+    assert page.get_by_text("Be kind.").is_hidden()
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_axe_finds_nothing_at_the_end_on_progress_and_among_disputes(
+    tmp_path: Path, chromium: Any, dark: bool
+) -> None:
+    scheme = "dark" if dark else "light"
+    with visiting(chromium, site(tmp_path), color_scheme=scheme) as visit:
+        study = visit.site.study("pairwise", 1, overlap=2)
+        for name, verdict in (("ann", (0, 1)), ("ben", (1, 0))):
+            user = visit.site.user(name, "annotator")
+            task = next_task(visit.site.store, study.id, user.id)
+            assert task is not None
+            ranks = verdict if task.answers[0].text == TEXTS[0] else verdict[::-1]
+            act = Act(task.lease_id, task.key, ranks=ranks, ms_total=900)
+            submit(visit.site.store, user.id, act)
+        page = visit.go(f"/studies/{study.id}/progress")
+        assert axe(page) == []
+        page.set_viewport_size(PHONE)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        visit.go(f"/studies/{study.id}/adjudicate")
+        assert page.get_by_text("What the others said").is_visible()
+        assert axe(page) == []
+        page.keyboard.press("1")
+        page.get_by_text("Nothing is disputed").wait_for()
+        assert axe(page) == []

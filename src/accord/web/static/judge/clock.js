@@ -5,7 +5,13 @@ export class Clock {
     this.seen = 0;
     this.since = document.hidden ? null : this.born;
     this.first = null;
-    document.addEventListener("visibilitychange", () => this.turn());
+    this.listening = new AbortController();
+    const { signal } = this.listening;
+    document.addEventListener("visibilitychange", () => this.turn(), { signal });
+  }
+
+  stop() {
+    this.listening.abort();
   }
 
   turn() {

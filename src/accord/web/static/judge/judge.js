@@ -5,6 +5,7 @@ import { listen } from "./keys.js";
 import { Outbox } from "./outbox.js";
 import { Panes } from "./panes.js";
 import { Beat } from "./beat.js";
+import { recall, remember } from "./memory.js";
 import { kindOf } from "./kinds.js";
 import { menus, help } from "./menus.js";
 
@@ -12,7 +13,7 @@ const root = document.getElementById("judge-page");
 const stage = document.getElementById("stage");
 const status = document.getElementById("status");
 const trouble = document.getElementById("trouble");
-const outbox = new Outbox(`accord.outbox.${root.dataset.user}`);
+const outbox = new Outbox(`outbox.${root.dataset.user}`);
 const SENDS = new Set(["first", "second", "tie", "bad", "send", "skip", "undo", "flag-send"]);
 
 let sending = false;
@@ -35,6 +36,8 @@ function complain(text) {
 }
 
 function arrive(focus) {
+  clock?.stop();
+  panes?.stop();
   clock = new Clock();
   panes = new Panes(task());
   kind = kindOf(task(), { say, clock, panes, reload, complain });
@@ -114,7 +117,7 @@ function show(html) {
 }
 
 async function reload() {
-  show(await outbox.fetch(root.dataset.address));
+  show(await outbox.fetch(root.dataset.address, { away, refused }));
 }
 
 async function lost(text) {
@@ -184,6 +187,14 @@ document.addEventListener("change", (event) => {
 });
 menus.start();
 help.start(say);
+
+// Guidelines are open until one has seen them as they are now.
+const guidelines = document.getElementById("guidelines");
+if (guidelines) {
+  const name = `guidelines.${root.dataset.user}${root.dataset.address}`;
+  guidelines.open = recall(name) !== guidelines.textContent;
+  remember(name, guidelines.textContent);
+}
 
 arrive(false);
 outbox.flush({ away, refused }).then((html) => html && show(html)); // left from an earlier visit

@@ -1,5 +1,7 @@
 // What is sent is written down here first, and struck out when the site has it.  Sending twice is
 // safe: each rendering of an item has a key, and the site counts a key once.
+import { recall, remember } from "./memory.js";
+
 const WAITS = [1000, 2000, 4000, 8000, 15000];
 
 export class Outbox {
@@ -9,19 +11,14 @@ export class Outbox {
 
   held() {
     try {
-      return JSON.parse(localStorage.getItem(this.name) ?? "null");
+      return JSON.parse(recall(this.name) ?? "null");
     } catch {
       return null;
     }
   }
 
   keep(letter) {
-    try {
-      if (letter) localStorage.setItem(this.name, JSON.stringify(letter));
-      else localStorage.removeItem(this.name);
-    } catch {
-      // a browser that keeps nothing still sends
-    }
+    remember(this.name, letter && JSON.stringify(letter));
   }
 
   // Sends until the site has it; the page that comes next, as HTML.
@@ -38,10 +35,19 @@ export class Outbox {
     }
   }
 
+  // A page's part, asked for until it comes.
+  async fetch(url, told) {
+    for (let tries = 0; ; tries++) {
+      const html = await this.once(url, null, told);
+      if (html !== null) return html;
+      await pause(WAITS[Math.min(tries, WAITS.length - 1)]);
+    }
+  }
+
   async once(url, body, told) {
     let response;
     try {
-      response = await ask(url, { method: "POST", body: new URLSearchParams(body) });
+      response = await ask(url, body && { method: "POST", body: new URLSearchParams(body) });
     } catch {
       told.away(true);
       return null;
@@ -50,19 +56,6 @@ export class Outbox {
     if (html.includes('data-part="stage"')) return html;
     told.refused(response);
     return null;
-  }
-
-  async fetch(url) {
-    for (let tries = 0; ; tries++) {
-      try {
-        const response = await ask(url, {});
-        const html = await response.text();
-        if (html.includes('data-part="stage"')) return html;
-      } catch {
-        // tried again below
-      }
-      await pause(WAITS[Math.min(tries, WAITS.length - 1)]);
-    }
   }
 
   async flush(told) {

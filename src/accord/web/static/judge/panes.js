@@ -1,4 +1,6 @@
 // The answers side by side: which one the arrows scroll, how they are shown, whether they were read.
+import { recall, remember } from "./memory.js";
+
 const KEPT = ["view", "layout"];
 
 export class Panes {
@@ -11,21 +13,26 @@ export class Panes {
     this.mark();
     if (!this.panes.length) return;
     this.fit();
-    addEventListener("resize", () => this.fit());
     this.look = () => this.seen();
     for (const pane of this.panes) {
       pane.querySelector(".pane-text").addEventListener("scroll", this.look, { passive: true });
       pane.addEventListener("pointerdown", () => this.choose(this.panes.indexOf(pane)));
       pane.addEventListener("focusin", () => this.choose(this.panes.indexOf(pane)));
     }
-    addEventListener("scroll", this.look, { passive: true });
+    this.window = new AbortController();
+    const { signal } = this.window;
+    addEventListener("scroll", this.look, { passive: true, signal });
+    addEventListener("resize", () => this.fit(), { signal });
     task.addEventListener("change", (event) => this.changed(event.target));
-    requestAnimationFrame(this.look);
+    this.look();
+  }
+
+  stop() {
+    this.window?.abort();
   }
 
   // The answers fill what the window leaves above the verdict.
   fit() {
-    if (!this.task.isConnected) return;
     const top = this.panes[0].querySelector(".pane-text").getBoundingClientRect().top + scrollY;
     const below = this.task.querySelector(".axes")?.offsetHeight ?? 0;
     const bar = this.task.querySelector(".verdict-bar").offsetHeight;
@@ -39,15 +46,15 @@ export class Panes {
 
   restore() {
     for (const name of KEPT) {
-      const value = localStorage.getItem(`accord.${name}`);
+      const value = recall(name);
       const field = value && this.task.querySelector(`#${name}-${CSS.escape(value)}`);
       if (field) field.checked = true;
     }
   }
 
   changed(field) {
-    if (KEPT.includes(field.name)) localStorage.setItem(`accord.${field.name}`, field.value);
-    requestAnimationFrame(this.look);
+    if (KEPT.includes(field.name)) remember(field.name, field.value);
+    this.look?.();
   }
 
   choose(place) {
@@ -99,10 +106,6 @@ export class Panes {
 
   // Which answers have been seen to their ends, inside their box and on the screen.
   seen() {
-    if (!this.task.isConnected) {
-      removeEventListener("scroll", this.look);
-      return;
-    }
     const bar = this.task.querySelector(".verdict-bar");
     const fixed = bar && getComputedStyle(bar).position === "sticky";
     const floor = fixed ? Math.min(innerHeight, bar.getBoundingClientRect().top) : innerHeight;

@@ -108,6 +108,9 @@ export class Rank {
       row.classList.toggle("is-placed", this.rank(row) !== null);
       row.querySelector('[data-move="tie"]')?.setAttribute("aria-pressed", String(tied));
       this.board.append(row);
+      const sign = this.task.querySelector(`[data-pane-place="${row.dataset.place}"]`);
+      sign.hidden = this.rank(row) === null;
+      sign.textContent = `place ${this.rank(row)}`;
       above = row;
     }
   }
