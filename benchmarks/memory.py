@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from accord.data.rows import Choices, Tokens, choices, pad
+from accord.data.rows import Choices, Grouped, Tokens, choices, grouped, pad
 from accord.engine.live import watched
 from accord.engine.memory import Work, estimate
 from accord.engine.roles import Critic, Policy
@@ -32,6 +32,8 @@ from accord.models.trunk import Trunk
 
 LENGTH = 32
 """tokens of a prompt, and of an answer"""
+GROUP = 4
+"""answers to a prompt, of grpo"""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,11 @@ class Sizes:
         said = [(5,) * LENGTH] * (rows or self.rows)
         return pad(said, said)
 
+    def groups(self) -> Grouped:
+        """Prompts with GROUP answers each, as many prompts as rows."""
+        said = (5,) * LENGTH
+        return grouped([(said, [said] * GROUP)] * self.rows)
+
     def pairs(self) -> Choices:
         """Prompts with two answers each."""
         said = (5,) * LENGTH
@@ -86,6 +93,12 @@ class Sizes:
 def imitate(model: Speaker, tokens: Tokens) -> Loss:
     """The loss of sft."""
     return nll(model(tokens).logp_BT)
+
+
+def side(model: Speaker, rows: Choices) -> Loss:
+    """The loss of dpo."""
+    logp_BK = model.compare(rows)
+    return Loss(-torch.nn.functional.logsigmoid(logp_BK[:, 0] - logp_BK[:, 1]))
 
 
 def foresee(model: Judge, tokens: Tokens) -> Loss:
@@ -110,7 +123,12 @@ def steps(sizes: Sizes, family: str, work: Work) -> Callable[[], None]:
         start = sizes.policy(family, work)
         tokens, pairs = sizes.tokens(), sizes.pairs()
         todo: list[tuple[Any, Any, Any, Any]] = []
-        if work.kind != "reward":
+        if work.kind == "dpo":
+            todo.append((start.trainable(**how), pairs, even(sizes.rows), side))
+        if work.kind == "grpo":
+            groups = sizes.groups()
+            todo.append((start.trainable(**how), groups, weigh(groups.mask_BT), imitate))
+        if work.kind in ("sft", "ppo"):
             todo.append((start.trainable(**how), tokens, weigh(tokens.mask_BT), imitate))
         if work.kind == "reward":
             todo.append((Critic.on(start).trainable(**how), pairs, even(sizes.rows), prefer))
@@ -156,6 +174,10 @@ ROWS: tuple[tuple[str, str, Work, Callable[[Sizes, str, Work], tuple[int, int]]]
     ("sft, LoRA", "qwen2", Work("sft", lora=Lora()), update),
     ("reward, whole", "gpt2", Work("reward"), update),
     ("reward, recompute", "llama", Work("reward", recompute=True), update),
+    ("dpo, whole", "llama", Work("dpo"), update),
+    ("dpo, LoRA", "gpt2", Work("dpo", lora=Lora()), update),
+    ("grpo, whole, a rule", "qwen2", Work("grpo", n=GROUP, judge=False), update),
+    ("grpo, LoRA, a rule", "llama", Work("grpo", n=GROUP, judge=False, lora=Lora()), update),
     ("ppo, policy and critic", "qwen2", Work("ppo"), update),
     ("sampling, 64 answers", "gpt2", Work("ppo"), sampling),
     ("judging, 160 answers", "llama", Work("ppo"), judging),

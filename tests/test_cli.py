@@ -32,6 +32,7 @@ NEEDED = {
     "best": ("model=m", "prompt=hello there", "reward=r"),
     "evaluate": ("model=m", "against=a", "prompts=p.jsonl", "rule=r.py:f"),
     "compare": (),
+    "label": ("data=d.jsonl", "model=m"),
     "endpoint": ("model=m",),
     "plan": ("model=m",),
     "serve": (),

@@ -54,6 +54,8 @@ YOURS = (
     "You judged, and nobody else. What is measured here is the rule of the demo: if you liked "
     "something else, the numbers say little, and the answers side by side say more."
 )
+FEW_EPOCHS = 4.0
+"""of the reward model, where one person judged a few pairs"""
 __all__ = ["SHIPPED", "Demo", "defaults", "run"]
 
 
@@ -110,11 +112,15 @@ class Demo(Settings):
 
 
 def defaults(cfg: Demo) -> Mapping[str, Any]:
-    """What the model and the scene that were chosen call for where nothing else is said."""
-    if cfg.model == "storyteller":
-        return cfg.played.settings
+    """What the model, the scene and the judge that were chosen call for where nothing is said."""
+    told = dict(cfg.played.settings)
+    if isinstance(cfg.judge, Me):  # a few verdicts: small batches, seen more than once
+        known = told.get("reward", cfg.reward)
+        told["reward"] = known.model_copy(update={"batch": 4, "epochs": FEW_EPOCHS})
     name = Path(cfg.model).name.removesuffix(".gguf").lower()
-    return {"out": Path("runs") / f"demo-{name}", **cfg.played.settings}
+    out = "demo" if cfg.model == "storyteller" else f"demo-{name}"
+    mine = "-me" if isinstance(cfg.judge, Me) else ""
+    return {"out": Path("runs") / f"{out}{mine}", **told}
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,9 @@ from accord.errors import BadData
 from accord.records import Ids, Message
 from accord.serve.answers import Chat, Form, Letter, Text
 from accord.serve.asked import ChatAsked, Said, TextAsked
-from accord.serve.door import Door
+from accord.serve.door import BODY, Door
 from accord.serve.engine import Engine, Order
 from accord.serve.wrong import Json, Wrong, install
-
-BODY = 16 << 20
-"""bytes of the largest request"""
 
 
 class Lineup:

@@ -1,4 +1,4 @@
-"""Who is let in: by key, or, without one, by the name the endpoint was called by."""
+"""Who is let in: by key, or, without one, by the name the endpoint was called by; and how much."""
 
 import secrets
 import time
@@ -9,6 +9,9 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from accord.serve.wrong import Wrong, answer
+
+BODY = 16 << 20
+"""bytes of the largest request"""
 
 
 class Touched(Protocol):
@@ -24,7 +27,7 @@ class Door:
         self.app, self.lineup, self.key, self.hosts = app, lineup, key, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let it through, or answer 401 or 400."""
+        """Let it through, or answer 400, 401 or 413."""
         if scope["type"] == "http":
             self.lineup.touched = time.monotonic()
             if (wrong := self._wrong(Headers(scope=scope), scope["path"])) is not None:
@@ -33,6 +36,9 @@ class Door:
         await self.app(scope, receive, send)
 
     def _wrong(self, headers: Headers, path: str) -> Wrong | None:
+        length = headers.get("content-length", "0")
+        if length.isdigit() and int(length[:20]) > BODY:
+            return Wrong(413, f"the request is larger than {BODY >> 20} MB", code="too_large")
         if self.hosts is not None and _host(headers.get("host", "")) not in self.hosts:
             said = "this endpoint does not go by that name: say which it has, hosts=NAME"
             return Wrong(400, said, code="unknown_host")

@@ -162,4 +162,5 @@ def study_tabs(study_id: int, allowed: frozenset[str]) -> list[tuple[str, str]]:
     here = f"/studies/{study_id}"
     tabs = [(here, "Set-up"), (f"{here}/progress", "Progress")]
     more = [(f"{here}/adjudicate", "Adjudicate"), (f"{here}/people", "Members")]
+    more += [(f"{here}/export", "Export")]
     return tabs + (more if "manage" in allowed else [])

@@ -13,6 +13,8 @@ import pytest
 
 from accord.store.judgements.opening import Store, open_store
 
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+"""many small transactions: a disk would be waited for"""
 BIN = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 
 
@@ -33,8 +35,7 @@ def cluster() -> Iterator[str]:
             owner = pwd.getpwnam("postgres")
         except KeyError:
             pytest.skip("PostgreSQL does not run as root, and there is no user postgres")
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # many small files
-    folder = Path(tempfile.mkdtemp(prefix="accord-pg-", dir=memory))
+    folder = Path(tempfile.mkdtemp(prefix="accord-pg-", dir=MEMORY))
     try:
         if os.geteuid() == 0:
             os.chown(folder, owner.pw_uid, owner.pw_gid)
@@ -52,11 +53,18 @@ def cluster() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """An empty folder in memory."""
+    with tempfile.TemporaryDirectory(prefix="accord-", dir=MEMORY) as made:
+        yield Path(made)
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
-def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def where(request: pytest.FixtureRequest, folder: Path) -> str:
     """Where an empty store can be opened: a folder, or the URL of a database of its own."""
     if request.param == "sqlite":
-        return str(tmp_path)
+        return str(folder)
     socket = request.getfixturevalue("cluster")
     import psycopg
 
@@ -75,8 +83,8 @@ def store(where: str) -> Iterator[Store]:
 
 
 @pytest.fixture
-def lite(tmp_path: Path) -> Iterator[Store]:
+def lite(folder: Path) -> Iterator[Store]:
     """An empty store on SQLite: for what is the same on every database."""
-    opened = open_store(tmp_path)
+    opened = open_store(folder)
     yield opened
     opened.close()

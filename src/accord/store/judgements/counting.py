@@ -1,14 +1,19 @@
-"""What counts: judgements that nobody took back, of annotators who are not excluded."""
+"""What counts: judgements that nobody took back, of annotators who are not excluded.
 
-from datetime import datetime
+The expressions are made once: to put one together takes as long as to run it.  Those that ask for
+the time are executed with `{"at": now()}`.
+"""
+
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
-from accord.store.judgements.tables import Item, Judgement, Lease, Study, User
+from accord.store.judgements.tables import Item, Judgement, Lease, Moment, Study, User
 
 
+@cache
 def standing() -> ColumnElement[bool]:
     """Of the table `Judgement`: a verdict, skip or flag that was not taken back."""
     later = aliased(Judgement)
@@ -18,6 +23,7 @@ def standing() -> ColumnElement[bool]:
     )
 
 
+@cache
 def counted() -> Select[Any]:
     """How many verdicts of people count for an item of the query around it.
 
@@ -38,6 +44,7 @@ def counted() -> Select[Any]:
     )
 
 
+@cache
 def settled() -> ColumnElement[bool]:
     """An adjudicator has judged the item of the query around it, or thrown it out (a flag)."""
     return (
@@ -54,7 +61,8 @@ def settled() -> ColumnElement[bool]:
     )
 
 
-def held(at: datetime) -> Select[Any]:
+@cache
+def held() -> Select[Any]:
     """How many annotators hold an active lease on the item of the query around it."""
     return (
         select(func.count(Lease.id))
@@ -62,21 +70,23 @@ def held(at: datetime) -> Select[Any]:
             Lease.item_id == Item.id,
             Lease.adjudicates.is_(False),
             Lease.state == "active",
-            Lease.expires > at,
+            Lease.expires > bindparam("at", type_=Moment()),
         )
         .correlate(Item)
     )
 
 
+@cache
 def wanted() -> ColumnElement[int]:
     """How many judgements the item of the query around it asks for."""
     overlap = select(Study.config["overlap"].as_integer()).where(Study.id == Item.study_id)
     return func.coalesce(Item.asked, overlap.correlate(Item).scalar_subquery())
 
 
-def room(at: datetime) -> ColumnElement[bool]:
+@cache
+def room() -> ColumnElement[bool]:
     """The item of the query around it has a place for one more annotator."""
-    places = counted().scalar_subquery() + held(at).scalar_subquery()
+    places = counted().scalar_subquery() + held().scalar_subquery()
     return and_(Item.open.is_(True), or_(Item.gold.is_not(None), places < wanted()))
 
 
@@ -87,10 +97,14 @@ def recount(session: Session, which: ColumnElement[bool]) -> None:
     """
     session.flush()
     session.execute(select(Item.id).where(which).order_by(Item.id).with_for_update())
-    enough = counted().scalar_subquery() >= wanted()
-    is_open = or_(Item.gold.is_not(None), and_(~enough, ~settled()))
-    change = update(Item).where(which).values(open=is_open)
+    change = update(Item).where(which).values(open=_still_open())
     session.execute(change.execution_options(synchronize_session=False))
     for one in [*session.identity_map.values()]:
         if isinstance(one, Item):
             session.refresh(one, ["open"])
+
+
+@cache
+def _still_open() -> ColumnElement[bool]:
+    enough = counted().scalar_subquery() >= wanted()
+    return or_(Item.gold.is_not(None), and_(~enough, ~settled()))

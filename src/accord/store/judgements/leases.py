@@ -7,9 +7,10 @@ as long as its page sends beats; one that ran out gives its place back, unless n
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import Select, bindparam, exists, func, select
 from sqlalchemy.orm import Session
 
 from accord.store.judgements.accounts import locked, may
@@ -19,7 +20,7 @@ from accord.store.judgements.opening import Store, now
 from accord.store.judgements.progress import disputed
 from accord.store.judgements.showing import order_of, task_of
 from accord.store.judgements.studies import config_of, get, takes_part
-from accord.store.judgements.tables import Author, Item, Lease, Study, User
+from accord.store.judgements.tables import Author, Item, Lease, Moment, Study, User
 
 
 def next_task(
@@ -139,16 +140,28 @@ def _own(session: Session, study_id: int, user_id: int, adjudicates: bool) -> Le
     return session.scalars(query.limit(1)).first()
 
 
-def _not_seen(user_id: int) -> Sequence[Any]:
-    """Of items: neither judged, skipped or flagged by this annotator, nor written."""
+def _not_seen() -> Sequence[Any]:
+    """Of items: neither judged, skipped or flagged by the annotator `me`, nor written."""
     done = exists().where(
         Lease.item_id == Item.id,
-        Lease.user_id == user_id,
+        Lease.user_id == bindparam("me"),
         Lease.state == "done",
         Lease.adjudicates.is_(False),
     )
-    wrote = exists().where(Author.item_id == Item.id, Author.user_id == user_id)
+    wrote = exists().where(Author.item_id == Item.id, Author.user_id == bindparam("me"))
     return ~done, ~wrote
+
+
+@cache
+def _first(*, waits: bool) -> Select[tuple[int]]:
+    query = (
+        select(Item.id)
+        .where(Item.study_id == bindparam("study"), Item.gold.is_(None), room())
+        .where(*_not_seen())
+        .order_by(Item.turn, Item.id)
+        .limit(1)
+    )
+    return query.with_for_update(skip_locked=not waits, of=Item)
 
 
 def _open(session: Session, study_id: int, user_id: int) -> int | None:
@@ -157,33 +170,33 @@ def _open(session: Session, study_id: int, user_id: int) -> int | None:
     PostgreSQL: others' locked rows are passed by first, and waited for if nothing else is there.
     A query sees what was when it began, so the place is looked at again under the lock.
     """
-    query = (
-        select(Item.id)
-        .where(Item.study_id == study_id, Item.gold.is_(None), room(now()))
-        .where(*_not_seen(user_id))
-        .order_by(Item.turn, Item.id)
-        .limit(1)
-    )
     while True:
-        found = session.scalar(query.with_for_update(skip_locked=True, of=Item))
+        told = {"study": study_id, "me": user_id, "at": now()}
+        found = session.scalar(_first(waits=False), told)
         if found is None:
-            found = session.scalar(query.with_for_update(of=Item))
+            found = session.scalar(_first(waits=True), told)
         if found is None or _room(session, found, user_id, False):
             return found
 
 
+@cache
+def _places(*, adjudicates: bool) -> Select[tuple[int]]:
+    here = select(Item.id).where(Item.id == bindparam("item"))
+    if not adjudicates:
+        return here.where(room())
+    held = exists().where(
+        Lease.item_id == Item.id,
+        Lease.adjudicates.is_(True),
+        Lease.user_id != bindparam("me"),
+        Lease.state == "active",
+        Lease.expires > bindparam("at", type_=Moment()),
+    )
+    return here.where(~settled(), ~held)
+
+
 def _room(session: Session, item_id: int, user_id: int, adjudicates: bool) -> bool:
-    here = select(Item.id).where(Item.id == item_id)
-    if adjudicates:
-        held = exists().where(
-            Lease.item_id == Item.id,
-            Lease.adjudicates.is_(True),
-            Lease.user_id != user_id,
-            Lease.state == "active",
-            Lease.expires > now(),
-        )
-        return session.scalar(here.where(~settled(), ~held)) is not None
-    return session.scalar(here.where(room(now()))) is not None
+    told = {"item": item_id, "me": user_id, "at": now()}
+    return session.scalar(_places(adjudicates=adjudicates), told) is not None
 
 
 def _gold(session: Session, study: Study, user_id: int) -> int | None:
@@ -196,7 +209,8 @@ def _gold(session: Session, study: Study, user_id: int) -> int | None:
     if lot >= rate or _open(session, study.id, user_id) is None:
         return None
     gold = select(Item.id).where(Item.study_id == study.id, Item.gold.is_not(None))
-    few = [*session.scalars(gold.where(*_not_seen(user_id)).order_by(Item.id))]
+    left = gold.where(*_not_seen()).order_by(Item.id)
+    few = [*session.scalars(left, {"me": user_id})]
     return few[int(lot / rate * len(few))] if few else None
 
 

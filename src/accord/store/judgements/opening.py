@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError
 from sqlalchemy.orm import Session
 
 from accord.errors import BadSettings, CannotWrite
@@ -73,7 +73,7 @@ def open_store(where: str | Path) -> Store:
         upgrade(engine)
     except ModuleNotFoundError as error:
         raise _missing(error) from None
-    except OperationalError as error:
+    except DatabaseError as error:
         raise CannotWrite(f"{url.render_as_string()} cannot be opened: {error.orig}") from None
     return Store(engine)
 

@@ -87,6 +87,8 @@ class Games:
     """in the order in which they were judged"""
     units: list[int]
     """the prompt of each: drawn again together"""
+    left: list[Literal["x", "y"]]
+    """which of the two was shown first: what an analysis with a term for places needs"""
     judgement_ids: list[int]
     told: dict[str, int]
 
@@ -140,7 +142,7 @@ def leaderboard_games(
             kept = _kept(session, get(session, study_id).id, filters, told)
             asked = _asked(session, [*kept])
             found += [(one, asked[item_id]) for item_id, few in kept.items() for one in few]
-    games = Games([], [], [], {})
+    games = Games([], [], [], [], {})
     for vote, item in sorted(found, key=lambda pair: pair[0].judgement.id):
         judged = vote.judgement
         if judged.ranks is None and not judged.both_bad:
@@ -153,6 +155,7 @@ def leaderboard_games(
             better = 0 if judged.ranks is None else judged.ranks[j] - judged.ranks[i]
             games.games.append((a, b, "x" if better > 0 else "y" if better < 0 else "tie"))
             games.units.append(item.prompt_id)
+            games.left.append("x" if judged.shown.index(i) < judged.shown.index(j) else "y")
             games.judgement_ids.append(judged.id)
     games.told.update((what, count) for what, count in told.items() if count)
     return games
