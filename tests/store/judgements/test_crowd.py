@@ -162,6 +162,12 @@ def test_a_writer_that_fails_lets_the_next_one_in(folder: Path) -> None:
     store.close()
 
 
+def test_a_writer_within_a_writer_is_refused(store: Store) -> None:
+    with store.write(), pytest.raises(RuntimeError, match="wait for itself"), store.write():
+        pass
+    team(store, 1)
+
+
 def test_a_verdict_waits_for_the_disk_and_a_lease_does_not(folder: Path) -> None:
     store = open_store(folder)
     for lasting, level in ((True, 2), (False, 1)):

@@ -8,6 +8,7 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Iterator
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -83,19 +84,28 @@ class Store:
         `lasting=False`: a power failure may undo it, a crash of ours never; for leases and such,
         which need not wait for the disk.
         """
+        if _WRITES.get() is self:
+            raise RuntimeError("a writing transaction within another one would wait for itself")
         engine = self.engine.execution_options(writes="lasting" if lasting else "quick")
         with (
             contextlib.nullcontext() if self.postgres else self._turn,
             Session(engine, expire_on_commit=False) as session,
             session.begin(),
         ):
-            if self.postgres and not lasting:
-                session.execute(text("SET LOCAL synchronous_commit TO off"))
-            yield session
+            _WRITES.set(self)
+            try:
+                if self.postgres and not lasting:
+                    session.execute(text("SET LOCAL synchronous_commit TO off"))
+                yield session
+            finally:
+                _WRITES.set(None)
 
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
+
+
+_WRITES: ContextVar[Store | None] = ContextVar("writes", default=None)
 
 
 def open_store(where: str | Path) -> Store:
