@@ -48,13 +48,13 @@ SIZES = {"light": (1280, 800), "dark": (1280, 800), "phone": (390, 844)}
 PAGES = (
     ("pair", "judge", "", ("light", "dark", "phone")),
     ("differences", "judge", "v v", ("light",)),
-    ("rank", "judge", "2 4 1 3", ("light", "dark", "phone")),
-    ("rate", "judge", "6 5 7 3", ("light", "dark", "phone")),
-    ("rewrite", "judge", "", ("light", "dark", "phone")),
+    ("rank", "judge", "2 4 1 3", ("light",)),
+    ("rate", "judge", "6 5 7 3", ("light",)),
+    ("rewrite", "judge", "", ("light",)),
     ("chat", "judge", "", ("light", "dark", "phone")),
-    ("keys", "judge", "?", ("light", "dark")),
-    ("adjudicate", "adjudicate", "", ("light", "dark", "phone")),
-    ("progress", "progress", "", ("light", "dark", "phone")),
+    ("keys", "judge", "?", ("light",)),
+    ("adjudicate", "adjudicate", "", ("light",)),
+    ("progress", "progress", "", ("light", "dark")),
 )
 
 
