@@ -72,6 +72,8 @@ class SiteConfig:
     """names the site goes by, beside localhost and plain addresses"""
     url: str = "http://127.0.0.1:8080"
     """how people reach it: what links begin with"""
+    where: str = "accord.db"
+    """what a training run calls the store: data=accord.db#stories"""
 
 
 def build(store: Store, cfg: SiteConfig, workers: Any = None) -> FastAPI:
