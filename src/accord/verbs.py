@@ -341,8 +341,17 @@ DATA = {
         (
             "accord data export votes.csv votes.parquet columns.prompt=question",
             "accord data export judged.jsonl for-trl.jsonl to=trl",
+            "accord data export accord.db#stories votes.jsonl to=lmarena",
         ),
         leading=(("data", "FROM"), ("out", "TO")),
+    ),
+    "import": Verb(
+        ("accord.data.importing:Import",),
+        "accord.data.importing:run",
+        _show_export,
+        "Put judgements that were given elsewhere into a study, each with its judge.",
+        ("accord data import votes.jsonl accord.db#stories",),
+        leading=(("data", "FROM"), ("study", "STORE#STUDY")),
     ),
 }
 

@@ -1,0 +1,225 @@
+"""`accord data import`: judgements that were given elsewhere become a study's, each with its judge.
+
+What a file says of answers counts from then on like what is clicked: it is filtered, measured and
+exported with the rest.  The same file again adds nothing.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from accord.config import Settings
+from accord.config.limits import UpTo1
+from accord.data import dossier, sources
+from accord.data.columns import Columns
+from accord.data.pieces import ranked_by
+from accord.data.studies import opened
+from accord.data.tally import Tally
+from accord.data.writing import messages
+from accord.errors import BadData, BadSettings
+from accord.records import Comparison, Demonstration, Rating
+from accord.store.judgements import people, studies
+from accord.store.judgements.audit import note
+from accord.store.judgements.counting import recount
+from accord.store.judgements.forms import Kind, NewItem, StudyConfig
+from accord.store.judgements.opening import Store, now
+from accord.store.judgements.tables import Item, Judgement, Study
+
+STRENGTHS = (1, 2, 3)
+BATCH = 500
+"""judgements a transaction"""
+
+
+class Import(Settings):
+    """What an import is told."""
+
+    data: Path
+    """judged data: a file, folder or hub id, any shape of docs/data.md; may stand first without its
+    key"""
+    study: str
+    """STORE#STUDY, made where it is not there; may stand second"""
+    kind: Literal["auto", "comparisons", "ratings", "demonstrations"] = "auto"
+    """what to read the rows as; auto: as their keys say"""
+    columns: Columns = Columns()
+    """what the file calls our columns, where it is something else: columns.prompt=question"""
+    split: str | None = None
+    """which split of a dataset (a folder or a hub id); none: the only one, or train"""
+    limit: UpTo1 = 0.05
+    """share of rows that may be unusable before nothing is imported"""
+
+
+@dataclass(frozen=True)
+class Said:
+    """One judgement of a file, and the item it is of."""
+
+    item: NewItem
+    judge: str
+    told: dict[str, Any]
+    """columns of the judgement"""
+    name: str
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What tells items apart."""
+        return _key(self.item.messages, self.item.answers)
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What became of a file."""
+
+    cfg: Import
+    read: sources.Read[Any]
+    study: Study
+    items: int
+    """new ones"""
+    judgements: int
+    """new ones"""
+    judges: int
+    tally: Tally
+
+    def lines(self) -> Iterator[str]:
+        """For people."""
+        yield f"{self.cfg.data}: {len(self.read.records)} {self.read.kind} ({self.read.shape})"
+        if self.read.tally.dropped:
+            yield from self.read.tally.lines()
+        yield (
+            f"{self.cfg.study}: {self.judgements} judgements by {self.judges} judges, "
+            f"{self.items} new items ({self.study.kind})"
+        )
+        if self.tally.dropped or self.tally.noted:
+            yield from self.tally.lines("judgements")
+
+
+def run(cfg: Import) -> Imported:
+    """Read, then items, then what was said of them."""
+    kind = None if cfg.kind == "auto" else cfg.kind
+    read = sources.read(cfg.data, kind, columns=cfg.columns.mapping(), split=cfg.split)
+    read.tally.check(cfg.limit)
+    if read.kind == "prompts":
+        raise BadData(
+            f"{cfg.data}: its rows are prompts, and nothing is said of any answer; "
+            f"accord label data={cfg.data} asks people"
+        )
+    store, name = opened(cfg.study, make=True)
+    try:
+        study = _study(store, name, read.records)
+        tally = Tally()
+        said = list(_said(read.records, study, tally))
+        added = studies.add_items(store, study.id, {one.key: one.item for one in said}.values())
+        for why in added.refused:
+            tally.note("item refused", why)
+        count, judges = _put(store, study, said, str(cfg.data), tally)
+    finally:
+        store.close()
+    return Imported(cfg, read, study, added.new, count, judges, tally)
+
+
+def _study(store: Store, name: str, records: Sequence[Any]) -> Study:
+    """The study of that name, or a new one that these records fit."""
+    first = records[0]
+    kind: Kind = "rewrite" if isinstance(first, Demonstration) else "rate"
+    if isinstance(first, Comparison):
+        kind = "rank" if any(len(one.responses) > 2 for one in records) else "pairwise"
+    there = [row.study for row in studies.studies(store) if row.study.name == name]
+    if there and there[0].kind != kind:
+        raise BadSettings(
+            f"study {name!r} is of kind {there[0].kind}, and these are judgements of kind {kind}: "
+            "import them into another study"
+        )
+    if there:
+        return there[0]
+    cfg = StudyConfig(verdicts=("tie", "both_bad", "strength"))
+    if kind == "rate":
+        cfg = StudyConfig(axes=("good",), scale=2)
+    return studies.create(store, name, kind, cfg)
+
+
+def _said(records: Sequence[Any], study: Study, tally: Tally) -> Iterator[Said]:
+    """Each record as a judgement; answers to one prompt stand in the order first seen."""
+    config = StudyConfig(**study.config)
+    orders: dict[Any, tuple[str, ...]] = {}
+    for n, one in enumerate(records):
+        name = one.id or f"#{n}"
+        talk = messages(one.prompt)
+        if isinstance(one, Comparison):
+            order = orders.setdefault((one.prompt, frozenset(one.responses)), one.responses)
+            item = NewItem(talk, order, source=name)
+            yield Said(item, one.judge, _verdict(one, order, name, tally), name)
+        elif isinstance(one, Rating):
+            marks = {axis: [config.scale if one.good else 1] for axis in config.axes}
+            item = NewItem(talk, (one.response,), source=name)
+            yield Said(item, one.judge, {"ratings": marks, "reason": one.why}, name)
+        else:
+            told = {"rewrite": one.response}
+            yield Said(NewItem(talk, (), source=name), one.author, told, name)
+
+
+def _verdict(one: Comparison, order: tuple[str, ...], name: str, tally: Tally) -> dict[str, Any]:
+    """Its places in the item's own order."""
+    if one.why == "both bad" and one.tie:
+        return {"both_bad": True}
+    of = dict(zip(one.responses, one.ranks, strict=True))
+    places = ranked_by([-of[text] for text in order])
+    told: dict[str, Any] = {"ranks": [*places], "reason": one.why}
+    if one.strength in STRENGTHS and not one.tie and len(order) == 2:
+        told["strength"] = int(one.strength or 0)
+    elif one.strength is not None:
+        tally.note("strength", f"{name}: {one.strength:g} is none of 1, 2, 3 for a pair")
+    if one.p_first is not None:
+        tally.note("soft label", f"{name}: a verdict has no probability; its order is kept")
+    return told
+
+
+def _key(talk: Sequence[Any], answers: Sequence[str]) -> tuple[Any, ...]:
+    return (repr(talk), tuple(answers))
+
+
+def _put(
+    store: Store, study: Study, said: Sequence[Said], source: str, tally: Tally
+) -> tuple[int, int]:
+    """(new judgements, judges)."""
+    ids = {
+        _key(case.messages, [one.text for one in case.answers]): case.id
+        for case in dossier.cases(store, study.id)
+    }
+    users = {judge: _judge(store, judge) for judge in dict.fromkeys(one.judge for one in said)}
+    seen: set[tuple[int, int]] = set()
+    new = 0
+    for start in range(0, len(said), BATCH):
+        with store.write() as session:
+            for one in said[start : start + BATCH]:
+                item, user = ids.get(one.key), users[one.judge]
+                if item is None:
+                    tally.drop("its item was refused", one.name)
+                    continue
+                if (item, user) in seen:
+                    tally.drop("judged twice by one judge", f"{one.name}: {one.judge}")
+                    continue
+                seen.add((item, user))
+                tally.keep()
+                key = hashlib.blake2b(f"import/{item}/{user}".encode(), digest_size=32).hexdigest()
+                if session.query(Judgement.id).filter(Judgement.key == key).first():
+                    continue
+                more: dict[str, Any] = {"item_id": item, "user_id": user, "key": key}
+                more["shown"] = list(range(len(one.item.answers)))
+                more["origin"] = {"imported": source, "row": one.name}
+                session.add(Judgement(act="judge", created=now(), **more, **one.told))
+                new += 1
+    with store.write() as session:
+        recount(session, Item.study_id == study.id)
+        note(session, None, "judgements imported", study=study.id, n=new, source=source)
+    return new, len(users)
+
+
+def _judge(store: Store, name: str) -> int:
+    """The closed account of a judge in a file: it counts, and nobody comes in by it."""
+    called = f"imported: {name}"[:120]
+    for one in people.users(store):
+        if one.name == called:
+            return one.id
+    made = people.add(store, called, "annotator")
+    people.close_account(store, made.id)
+    return made.id
