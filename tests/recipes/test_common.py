@@ -115,6 +115,18 @@ def test_an_excerpt_is_what_was_said_with_its_score():
         excerpt(ToySpeller(), said, [0.0])
 
 
+def test_an_excerpt_shows_the_same_prompts_again_and_what_each_answer_cost():
+    def step(first: int, most: int = 2) -> set[tuple[str, float]]:
+        asked = [((first + i) % 5, 2) for i in range(4)]
+        said = [Rollout(f"{i}", ids, (3,), (-1.0,), 0, "stop") for i, ids in enumerate(asked)]
+        shown = excerpt(ToySpeller(), said, [0.0] * 4, [float(ids[0]) for ids in asked], most)
+        return {(str(one["prompt"]), float(one["kl"])) for one in shown}  # type: ignore[arg-type]
+
+    seen = [step(first) for first in range(5)]
+    assert all(len(few) == 2 for few in seen)
+    assert len(set.union(*seen)) == 3  # of five prompts: the lowest two, and one instead of either
+
+
 def test_what_a_prompt_is_called_does_not_change_its_answers():
     """A file that was renamed gives its rows other ids, and must give the same run."""
     policy = toy_policy()

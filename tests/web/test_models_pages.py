@@ -171,6 +171,21 @@ def test_a_page_loaded_again_hears_the_rest(tmp_path: Path) -> None:
         assert "No answer" in client.get(f"/chat/{other}/stream").text
 
 
+def test_a_model_that_is_being_started_says_so(tmp_path: Path) -> None:
+    with endpoint() as there:
+
+        class Slow:
+            def url(self, folder: str) -> tuple[str, str]:
+                time.sleep(1.5)
+                return there.url, "key"
+
+        with site(tmp_path, tmp_path / "runs", workers=Slow()) as (client, _, _):
+            chat = begin(client, "storyteller")
+            found = events(client.post(f"/chat/{chat}/say", json={"text": "hello"}).text)
+    assert found[0] == ("starting", {})
+    assert found[-1][1]["text"] == "**storyteller** heard hello"
+
+
 def test_a_model_that_fails_is_named_and_the_question_stays(tmp_path: Path) -> None:
     with talking(tmp_path, lambda body: []) as (client, app, _):
         chat = begin(client)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Self, TypeVar, overload
+from zlib import crc32
 
 import torch
 from pydantic import model_validator
@@ -275,16 +276,32 @@ def means(values: Sequence[float]) -> float:
 
 
 def excerpt(
-    speller: Speller, rollouts: Sequence[Rollout], scores: Sequence[float], most: int = 8
+    speller: Speller,
+    rollouts: Sequence[Rollout],
+    scores: Sequence[float],
+    kl_B: Sequence[float] | None = None,
+    most: int = 8,
 ) -> list[dict[str, object]]:
-    """A few answers of a step, for people to read."""
+    """A few answers of a step, for people to read.
+
+    Up to four to each of the prompts whose sums are lowest: so to the same ones, as often as they
+    come again.
+    """
+    told = list(zip(rollouts, scores, strict=True))
+    before: Counter[Ids] = Counter()
+    keys = []
+    for rollout in rollouts:
+        keys.append((before[rollout.prompt_ids] // 4, crc32(repr(rollout.prompt_ids).encode())))
+        before[rollout.prompt_ids] += 1
+    few = sorted(sorted(range(len(told)), key=keys.__getitem__)[:most])
     return [
         {
-            "id": rollout.id,
-            "prompt": speller.decode(rollout.prompt_ids),
-            "response": speller.text(rollout),
-            "score": score,
-            "finish": rollout.finish,
+            "id": told[i][0].id,
+            "prompt": speller.decode(told[i][0].prompt_ids),
+            "response": speller.text(told[i][0]),
+            "score": told[i][1],
+            **({} if kl_B is None else {"kl": float(kl_B[i])}),
+            "finish": told[i][0].finish,
         }
-        for rollout, score in list(zip(rollouts, scores, strict=True))[:most]
+        for i in few
     ]

@@ -109,6 +109,11 @@ class Batch:
     shown: list[dict[str, object]] = field(default_factory=list)
     """a few answers for people to read"""
 
+    def price(self, kl_B: Tensor) -> None:
+        """Say of the answers that are shown how far each has gone from the reference."""
+        told = dict(zip((r.id for r in self.known), kl_B.tolist(), strict=True))
+        self.shown = [one | {"kl": told.get(str(one["id"]))} for one in self.shown]
+
     def leave_out(self, groups: Sequence[Group], why: str) -> None:
         """Learn from none of these; what has a reason already keeps it."""
         self.dropped = {r.id: why for g in groups for r in g.said} | self.dropped

@@ -131,6 +131,7 @@ def experience(
     if cfg.kl is not None:
         ref_BT = reference.logp(tokens, cfg.temperature).cpu()
         kl_BT = divergence.k1(old_BT, ref_BT)
+        batch.price(kl_BT.sum(1))
         seen = {"objective/kl": float(kl_BT.sum(1).mean()), "objective/kl_coef": cfg.kl.beta}
     if isinstance(cfg.kl, RewardKL):
         price_BT = cfg.kl.charge(old_BT, ref_BT, mask_BT)

@@ -91,6 +91,7 @@ class Experience(Rows):
     value_BT: Tensor
     adv_BT: Tensor
     return_BT: Tensor
+    kl_B: Tensor
 
 
 def train(
@@ -130,7 +131,7 @@ def train(
         price.learn(seen["objective/kl"], len(rollouts))
         average.learn()
         run.ledger.note(step, said, dropped)
-        run.sample(step, common.excerpt(policy.speller, rollouts, scores))
+        run.sample(step, common.excerpt(policy.speller, rollouts, scores, rows.kl_B.tolist()))
         run.log(step, **seen, lr=cfg.lr * factor, episode=(step + 1) * cfg.batch)
     return average.settle()
 
@@ -157,7 +158,7 @@ def experience(
     adv_BT = common.whitened(cfg.whiten, "advantages", adv_BT, mask_BT)
     seen = common.objective(rollouts, score_B1[:, 0], kl_BT.sum(1), price_BT.sum(1), beta)
     seen["val/returns_var"] = float(return_BT[mask_BT].var(correction=0))
-    return Experience(tokens, logp_BT, value_BT, adv_BT, return_BT), seen
+    return Experience(tokens, logp_BT, value_BT, adv_BT, return_BT, kl_BT.sum(1)), seen
 
 
 def optimise(

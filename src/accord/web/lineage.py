@@ -96,8 +96,9 @@ def show(
     told: dict[str, Any] = {"made": made, "kinds": KINDS, "people": people, "who": who}
     told |= {"nodes": nodes, "picture": _picture(nodes), "count": len(used), "manages": manages}
     told |= _judgements(store, used, people, who, number)
-    told["path"] = request.url.path
-    told["title"] = _path(made, request.app.state.cfg.runs)
+    root = request.app.state.cfg.runs
+    told |= {"path": request.url.path, "path_of": lambda one: _path(one, root)}
+    told["title"] = _path(made, root)
     return page(request, "lineage/show.html", **told)
 
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-WIDTH, HEIGHT, GAP_X, GAP_Y, EDGE = 208, 68, 64, 20, 4
+WIDTH, HEIGHT, GAP_X, GAP_Y, EDGE = 208, 68, 44, 20, 4
 LETTERS = 26
 """of a line in a box"""
 

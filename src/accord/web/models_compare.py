@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -102,7 +103,7 @@ def choose(
     names = [known.get(one, one) for one in receipt.models]
     if not names and order and vote.verdict != "skip":
         names = [found.models[i] for i in order]
-    again = f"/compare?left={found.models[0]}&right={found.models[1]}"
+    again = f"/compare?{urlencode({'left': found.models[0], 'right': found.models[1]})}"
     told = {"judgement": receipt.judgement_id, "models": names, "again": again}
     if "manage" in rights(user.role):
         told["studies"] = [

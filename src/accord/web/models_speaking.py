@@ -12,6 +12,8 @@ from accord.errors import AccordError
 from accord.web.talking import Said, Voice, Wish, together
 
 POLL_S = 0.04
+PATIENT_S = 1.0
+"""after which a listener is told that a model is being started"""
 LINGER = 200
 """conversations whose last answer is still known here"""
 
@@ -42,6 +44,8 @@ class Speaking:
     ):
         self.parts = [Part() for _ in wishes]
         self.result: dict[str, Any] | None = None
+        self.begun = False
+        """whether the models have been reached: a folder's process may have to start first"""
         self.stop = threading.Event()
         self._told = (voices, messages, wishes, finish)
         self._down = down
@@ -60,7 +64,9 @@ class Speaking:
     def _speak(self) -> None:
         voices, messages, wishes, finish = self._told
         try:
-            pieces = together(voices(), messages, wishes, self._down)
+            found = voices()
+            self.begun = True
+            pieces = together(found, messages, wishes, self._down)
             for one in pieces:
                 self._take(one)
                 if self.stop.is_set():
@@ -86,7 +92,7 @@ class Speaking:
 
     async def listen(self) -> AsyncIterator[ServerSentEvent]:
         """Everything from the beginning on: pieces as they come, then the result."""
-        told = [0] * len(self.parts)
+        told, waited, patient = [0] * len(self.parts), 0.0, True
         while not self._down.is_set():
             over = self.over
             for place, part in enumerate(self.parts):
@@ -96,7 +102,11 @@ class Speaking:
             if over:
                 yield ServerSentEvent(event="done", data=self.result)
                 return
+            if patient and not self.begun and waited > PATIENT_S:
+                patient = False
+                yield ServerSentEvent(event="starting", data={})
             await asyncio.sleep(POLL_S)
+            waited += POLL_S
 
 
 class Room:

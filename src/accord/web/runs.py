@@ -263,6 +263,15 @@ def one_run(request: Request, user: Reader, name: str) -> HTMLResponse:
     return page(request, "runs/one.html", run=run, state=state, **_charts([watched], [run]))
 
 
+_TITLES = {"step_time": "Seconds a step"}
+_LABELS = {
+    "kl_most": "Limit of KL",
+    "length_times": "Growth of answers",
+    "entropy_share": "Least entropy",
+    "grad_times": "Jump of the gradient",
+    "quiet_minutes": "Minutes of silence",
+    "window": "Steps averaged",
+}
 _STATES = ("running", "done", "stopped", "failed")
 
 
@@ -280,7 +289,7 @@ def _charts(watched: list[Watched], runs: list[Found]) -> dict[str, Any]:
     groups: dict[str, list[str]] = {}
     for name in names:
         groups.setdefault(name.partition("/")[0] if "/" in name else "", []).append(name)
-    titles = {n: WORDS[role] for role, members in ROLES.items() for n in members}
+    titles = {n: WORDS[role] for role, members in ROLES.items() for n in members} | _TITLES
     table = [(name, [_brief(one, name) for one in watched]) for name in names]
     given = {"runs": [run.name for run in runs], "first": first[:8], "titles": titles}
     return {"groups": groups, "first": first[:8], "table": table, "given": given}
@@ -330,7 +339,7 @@ def _rules_page(
     status: int = 200,
     note: str = "",
 ) -> HTMLResponse:
-    rows = [(row.name, row.help, values.get(row.name)) for row in Rules.fields()]
+    rows = [(f.name, _LABELS[f.name], f.help, values.get(f.name)) for f in Rules.fields()]
     told: dict[str, Any] = {"rows": rows, "wrong": wrong, "note": note}
     return page(request, "runs/rules.html", status, **told)
 

@@ -69,6 +69,8 @@ async function* events(answer) {
   }
 }
 
+const WAIT = "Starting the model; the first time takes a while.";
+
 /** Ask, and hear: `piece(place, text)` as it comes; resolves with how it ended. */
 export async function hear(body, piece) {
   const asked = body
@@ -87,10 +89,16 @@ export async function hear(body, piece) {
   try {
     for await (const [name, data] of events(answer)) {
       if (name === "piece") piece(data.place, data.text);
+      else if (name === "starting") wait();
       else if (name === "done") return data;
     }
   } catch { /* told below */ }
   return { wrong: "The connection broke. Load the page again: the answer goes on without it." };
+}
+
+function wait() {
+  for (const one of root.querySelectorAll(".coming")) if (!one.textContent) one.dataset.wait = WAIT;
+  tell(WAIT);
 }
 
 // --- the composer ---
