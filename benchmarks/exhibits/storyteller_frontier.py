@@ -22,7 +22,7 @@ from accord.maths.frontier import Law, law, optimum
 
 LEVELS = (0.0, 0.5, 1.0)
 """what the rule can say"""
-AT = (2.0, 4.0, 8.0, 12.0)
+AT = (2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
 """KL, nats, at which methods are compared"""
 Point = dict[str, Any]
 
@@ -107,7 +107,7 @@ def claim(points: Sequence[Point]) -> str:
                 if len(lines_) == 2:
                     gaps.append(lines_[0](math.sqrt(kl)) - lines_[1](math.sqrt(kl)))
             cells.append(
-                f"{spread(gaps, 3)} ({len(gaps)} seeds)" if gaps else "not reached by both"
+                f"{spread(gaps, 3)} ({len(gaps)} of {len(seeds)})" if gaps else "not both there"
             )
         lines.append(f"| {method} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -144,7 +144,7 @@ def draw(points: Sequence[Point], path: Path) -> None:
                 axes, [p for p in points if p["method"] in (method, "start")], method, colour, mark
             )
         axes.set(xlabel="KL from the start, nats per answer", ylabel="gold reward", xlim=(0, far))
-        axes.legend(frameon=False, fontsize=7, loc="lower right")
+        figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=7)
         figure.savefig(path, metadata={"Date": None, "Creator": None})
 
 

@@ -94,7 +94,7 @@ def gaps(rows: Sequence[Row]) -> str:
     """Win rates less one another, seed by seed, in points."""
     lines = ["| | " + " | ".join(f"{heat:g}" for heat in HEATS) + " |"]
     lines.append("|---|" + "---:|" * len(HEATS))
-    for one, other in ((WHO[0], WHO[1]), (WHO[0], "start"), (WHO[1], "start")):
+    for one, other in ((WHO[0], WHO[1]), (WHO[0], BEST_NAME), (WHO[0], "start"), (WHO[1], "start")):
         cells = []
         for heat in HEATS:
             both = zip(_at(rows, one, heat), _at(rows, other, heat), strict=True)

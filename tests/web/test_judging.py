@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from accord.store.judgements.forms import NewItem
-from accord.store.judgements.studies import add_items
+from accord.store.judgements.studies import add_items, set_status
 from judge_fakes import Site, shown, site
 
 
@@ -202,3 +202,35 @@ def test_who_may_not_judge_is_told(here: Site) -> None:
     tom = here.client("tom", "annotator")
     assert tom.get(f"/studies/{study.id}/adjudicate").status_code == 403
     assert tom.get("/studies/99/judge").status_code == 404
+
+
+def test_where_names_are_revealed_the_verdict_stands(here: Site) -> None:
+    study = here.study("pairwise", 0, reveal=True)
+    item = NewItem([{"role": "user", "content": "Hi"}], ("a", "b"), models=("gull", "tern"))
+    add_items(here.store, study.id, [item])
+    client, address = here.client(), f"/studies/{study.id}/judge"
+    assert "gull" not in client.get(address).text
+    text = judge(client, address, verdict="first")
+    assert "It was " in text
+    assert "gull" in text
+    answer = client.post(f"{address}/undo")
+    assert "this verdict stands" in client.get(answer.headers["location"]).text
+    assert [one.act for one in here.judgements()] == ["judge"]
+
+
+def test_a_study_that_is_paused_gives_nothing_out(here: Site) -> None:
+    study = here.study("pairwise")
+    set_status(here.store, study.id, "paused")
+    text = here.client().get(f"/studies/{study.id}/judge").text
+    assert "This study is paused" in text
+
+
+def test_the_same_item_in_two_tabs_is_judged_once(here: Site) -> None:
+    study = here.study("pairwise")
+    client, address = here.client(), f"/studies/{study.id}/judge"
+    tabs = [client.get(address).text for _ in range(2)]
+    for text in tabs:
+        fields = {"lease": shown(text, "lease"), "key": shown(text, "key"), "verdict": "first"}
+        answer = client.post(address, data=fields)
+    assert "judged this item already" in client.get(answer.headers["location"]).text
+    assert len(here.judgements()) == 1

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
+from accord.errors import NoAnswer
 from accord.store import artifact
 from accord.store.judgements import people, talk
 from accord.store.judgements.opening import Store
@@ -84,22 +85,23 @@ def test_who_may_not_add(tmp_path: Path, role: str) -> None:
 
 
 class Workers:
-    def __init__(self, told: Any):
-        self.told, self.asked, self.token = told, [], "secret"
+    def __init__(self) -> None:
+        self.asked: list[str] = []
 
-    def url(self, folder: str) -> Any:
+    def url(self, folder: str) -> tuple[str, str]:
         self.asked.append(folder)
-        return self.told
+        return "http://127.0.0.1:9/v1", "secret"
 
 
-@pytest.mark.parametrize("told", ["http://127.0.0.1:9", "http://127.0.0.1:9/v1"])
-def test_a_folder_is_started(tmp_path: Path, told: str) -> None:
-    workers = Workers(told)
+def test_a_folder_is_started(tmp_path: Path) -> None:
+    workers = Workers()
     with site(tmp_path, tmp_path / "runs", workers=workers) as (_, app, _):
         made = voice(app, Known("a", "folder", "/models/a"))
-    assert made.url == "http://127.0.0.1:9/v1"
-    assert made.token == "secret"
+    assert (made.url, made.token, made.model) == ("http://127.0.0.1:9/v1", "secret", "a")
     assert workers.asked == ["/models/a"]
+    with site(tmp_path / "none", tmp_path / "runs") as (_, app, _):  # noqa: SIM117
+        with pytest.raises(NoAnswer, match="starts no models"):
+            voice(app, Known("a", "folder", "/models/a"))
 
 
 # --- talk ---

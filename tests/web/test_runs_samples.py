@@ -93,3 +93,13 @@ def test_a_run_without_samples_says_why(tmp_path: Path) -> None:
     (tmp_path / "runs" / "a" / "samples.jsonl").unlink()
     with site(tmp_path, tmp_path / "runs") as (client, _, _):
         assert "This run wrote none" in client.get("/runs/a/samples").text
+
+
+def test_a_form_in_which_nothing_was_chosen(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs" / "a", 3)
+    with site(tmp_path, tmp_path / "runs") as (client, _, _):
+        said = client.get("/runs/a/samples?q=&prompt=&sort=best")
+        assert said.status_code == 200
+        body = said.text[said.text.index("data-page") :]
+        assert body.index("answer 2 of step 2") < body.index("answer 0 of step 2")
+        assert client.get("/runs/a/samples?sort=odd").status_code == 422

@@ -100,7 +100,9 @@ def test_a_run_cut_back_is_forgotten_beyond_the_cut(tmp_path: Path) -> None:
 
 
 def test_strange_lines_are_let_be(tmp_path: Path) -> None:
-    rows = [{"x": 1}, {"step": "0"}, {"step": 0, "x": "word", "y": True, "z": [1], "w": 1}]
+    rows: list[dict[str, object]] = [{"x": 1}, {"step": "0"}, {"step": 2**70, "w": 1}]
+    rows += [{"step": 0, "w": 10**400}]
+    rows += [{"step": 0, "x": "word", "y": True, "z": [1], "w": 1}]
     write_lines(tmp_path / "metrics.jsonl", [*rows, {"step": 0, "w": 5}, {"step": 1, "seq": 7}])
     watched = Watched(tmp_path).refresh()
     assert {name: list(c.values) for name, c in watched.columns.items()} == {"w": [1.0]}

@@ -228,6 +228,7 @@ def test_the_other_settings_reach_the_site(tmp_path: Path, monkeypatch: pytest.M
     assert told["cfg"].runs == Path("elsewhere")
     assert "site.example.org" in told["cfg"].hosts
     assert told["cfg"].url == "https://site.example.org"
+    assert told["cfg"].where == str(tmp_path)
     assert told["link"].startswith("https://site.example.org/in/")
     assert told["workers"] is made[0]
     assert made[0].closed

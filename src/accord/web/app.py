@@ -1,8 +1,6 @@
 """The site as one ASGI application."""
 
-import importlib
 import importlib.metadata
-import importlib.util
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,24 +20,39 @@ from starlette.types import Scope
 from accord.errors import AccordError
 from accord.store.judgements.forms import Gone, NotThere
 from accord.store.judgements.opening import Store
-from accord.web import render, security
+from accord.web import (
+    account,
+    api,
+    handing,
+    home,
+    judging,
+    lineage,
+    models,
+    people,
+    progress,
+    render,
+    runs,
+    security,
+    studies,
+)
 from accord.web.guard import Frame, Hosts, SameOrigin
 
 BODY = 64 << 20
 """bytes of the largest request: an upload of items"""
 PARTS = (
-    "account",
-    "home",
-    "people",
-    "studies",
-    "handing",
-    "judging",
-    "progress",
-    "runs",
-    "models",
-    "lineage",
-    "api",
+    account,
+    home,
+    people,
+    studies,
+    handing,
+    judging,
+    progress,
+    runs,
+    models,
+    lineage,
+    api,
 )
+"""in the order in which addresses are looked up"""
 WRONG = {
     403: "This is not yours to see",
     404: "There is nothing here",
@@ -59,6 +72,8 @@ class SiteConfig:
     """names the site goes by, beside localhost and plain addresses"""
     url: str = "http://127.0.0.1:8080"
     """how people reach it: what links begin with"""
+    where: str = "accord.db"
+    """what a training run calls the store: data=accord.db#stories"""
 
 
 def build(store: Store, cfg: SiteConfig, workers: Any = None) -> FastAPI:
@@ -81,9 +96,7 @@ def build(store: Store, cfg: SiteConfig, workers: Any = None) -> FastAPI:
     app.state.stop = threading.Event()
     app.mount("/static", Static(directory=render.STATIC), name="static")
     for part in PARTS:
-        name = f"accord.web.{part}"
-        if importlib.util.find_spec(name):  # one after the other they come
-            app.include_router(importlib.import_module(name).router)
+        app.include_router(part.router)
     app.add_exception_handler(AnyHTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _unreadable)
     app.add_exception_handler(AccordError, _mistaken)

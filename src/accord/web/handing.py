@@ -153,6 +153,7 @@ def _page(request: Request, store: Store, study: Study, wanted: Wanted, error: s
         forms=fitting(study),
         error=error,
         exports=resolve.exports(store, study_id=study.id),
+        where=request.app.state.cfg.where,
     )
 
 

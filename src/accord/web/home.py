@@ -23,7 +23,8 @@ def home(request: Request, store: TheStore, user: Viewer) -> Response:
     """The studies; where there are none, three steps to the first."""
     rows = studies.studies(store, user)
     mine = sum(row.mine for row in rows)
-    return page(request, "home.html", rows=rows, mine=mine)
+    where = request.app.state.cfg.where
+    return page(request, "home.html", rows=rows, mine=mine, where=where)
 
 
 @functools.cache

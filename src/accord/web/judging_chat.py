@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from random import Random
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.responses import RedirectResponse, Response
@@ -63,12 +63,19 @@ def context(app: Any, chat: Chat | None) -> dict[str, Any]:
     return {"turns": turns(said, ""), "busy": busy, "unanswered": asked and not busy}
 
 
-@router.post("/studies/{study_id}/judge/say", response_class=EventSourceResponse)
+def _spend(user: Judge) -> None:
+    _limit.spend(user.id)
+
+
+@router.post(
+    "/studies/{study_id}/judge/say",
+    response_class=EventSourceResponse,
+    dependencies=[Depends(_spend)],
+)
 async def say(
     request: Request, store: TheStore, user: Judge, study_id: int, fields: Posted
 ) -> AsyncIterator[ServerSentEvent]:
     """Say something (or, with no text, ask again); two answers, piece by piece."""
-    _limit.spend(user.id)
     text = fields.get("text", "").strip()
     begin = functools.partial(_begin, request.app, store, study_id, user.id, text)
     try:

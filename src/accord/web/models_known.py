@@ -134,11 +134,8 @@ def voice(app: Any, known: Known) -> Voice:
     workers = app.state.workers
     if workers is None:
         raise NoAnswer(f"{known.name} is a folder, and this site starts no models (workers=false)")
-    told = workers.url(known.where)
-    url, token = told if isinstance(told, tuple) else (told, getattr(workers, "token", ""))
-    url = url.rstrip("/")
-    base = url if url.endswith("/v1") else f"{url}/v1"
-    return Voice(base, Path(known.where).name, token, known.name)
+    url, key = workers.url(known.where)
+    return Voice(url, Path(known.where).name, key, known.name)
 
 
 def register(store: Store, name: str, where: str, called: str = "") -> Model:

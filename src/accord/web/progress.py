@@ -180,7 +180,7 @@ def kappas(found: Sequence[Kappa]) -> Kappas:
 
 
 def _cell(one: Kappa) -> Cell:
-    title = f"{one.n} in common, {one.alike:.0%} the same"
+    title = f"{one.n} in common, {percent(one.alike)} the same"
     if one.kappa is None:
         return Cell("n/a", "", f"{title}; undefined: both said one thing all the time")
     bounds = ((0.6, "k-high"), (0.4, "k-good"), (0.2, "k-some"))
@@ -199,10 +199,14 @@ def person(row: AnnotatorRow) -> Person:
         count=row.count,
         time="—" if row.median_s is None else seconds(row.median_s),
         gold=f"{row.gold_right} of {row.gold_n}" if row.gold_n else "—",
-        agreement=f"{row.agreement:.0%} of {row.agreement_n}" if row.agreement is not None else "—",
+        agreement=f"{percent(row.agreement)} of {row.agreement_n}"
+        if row.agreement is not None
+        else "—",
         left=span(left.value, left.low, left.high, 0.5) if left else None,
-        left_text=f"{left.value:.0%} ({left.low:.0%} to {left.high:.0%})" if left else "",
-        ties="—" if row.tie_share is None else f"{row.tie_share:.0%}",
+        left_text=f"{percent(left.value)} ({percent(left.low)} to {percent(left.high)})"
+        if left
+        else "",
+        ties="—" if row.tie_share is None else percent(row.tie_share),
         marks=tuple(sorted(row.marks.items())),
     )
 
@@ -212,3 +216,8 @@ def seconds(value: float) -> str:
     if value < 10:
         return f"{value:.1f} s"
     return f"{value:.0f} s" if value < 120 else f"{value / 60:.0f} min"
+
+
+def percent(share: float) -> str:
+    """A share in whole percent."""
+    return f"{100 * share:.0f} %"

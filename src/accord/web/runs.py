@@ -4,13 +4,14 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import BaseModel, Field, field_validator
 
 from accord.errors import BadSettings
 from accord.web.render import page
@@ -204,33 +205,44 @@ def keep_rules(
     return _rules_page(request, kept, {}, note="Kept: every run is watched by these from now on.")
 
 
+class Wanted(BaseModel):
+    """Which samples."""
+
+    step: int | None = None
+    prompt: int | None = None
+    words: str = Field(default="", alias="q", max_length=200)
+    sort: Literal["order", "best", "worst"] = "order"
+    page: int = Field(default=1, ge=1)
+    bare: bool = False
+    """without the page around them"""
+
+    @field_validator("step", "prompt", mode="before")
+    @classmethod
+    def _chosen(cls, value: Any) -> Any:
+        return None if value == "" else value  # of a form, where nothing was chosen
+
+
 @pages.get("/runs/{name:path}/samples")
 def samples(
-    request: Request,
-    user: Reader,
-    name: str,
-    step: int | None = None,
-    prompt: int | None = None,
-    words: Annotated[str, Query(alias="q", max_length=200)] = "",
-    sort: str = "order",
-    number: Annotated[int, Query(alias="page", ge=1)] = 1,
-    bare: bool = False,
+    request: Request, user: Reader, name: str, wanted: Annotated[Wanted, Query()]
 ) -> HTMLResponse:
     """What a run said: at a step, to a prompt over the steps, or wherever some words occur."""
     run = find(request, name)
     index = watching(request.app).shelf.get(run.folder).samples.refresh()
-    steps = index.turns()
-    if step is None and prompt is None and not words and steps:
+    steps, step = index.turns(), wanted.step
+    if step is None and wanted.prompt is None and not wanted.words and steps:
         step = steps[-1]
     if step is not None and steps:  # the nearest that has some
         step = min(steps, key=lambda one: abs(one - (step or 0)))
-    at = None if prompt is not None else step
-    shown = index.page(step=at, prompt=prompt, words=words, sort=sort, page=number)
+    at = None if wanted.prompt is not None else step
+    ask = {"words": wanted.words, "sort": wanted.sort, "page": wanted.page}
+    shown = index.page(step=at, prompt=wanted.prompt, **ask)  # type: ignore[arg-type]
     known = [(p, n, _first(index.page(prompt=p, per=1))) for p, n in index.returning()[:50]]
     told: dict[str, Any] = {"run": run, "shown": shown, "step": step, "steps": steps}
-    told |= {"prompt": prompt, "words": words, "sort": sort, "known": known, "count": len(index)}
-    told |= {"base": f"/runs/{quote(run.name)}/samples"}
-    return page(request, "runs/samples_bare.html" if bare else "runs/samples.html", **told)
+    told |= {"prompt": wanted.prompt, "words": wanted.words, "sort": wanted.sort}
+    told |= {"known": known, "count": len(index), "base": f"/runs/{quote(run.name)}/samples"}
+    template = "runs/samples_bare.html" if wanted.bare else "runs/samples.html"
+    return page(request, template, **told)
 
 
 @pages.get("/runs/{name:path}/settings")

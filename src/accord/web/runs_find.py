@@ -21,7 +21,7 @@ QUIET_S = 120.0
 """a run elsewhere, whose lock cannot be seen, counts as running this long after its last line"""
 REMOTE = "remote.json"
 """in the folder of a run that is computed elsewhere and sends its lines"""
-POINTS = 48
+POINTS = 32
 HEADLINES = (
     "objective/scores",
     "rewards/margins",

@@ -65,7 +65,8 @@ class _Followed:
             for i, path in enumerate(paths)
         ]
         self.state: Any = None
-        self.seen: tuple[Any, float] = (None, 0.0)
+        self.next = 0.0
+        """when its alerts are looked for again: what takes long is done seldom"""
 
     @property
     def mark(self) -> str:
@@ -103,12 +104,12 @@ class _Followed:
         run = stream.finder.get(self.run.name)
         if run is None:
             return {"status": "gone", "step": 0, "total": 0, "alerts": []}
-        before, at = self.seen
-        now = (run.status, run.step)
-        if self.state and time.monotonic() - at < (LOOK_S if now != before else 5 * LOOK_S):
+        if self.state and run.status == self.state["status"] and time.monotonic() < self.next:
             return dict(self.state) | {"step": run.step}  # alerts are not looked for all the time
-        self.seen = (now, time.monotonic())
-        return state_of(run, stream.shelf, rules)
+        begun = time.monotonic()
+        state = state_of(run, stream.shelf, rules)
+        self.next = time.monotonic() + max(LOOK_S, 20 * (time.monotonic() - begun))
+        return state
 
 
 def state_of(run: Found, shelf: Shelf, rules: Rules) -> dict[str, Any]:

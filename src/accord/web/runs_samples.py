@@ -2,6 +2,7 @@
 while none of them is kept in memory."""
 
 import json
+import re
 import threading
 import zlib
 from array import array
@@ -125,7 +126,7 @@ class Samples:
         end = len(self.steps) if step is None else bisect_right(self.steps, step)
         places = [i for i in range(first, end) if prompt is None or self.prompts[i] == prompt]
         if words:
-            places = [i for i in places if self._says(i, words.casefold())]
+            places = list(self._saying(places, words.casefold()))
         if sort in ("best", "worst"):
             sign = -1 if sort == "best" else 1
             scored = [i for i in places if self.scores[i] == self.scores[i]]
@@ -136,9 +137,22 @@ class Samples:
         few = (self.at(i) for i in places[(page - 1) * per : page * per])
         return Page([one for one in few if one], len(places), page, pages)
 
-    def _says(self, place: int, words: str) -> bool:
-        found = self.at(place)
-        return found is not None and (words in f"{found.prompt}\n{found.response}".casefold())
+    def _saying(self, places: list[int], words: str) -> Iterator[int]:
+        """Of these places, those whose prompt or answer has the words."""
+        plain = re.fullmatch("[a-z0-9 ]+", words)  # as they are in the file, whatever is escaped
+        raw = words.encode()
+        try:
+            with self.path.open("rb") as file:
+                for place in places:
+                    file.seek(self.offsets[place])
+                    line = file.readline()
+                    if plain and raw not in line.lower():
+                        continue
+                    found = sample(json.loads(line), place)
+                    if words in f"{found.prompt}\n{found.response}".casefold():
+                        yield place
+        except (OSError, ValueError, TypeError, AttributeError):
+            return  # the file was cut meanwhile; what is gone is not found
 
 
 def sample(row: dict[str, Any], place: int) -> Sample:

@@ -5,7 +5,7 @@ import threading
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from operator import lt
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ MOST = 1 << 18
 """points of a column; beyond, its older half is thinned to the extremes of every four"""
 ROOM = 256 << 20
 """bytes of all columns together that are kept; the runs that nobody looked at longest go first"""
+LARGEST = 2**62
 FILES = ("metrics.jsonl", "timings.jsonl")
 OWN = ("step", "seq")
 """keys of a line that are no number of the run"""
@@ -45,6 +46,21 @@ class Column:
         self.values.append(value)
         if len(self.steps) > MOST:
             self._thin()
+
+    def extend(self, told: list[tuple[int, float | None]]) -> None:
+        """More of them; a step that is not after the last one was said before, and is let be."""
+        steps, values = [s for s, _ in told], [v for _, v in told]
+        begins = not self.steps or steps[0] > self.steps[-1]
+        plain = begins and None not in values and all(map(lt, steps, steps[1:]))
+        if plain and math.isfinite(sum(values)):  # type: ignore[arg-type]  # so each of them is
+            self.steps.extend(steps)
+            self.values.extend(values)  # type: ignore[arg-type]
+            while len(self.steps) > MOST:
+                self._thin()
+            return
+        for step, value in told:
+            if not self.steps or step > self.steps[-1]:
+                self.add(step, value)
 
     def picture(
         self, width: int, low: int | None = None, high: int | None = None
@@ -116,23 +132,20 @@ class Watched:
                 self._tails = [Tail(tail.path) for tail in self._tails]
             for tail in self._tails:
                 while rows := tail.read():
-                    self._add(row for _, row in rows)
+                    self._add([row for _, row in rows])
         return self
 
-    def _add(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        columns = self.columns
-        for row in rows:
-            step = row.get("step")
-            if type(step) is not int:
+    def _add(self, rows: list[dict[str, Any]]) -> None:
+        rows = [row for row in rows if _whole(row.get("step"))]
+        for key in dict.fromkeys(key for row in rows for key in row):
+            if key in OWN:
                 continue
-            for key, value in row.items():
-                if key in OWN or not (value is None or type(value) in (int, float)):
-                    continue
-                if (column := columns.get(key)) is None:
-                    column = columns[key] = Column()
-                if column.steps and step <= column.steps[-1]:
-                    continue  # said before
-                column.add(step, value)
+            told = [(row["step"], row[key]) for row in rows if key in row]
+            kinds = {type(v) for _, v in told}
+            if kinds != {float}:
+                told = [(s, v) for s, v in told if v is None or type(v) is float or _whole(v)]
+            if told:
+                self.columns.setdefault(key, Column()).extend(told)
 
 
 class Shelf:
@@ -158,6 +171,10 @@ class Shelf:
 
     def __len__(self) -> int:
         return len(self._kept)
+
+
+def _whole(value: Any) -> bool:
+    return type(value) is int and abs(value) < LARGEST
 
 
 def _told(value: float) -> float | None:

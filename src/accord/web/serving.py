@@ -89,7 +89,8 @@ def run(
         try:
             url = cfg.url.rstrip("/") or f"http://{_shown(host)}:{room.getsockname()[1]}"
             names = (*cfg.hosts, *([socket.gethostname()] if not here else []))
-            site = SiteConfig(runs=cfg.runs, hosts=names, url=url)
+            called = "STORE" if "://" in cfg.where else cfg.where  # a URL may hold a password
+            site = SiteConfig(runs=cfg.runs, hosts=names, url=url, where=called)
             started = workers() if workers and cfg.workers else None
             try:
                 app = build(store, site, started)

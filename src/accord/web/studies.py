@@ -11,7 +11,7 @@ from accord.store.judgements import people, studies
 from accord.store.judgements.forms import Kind, StudyConfig
 from accord.store.judgements.opening import Store
 from accord.store.judgements.tables import Study, User
-from accord.web import importing, study_form
+from accord.web import study_form
 from accord.web.render import address, page
 from accord.web.security import Id, Manager, Reader, TheStore
 
@@ -175,6 +175,8 @@ def upload(
     gold: Annotated[str, Form()] = "",
 ) -> Response:
     """Adds the items of a file; tells of every row that was not used."""
+    from accord.web import importing  # its readers take a while to load; the site starts without
+
     study, told, error = found(store, study_id), None, ""
     try:
         new, tally = importing.items(

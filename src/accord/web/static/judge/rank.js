@@ -124,7 +124,7 @@ export class Rank {
     this.sort();
     const next = this.rows.findIndex((one) => this.rank(one) === null);
     this.say(`Answer ${this.letter(row)}: place ${number}.`);
-    if (next >= 0) this.panes.choose(next);
+    this.panes.choose(next >= 0 ? next : (this.panes.active + 1) % this.rows.length);
   }
 
   gap(body) {

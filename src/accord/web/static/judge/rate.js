@@ -35,16 +35,10 @@ export class Rate {
     this.clock.touch();
     const rest = this.cells.findIndex((one, place) => place > this.active && !this.filled(one));
     const next = rest >= 0 ? rest : this.cells.findIndex((one) => !this.filled(one));
-    this.choose(next >= 0 ? next : this.active);
+    this.choose(next >= 0 ? next : (this.active + 1) % this.cells.length);
     const pane = this.cells[this.active].closest(".pane");
     this.panes.choose(this.panes.panes.indexOf(pane));
     this.cells[this.active].scrollIntoView({ block: "nearest" });
-  }
-
-  // Up and down go from row to row once an answer needs no scrolling.
-  perform(action) {
-    if (action === "left" || action === "right") return false;
-    return false;
   }
 
   gap() {
