@@ -52,8 +52,9 @@ def test_alpha_is_what_two_libraries_say(lite: Store) -> None:
     made = agreement.report(lite, study.id)
     data = table(lite, study, few)
     assert int((~np.isnan(data)).sum()) > 60
-    assert made.alpha == pytest.approx(krippendorff.alpha(data, level_of_measurement="nominal"))
-    assert made.alpha == pytest.approx(evalica.alpha(pd.DataFrame(data), "nominal").alpha)
+    ways = np.hstack((data, -data))
+    assert made.alpha == pytest.approx(krippendorff.alpha(ways, level_of_measurement="nominal"))
+    assert made.alpha == pytest.approx(evalica.alpha(pd.DataFrame(ways), "nominal").alpha)
     assert made.low is not None
     assert made.high is not None
     assert made.low < made.alpha < made.high
@@ -96,7 +97,7 @@ def test_alpha_of_ratings_is_ordinal(lite: Store) -> None:
     [
         ([], "Nothing has been judged"),
         ([[(0, 1)]], "raise the overlap"),
-        ([[(0, 1)] * 2] * 2, "no chance to disagree"),
+        ([[(0, 0)] * 2] * 2, "no chance to disagree"),
     ],
 )
 def test_where_agreement_is_undefined_it_is_said(
@@ -114,6 +115,22 @@ def test_where_agreement_is_undefined_it_is_said(
     assert made.alpha is None
     assert made.low is None
     assert why in made.undefined_why
+
+
+def test_where_the_better_answer_always_stands_first_agreement_is_not_smaller(lite: Store) -> None:
+    """Files of chosen and rejected answers are so: two who are mostly right agree, and say so."""
+    rng = random.Random(2)
+    study = held(lite, count=200, overlap=2)
+    for user in team(lite, 2):
+        while (task := leases.next_task(lite, study.id, user.id)) is not None:
+            act = Act(task.lease_id, task.key, ranks=of(task, noisy(rng, 0.9)(task)))
+            acts.submit(lite, user.id, act)
+    made = agreement.report(lite, study.id)
+    (two,) = made.kappas
+    assert made.raw == two.alike
+    assert two.kappa == pytest.approx(2 * two.alike - 1)  # chance is one half: no answer is first
+    assert made.alpha == pytest.approx(two.kappa, abs=0.01)
+    assert two.n == 200
 
 
 def test_texts_have_no_agreement(lite: Store) -> None:

@@ -1,7 +1,11 @@
-"""Whether annotators agree, and whether they judge answers or places."""
+"""Whether annotators agree, and whether they judge answers or places.
+
+Of two answers none is "the first" by nature: every verdict on a pair is counted both ways round.
+Else chance would seem likelier where files put the better answer first, and agreement smaller.
+"""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
@@ -11,7 +15,7 @@ from accord.maths.intervals import Estimate, proportion, redrawn
 from accord.store.judgements.opening import Store
 from accord.store.judgements.studies import get
 from accord.store.judgements.tables import User
-from accord.store.judgements.votes import Vote, by_item, places, table, votes
+from accord.store.judgements.votes import Vote, by_item, is_pair, other_way, places, table, votes
 
 WORK = 400_000
 """units drawn again for an interval, in all"""
@@ -90,10 +94,18 @@ def _lots(few: Sequence[Vote]) -> Counter[Lot]:
     """Items that two or more judged, alike ones counted; who said what is forgotten."""
     found: Counter[Lot] = Counter()
     for theirs in by_item(few).values():
-        said = [tuple(sorted(row.values())) for row in table(theirs).values() if len(row) > 1]
-        if said:
+        rows = [row for row in _both_ways(theirs) if len(row) > 1]
+        if said := [tuple(sorted(row.values())) for row in rows]:
             found[tuple(said)] += 1
     return found
+
+
+def _both_ways(few: Sequence[Vote]) -> Iterator[dict[int, int]]:
+    """annotator -> value, of every unit; a pair's verdicts also as if it stood the other way."""
+    for unit, said in table(few).items():
+        yield said
+        if is_pair(unit):
+            yield {who: other_way(value) for who, value in said.items()}
 
 
 def _units(lots: Mapping[Lot, int]) -> Counter[Values]:
@@ -127,12 +139,14 @@ def _kappas(few: Sequence[Vote]) -> list[Kappa]:
     """Every two annotators who judged something in common, most in common first."""
     users = {one.user.id: one.user for one in few}
     pairs: dict[tuple[int, int], Counter[tuple[int, int]]] = {}
+    common: Counter[tuple[int, int]] = Counter()
     for said in table(few).values():
+        common.update(combinations(sorted(said), 2))
+    for said in _both_ways(few):
         for a, b in combinations(sorted(said), 2):
             pairs.setdefault((a, b), Counter())[said[a], said[b]] += 1
     found = []
     for (a, b), counts in pairs.items():
-        n = sum(counts.values())
-        same = sum(count for (x, y), count in counts.items() if x == y)
-        found.append(Kappa(users[a], users[b], kappa(counts), same / n, n))
+        same = sum(count for (x, y), count in counts.items() if x == y) / counts.total()
+        found.append(Kappa(users[a], users[b], kappa(counts), same, common[a, b]))
     return sorted(found, key=lambda one: (-one.n, one.first.name, one.second.name))

@@ -79,6 +79,16 @@ def values(judgement: Judgement) -> Iterator[tuple[Unit, int]]:
                 yield (judgement.item_id, axis, i), int(number)
 
 
+def is_pair(unit: Unit) -> bool:
+    """Whether it is two answers of an item, and not one on an axis."""
+    return isinstance(unit, tuple) and isinstance(unit[1], int)
+
+
+def other_way(value: int) -> int:
+    """A verdict on a pair, were its answers the other way round."""
+    return value if value == BOTH_BAD else -value
+
+
 def table(few: Iterable[Vote]) -> dict[Unit, dict[int, int]]:
     """unit -> annotator -> value."""
     found: dict[Unit, dict[int, int]] = defaultdict(dict)
