@@ -19,6 +19,7 @@ from accord.store.judgements import resolve, studies
 from accord.store.judgements.opening import Store
 from accord.store.judgements.resolve import Filters, Resolved
 from accord.store.judgements.tables import Study, User
+from accord.web.api import SAYS
 from accord.web.render import page
 from accord.web.security import Id, Manager, TheStore, bearer
 
@@ -173,7 +174,9 @@ def export(
         return _page(request, store, study, wanted, str(error))
 
 
-@router.get("/api/v1/studies/{study_id}/export", tags=["v1"], response_class=Response)
+@router.get(
+    "/api/v1/studies/{study_id}/export", tags=["v1"], responses=SAYS, response_class=Response
+)
 def export_by_program(
     store: TheStore,
     user: Annotated[User, Depends(bearer("read", "manage"))],
