@@ -15,7 +15,7 @@ from accord.store.judgements.opening import Store
 from accord.web.models_chat import turn_order
 from accord.web.models_known import Known, models, voice
 from accord.web.models_speaking import room
-from endpoint_fakes import begin, events, say, talking
+from endpoint_fakes import begin, endpoint, events, say, talking
 from watch_fakes import site, write_run
 
 
