@@ -155,6 +155,18 @@ def test_every_kind_of_study_serves(store: Store, tmp_path: Path) -> None:
         take("rewrite", "comparisons")
 
 
+def test_prompts_of_one_source_are_all_kept(store: Store, tmp_path: Path) -> None:
+    made = studies.create(store, "s", "pairwise", StudyConfig())
+    items = [
+        NewItem([{"role": "user", "content": f"q{n}"}], ("a", "b"), source="a run")
+        for n in range(3)
+    ]
+    studies.add_items(store, made.id, items)
+    found = judged.take(tmp_path, f"{tmp_path / 'a.db'}#s", "prompts", Filters(), quiet)
+    assert len(found.records) == 3
+    assert not found.tally.dropped
+
+
 def test_a_store_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(BadSettings, match="there is no store"):
         judged.take(tmp_path, f"{tmp_path / 'no.db'}#s", "comparisons", Filters(), quiet)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from accord.maths.agreement import Level, alike, alpha
+from accord.maths.agreement import Level, alike, alpha, kappa
 
 
 def slowly(units: Sequence[Sequence[int]], level: Level) -> float:
@@ -58,3 +58,38 @@ def test_ends_and_what_is_undefined() -> None:
     assert alpha({(0, 0): 9}) is None
     assert alpha({(0,): 9, (1,): 2}) is None
     assert alike({(0,): 9}) is None
+
+
+# --- kappa ---
+
+
+def kappa_slowly(said: Sequence[tuple[int, int]]) -> float:
+    """From every judgement of the one with every judgement of the other."""
+    n = len(said)
+    same = sum(a == b for a, b in said) / n
+    chance = sum(a == b for a, _ in said for _, b in said) / n**2
+    return (same - chance) / (1 - chance)
+
+
+def test_kappa_of_two_known_tables() -> None:
+    """Of 50 grants: both yes 20, only the first 5, only the second 10, both no 15 (0.7, 0.5)."""
+    assert kappa({(1, 1): 20, (1, 0): 5, (0, 1): 10, (0, 0): 15}) == pytest.approx(0.4)
+    assert kappa({(1, 1): 45, (1, 0): 15, (0, 1): 25, (0, 0): 15}) == pytest.approx(
+        0.1304, abs=1e-4
+    )
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_kappa_is_its_definition(seed: int) -> None:
+    rng = random.Random(seed)
+    said = [(rng.randrange(4), rng.choice((0, 1, 2))) for _ in range(rng.randrange(3, 40))]
+    value = kappa(Counter(said))
+    assert value == pytest.approx(kappa_slowly(said))
+    assert kappa(Counter((b, a) for a, b in said)) == pytest.approx(value)
+
+
+def test_kappa_of_nothing_and_of_one_value_is_undefined() -> None:
+    assert kappa({}) is None
+    assert kappa({(1, 1): 7}) is None
+    assert kappa({(1, 0): 7}) == 0.0
+    assert kappa({(1, 1): 3, (0, 0): 4}) == 1.0

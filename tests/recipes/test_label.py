@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from accord import cli, verbs
 from accord.config import read_each
 from accord.data.sources import write
 from accord.engine.draw import Sampling
@@ -264,3 +266,63 @@ def test_every_setting_of_a_study_can_be_said() -> None:
     assert isinstance(cfg, StudyConfig)
     assert cfg.verdicts == ("tie", "both_bad")
     assert not {*type(job).model_fields} & {*StudyConfig.model_fields}
+
+
+# --- no setting is idle ---
+
+
+def test_how_answers_are_drawn_reaches_the_server(tmp_path: Path, talker: Any) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for name in ("train", "test"):
+        (folder / f"{name}.jsonl").write_text(f'{{"question": "{name}?"}}\n{{"question": 3}}\n')
+    words = (f"model={talker.url}", "n=2", "how.temperature=0.5", "how.top_p=0.9", "how.top_k=3")
+    words += (f"data={folder}", "columns.prompt=question", "split=test", "seed=7")
+    with pytest.raises(BadData, match="say limit="):
+        call(folder, tmp_path, *words)
+    made = call(folder, tmp_path, *words, "limit=0.5", "port=99")
+    assert (made.how, made.serve) == ({"port": 99}, False)
+    (body,) = talker.asked
+    assert body["messages"] == [{"role": "user", "content": "test?"}]
+    told = (body["temperature"], body["top_p"], body["top_k"], body["seed"] > 1_000_003)
+    assert told == (0.5, 0.9, 3, True)
+
+
+def test_how_a_model_is_opened(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stop(Exception):
+        pass
+
+    def opens(name: str, **how: Any) -> None:
+        raise Stop(name, how)
+
+    monkeypatch.setattr("accord.recipes.label_job.Policy.open", opens)
+    words = (f"data={home}/ask.jsonl", "model=m", "dtype=bf16", "template=turns")
+    with pytest.raises(Stop) as caught:
+        call(home, tmp_path, *words)
+    assert caught.value.args == ("m", {"dtype": "bf16", "template": "turns"})
+
+
+def test_most_bounds_the_items_of_every_kind(tmp_path: Path, talker: Any) -> None:
+    write(tmp_path / "ask.jsonl", [Prompt(ask(f"q{i}"), str(i)) for i in range(8)])
+    words = (f"data={tmp_path}/ask.jsonl", f"model={talker.url}", "choose.most=3")
+    for kind in ("pairwise", "rank"):
+        made = call(tmp_path, tmp_path / kind, *words, f"kind={kind}")
+        assert made.added.new == 3
+        assert {one.propensity for one in rows(tmp_path / kind)} == {3 / 8}
+
+
+def test_the_command_says_how_to_open_the_site(
+    tmp_path: Path, talker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "ask.jsonl", [Prompt(ask("q"), "1")])
+    given = ["label", f"data={tmp_path}/ask.jsonl", f"model={talker.url}"]
+    given += [f"study={tmp_path}/a.db#s", f"out={tmp_path}/runs"]
+    done = CliRunner().invoke(cli.app, [*given, "site=false"])
+    assert done.exit_code == 0, done.output
+    assert f"accord serve where={tmp_path}/a.db" in done.output.replace("\n", "")
+    served: list[Any] = []
+    monkeypatch.setattr(verbs, "serve", served.append)
+    done = CliRunner().invoke(cli.app, [*given, "port=0"])
+    assert done.exit_code == 0, done.output
+    (cfg,) = served
+    assert (cfg.where, cfg.port) == (f"{tmp_path}/a.db", 0)

@@ -17,7 +17,7 @@ from people_fakes import Somebody, judge_all, someone
 from reward_fakes import answer
 from toys import ToySpeller
 
-QUICK = Asking(look=0.005)
+QUICK = Asking(look=0.005, site="http://judge.example/")
 
 
 def ask_people(tmp_path: Path, how: Asking = QUICK, **more: Any) -> People:
@@ -35,7 +35,7 @@ def test_the_longer_ones_are_liked_and_it_is_told(tmp_path: Path) -> None:
         scores = ask_people(tmp_path, tell=said.append)(pairs("0"))
         assert scores == [0.0, 1.0]
     assert ada.count == 1
-    assert "of 1 judged; judge at http://127.0.0.1:8080/studies/1/judge" in said[0]
+    assert "of 1 judged; judge at http://judge.example/studies/1/judge" in said[0]
     store = open_store(tmp_path / "a.db")
     (noted,) = resolve.exports(store)
     assert noted.path == "a run that asked"

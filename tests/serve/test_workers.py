@@ -42,8 +42,9 @@ def pids(workers: Workers) -> dict[str, int]:
     return {name: worker.process.pid for name, worker in workers._known.items()}
 
 
-def test_a_worker_answers_with_its_key_is_found_again_and_ends(folder):
-    workers = Workers(idle=600)
+def test_a_worker_from_its_beginning_to_its_end(folder, tmp_path):
+    """Few, since each takes seconds to begin."""
+    workers = Workers(most=1, idle=600)
     try:
         found: list = []
         threads = [threading.Thread(target=lambda: found.append(workers.url(folder))) for _ in "ab"]
@@ -72,10 +73,14 @@ def test_a_worker_answers_with_its_key_is_found_again_and_ends(folder):
         assert httpx.get(
             f"{again.url}/models", headers={"authorization": f"Bearer {again.key}"}
         ).json()["data"]
+        first = pids(workers)[str(folder)]
+        workers.idle = 1.0
+        other = chat_folder(tmp_path / "other", seed=1)
+        workers.url(other)
+        assert gone(first, 1), "there is room for one"
+        assert gone(pids(workers)[str(other)], 60), "nobody asked for a second"
     finally:
-        last = list(pids(workers).values())
         workers.close()
-    assert all(gone(pid, 1) for pid in last)
     with pytest.raises(NoAnswer, match="going down"):
         workers.url(folder)
 
@@ -87,24 +92,6 @@ def test_what_is_no_model_says_why(tmp_path):
         workers.url(tmp_path / "empty")
     assert pids(workers) == {}
     workers.close()
-
-
-def test_of_too_many_the_one_used_longest_ago_ends_and_idle_ones_end_by_themselves(
-    folder, tmp_path
-):
-    workers = Workers(most=1, idle=1.0)
-    try:
-        workers.url(folder)
-        first = pids(workers)[str(folder)]
-        other = chat_folder(tmp_path / "other", seed=1)
-        workers.url(other)
-        assert gone(first)
-        second = pids(workers)[str(other)]
-        assert gone(second, 20)
-        assert workers.url(other)
-        assert pids(workers)[str(other)] != second
-    finally:
-        workers.close()
 
 
 def test_a_worker_does_not_outlive_a_parent_that_is_killed(folder):
@@ -123,3 +110,14 @@ def test_a_worker_does_not_outlive_a_parent_that_is_killed(folder):
     parent.wait()
     parent.stdout.close()
     assert gone(pid)
+
+
+def test_closing_ends_them(folder):
+    workers = Workers()
+    workers.url(folder)
+    last = list(pids(workers).values())
+    began = time.monotonic()
+    workers.close()
+    assert len(last) == 1
+    assert gone(last[0], 1)
+    assert time.monotonic() - began < 8

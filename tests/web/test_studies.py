@@ -81,7 +81,7 @@ def test_every_setting_is_in_the_form_and_is_kept(tmp_path: Path, name: str) -> 
         ({"overlap": "two"}, "overlap", "Give a whole number"),
         ({"lease_minutes": ""}, "lease_minutes", "Give a number"),
         ({"gold_rate": "0.9"}, "gold_rate", "less than or equal to 0.5"),
-        ({"kind": "chat"}, "models", "names one or two models"),
+        ({"kind": "chat", "models": "a, b, c"}, "models", "at most two models"),
         ({"kind": "rate", "axes": ""}, "axes", "at least one axis"),
         ({"kind": "rate", "axes": "a, a"}, "axes", "not all different"),
         ({"name": " "}, "name", "Give it a name"),

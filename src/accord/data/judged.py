@@ -8,6 +8,7 @@ pseudonym); the store's row of the export has the same digest.
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -112,8 +113,9 @@ def seal(
         numbers = {kind: len(taken.records), "judgements": len(taken.ids)}
         numbers["annotators"] = len(taken.annotators)
         told = {"kind": kind, "settings": settings, "data": taken.digest}
-        made = artifact.finish(folder, write, numbers=numbers, **told)
+        # noted first: a crash may leave a note without records, and no records without a note
         resolve.handed_out(store, taken.study.id, filters, taken.found, str(folder), None)
+        made = artifact.finish(folder, write, numbers=numbers, **told)
     finally:
         store.close()
     return made
@@ -131,9 +133,14 @@ def gather(store: Store, name: str, kind: Kind, filters: Filters) -> Taken:
     """The records of a study, and all that is to be said of them."""
     study = studies.study(store, name)
     if kind == "prompts":
-        asked = [
-            Prompt(conversation(told, "messages"), source or f"prompt-{n}")
-            for n, (told, source) in enumerate(dossier.prompts(store, study.id))
+        rows = dossier.prompts(store, study.id)
+        often = Counter(source for _, source in rows)
+        asked = [  # a source that several came from names none of them
+            Prompt(
+                conversation(told, "messages"),
+                source if source and often[source] == 1 else f"prompt-{n}",
+            )
+            for n, (told, source) in enumerate(rows)
         ]
         none = Resolved([], [], [], [], fingerprint(asked), {})
         return Taken(study, asked, _kept(asked), none, {}, None)

@@ -115,8 +115,6 @@ def _preview(request: Request, form: dict[str, list[str]]) -> Response:
     wrong = study_form.problems(values, kind) if config is None else {}
     if config is None:  # while something is wrong, what is right shows already
         config = StudyConfig(**{k: v for k, v in values.items() if k not in wrong})
-    if kind == "chat" and not config.models:
-        config = config.model_copy(update={"models": ("a model",)})
     try:
         task = studies.preview(config, kind)
     except AccordError as error:

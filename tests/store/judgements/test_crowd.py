@@ -5,13 +5,14 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from accord.store.judgements import acts, leases, people, studies
 from accord.store.judgements.forms import Act, Gone
@@ -122,3 +123,54 @@ def test_excluding_while_they_judge(store: Store) -> None:
     assert {*counts.values()} == {2}
     assert len(counts) == 30
     assert studies.studies(store)[0].open == 0
+
+
+def test_writers_stand_in_line(folder: Path) -> None:
+    """Each gets its turn in the order of coming, however many there are."""
+    store, order, came = open_store(folder), [], []
+    first_in, let_go = threading.Event(), threading.Event()
+
+    def write(number: int) -> None:
+        with store.write() as session:
+            session.execute(select(Judgement))
+            order.append(number)
+            if number == 0:
+                first_in.set()
+                assert let_go.wait(30)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(30)]
+    threads[0].start()
+    assert first_in.wait(30)
+    for number, one in enumerate(threads[1:], 1):
+        one.start()
+        while len(store._turn._line) < number:
+            time.sleep(0.001)
+        came.append(number)
+    let_go.set()
+    for one in threads:
+        one.join(30)
+    assert order == [0, *came]
+    store.close()
+
+
+def test_a_writer_that_fails_lets_the_next_one_in(folder: Path) -> None:
+    store = open_store(folder)
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError), store.write():
+            _ = 1 / 0
+    team(store, 1)
+    store.close()
+
+
+def test_a_writer_within_a_writer_is_refused(store: Store) -> None:
+    with store.write(), pytest.raises(RuntimeError, match="wait for itself"), store.write():
+        pass
+    team(store, 1)
+
+
+def test_a_verdict_waits_for_the_disk_and_a_lease_does_not(folder: Path) -> None:
+    store = open_store(folder)
+    for lasting, level in ((True, 2), (False, 1)):
+        with store.write(lasting=lasting) as session:
+            assert session.execute(text("PRAGMA synchronous")).scalar() == level
+    store.close()

@@ -93,6 +93,7 @@ def test_a_model_that_is_not_there_is_told_and_can_be_asked_again(
 
 def test_it_can_be_stopped_and_begun_anew(visit: Visit, server: Server) -> None:
     server.pause = 0.3
+    server.answers = {"gull": "The " * 200, "tern": "The one " * 100}
     study = visit.site.study("chat", 0, models=("gull", "tern"))
     page = visit.go(f"/studies/{study.id}/judge")
     page.locator("#talk-text").fill("Hello")

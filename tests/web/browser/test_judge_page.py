@@ -13,7 +13,7 @@ from accord.store.judgements.people import logout_all
 from accord.store.judgements.studies import add_items
 from accord.web.security import COOKIE
 from browser_fakes import PHONE, Visit, axe, visiting
-from judge_fakes import LONG, TEXTS, site
+from judge_fakes import LONG, TEXTS, shown, site
 
 KINDS: tuple[Kind, ...] = ("pairwise", "rank", "rate", "rewrite")
 
@@ -168,12 +168,13 @@ def test_a_lease_that_is_gone_is_told_and_what_was_written_is_shown(visit: Visit
     study = visit.site.study("rewrite", 3, lease_minutes=0.02)
     page = visit.go(f"/studies/{study.id}/judge")
     tom = visit.site.client("tom", "annotator")
-    page.wait_for_timeout(100)
     page.route("**/beat", lambda route: route.abort())
-    page.wait_for_timeout(1500)
-    tom.get(f"/studies/{study.id}/judge")
-    page.unroute("**/beat")
     page.locator("#rewrite").fill("My own words")
+    page.wait_for_timeout(1500)
+    text = tom.get(f"/studies/{study.id}/judge").text
+    fields = {"lease": shown(text, "lease"), "key": shown(text, "key"), "rewrite": "Tom's"}
+    assert tom.post(f"/studies/{study.id}/judge", data=fields).status_code == 303
+    page.unroute("**/beat")
     page.get_by_text("given to somebody else").wait_for()
     assert "My own words" in page.locator("#trouble").inner_text()
     visit.wrong[:] = [one for one in visit.wrong if "ERR_FAILED" not in one and "409" not in one]

@@ -76,7 +76,7 @@ def session_user(store: Store, token: str) -> User | None:
     if found is None or user is None or user.closed is not None:
         return None
     if at - found.seen > TOUCH:
-        with store.write() as session:
+        with store.write(lasting=False) as session:
             mine = update(Login).where(Login.hash == found.hash)
             session.execute(mine.values(seen=at, expires=at + IDLE))
     return user
@@ -283,7 +283,7 @@ def token_user(store: Store, token: str) -> tuple[User, frozenset[str]] | None:
     if found is None or user is None or user.closed is not None:
         return None
     if found.used is None or at - found.used > TOUCH:
-        with store.write() as session:
+        with store.write(lasting=False) as session:
             session.execute(update(Token).where(Token.id == found.id).values(used=at))
     return user, frozenset(found.scopes)
 

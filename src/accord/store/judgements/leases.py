@@ -33,7 +33,7 @@ def next_task(
     item that others disagree on or flagged.
     """
     queue = [one.item_id for one in disputed(store, study_id)] if adjudicate else []
-    with store.write() as session:
+    with store.write(lasting=False) as session:
         user, study = locked(session, user_id), get(session, study_id)
         _admitted(session, study, user, adjudicate)
         if user.excluded is not None or user.closed is not None:
@@ -55,7 +55,7 @@ def next_task(
 
 def task(store: Store, lease_id: int, user_id: int) -> Task:
     """A lease's task once more, for a page that is loaded again."""
-    with store.write() as session:
+    with store.write(lasting=False) as session:
         locked(session, user_id)
         lease = hold(session, lease_id, user_id)
         session.flush()
@@ -69,7 +69,7 @@ def beat(
 
     Gone where it ran out before and its place was given on.
     """
-    with store.write() as session:
+    with store.write(lasting=False) as session:
         locked(session, user_id)
         lease = hold(session, lease_id, user_id)
         if draft is not None:
@@ -79,7 +79,7 @@ def beat(
 
 def release(store: Store, lease_id: int, user_id: int) -> None:
     """The place goes back; the draft stays, should the same annotator get the item again."""
-    with store.write() as session:
+    with store.write(lasting=False) as session:
         lease = _mine(session, lease_id, user_id)
         if lease.state == "active":
             lease.state = "released"

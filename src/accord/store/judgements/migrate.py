@@ -13,6 +13,6 @@ def upgrade(engine: Engine, to: str = "head") -> None:
     """All steps from where the database is; in one transaction, so that two at once are safe."""
     config = Config()
     config.set_main_option("script_location", str(HERE))
-    with engine.execution_options(writes=True).begin() as connection:
+    with engine.execution_options(writes="lasting").begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, to)

@@ -5,12 +5,15 @@ fail with "database is locked" however long it waits, since its snapshot is old 
 """
 
 import contextlib
+import threading
+from collections import deque
 from collections.abc import Iterator
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError
 from sqlalchemy.orm import Session
@@ -28,12 +31,43 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+class Turn:
+    """A lock whose waiters get it in the order in which they came.
+
+    SQLite has one writer, and those who wait for it ask again and again: among fifty some would ask
+    in vain until they give up ("database is locked").  Within a process they stand in line instead.
+    """
+
+    def __init__(self) -> None:
+        self._mutex = threading.Lock()
+        self._line: deque[threading.Lock] = deque()
+        self._taken = False
+
+    def __enter__(self) -> None:
+        with self._mutex:
+            if not self._taken:
+                self._taken = True
+                return
+            gate = threading.Lock()
+            gate.acquire()
+            self._line.append(gate)
+        gate.acquire()
+
+    def __exit__(self, *error: object) -> None:
+        with self._mutex:
+            if self._line:
+                self._line.popleft().release()
+            else:
+                self._taken = False
+
+
 class Store:
     """The open database.  Its sessions are short: one per request, closed at its end."""
 
     def __init__(self, engine: Engine):
         self.engine = engine
         self.postgres = engine.dialect.name == "postgresql"
+        self._turn = Turn()
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Session]:
@@ -44,15 +78,34 @@ class Store:
             session.rollback()
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[Session]:
-        """A session in one writing transaction: all of it is kept at the end, or nothing."""
-        engine = self.engine.execution_options(writes=True)
-        with Session(engine, expire_on_commit=False) as session, session.begin():
-            yield session
+    def write(self, *, lasting: bool = True) -> Iterator[Session]:
+        """A session in one writing transaction: all of it is kept at the end, or nothing.
+
+        `lasting=False`: a power failure may undo it, a crash of ours never; for leases and such,
+        which need not wait for the disk.
+        """
+        if _WRITES.get() is self:
+            raise RuntimeError("a writing transaction within another one would wait for itself")
+        engine = self.engine.execution_options(writes="lasting" if lasting else "quick")
+        with (
+            contextlib.nullcontext() if self.postgres else self._turn,
+            Session(engine, expire_on_commit=False) as session,
+            session.begin(),
+        ):
+            _WRITES.set(self)
+            try:
+                if self.postgres and not lasting:
+                    session.execute(text("SET LOCAL synchronous_commit TO off"))
+                yield session
+            finally:
+                _WRITES.set(None)
 
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
+
+
+_WRITES: ContextVar[Store | None] = ContextVar("writes", default=None)
 
 
 def open_store(where: str | Path) -> Store:
@@ -67,7 +120,8 @@ def open_store(where: str | Path) -> Store:
     lite = url.get_backend_name() == "sqlite"
     args: dict[str, Any] = {"timeout": WAIT_S, "check_same_thread": False} if lite else {}
     try:
-        engine = create_engine(url, connect_args=args, pool_pre_ping=not lite)
+        pool: dict[str, Any] = {"pool_size": 10, "max_overflow": 40}
+        engine = create_engine(url, connect_args=args, pool_pre_ping=not lite, **pool)
         if lite:
             _tame(engine)
         upgrade(engine)
@@ -106,10 +160,13 @@ def _tame(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def connected(raw: Any, record: Any) -> None:
         raw.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in ("journal_mode=WAL", "foreign_keys=ON"):
             raw.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
     def begun(connection: Connection) -> None:
         writes = connection.get_execution_options().get("writes")
+        if writes:
+            how = "NORMAL" if writes == "quick" else "FULL"
+            connection.exec_driver_sql(f"PRAGMA synchronous={how}")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

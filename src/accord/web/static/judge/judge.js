@@ -19,6 +19,7 @@ const SENDS = new Set(["first", "second", "tie", "bad", "send", "skip", "undo", 
 let sending = false;
 let last = ""; // the action whose sending is under way
 let waiting = []; // keys pressed meanwhile
+let written = false; // whether anything was typed since the item came
 let clock, panes, beat, kind;
 
 function task() {
@@ -38,6 +39,7 @@ function complain(text) {
 function arrive(focus) {
   clock?.stop();
   panes?.stop();
+  written = false;
   clock = new Clock();
   panes = new Panes(task());
   kind = kindOf(task(), { say, clock, panes, reload, complain });
@@ -122,7 +124,7 @@ async function reload() {
 
 async function lost(text) {
   if (sending) return;
-  const kept = fields().rewrite || fields().reason || "";
+  const kept = written ? fields().rewrite || fields().reason : "";
   busy(true);
   await reload();
   say(`${text} Here is the next one.`);
@@ -184,6 +186,9 @@ function perform(action) {
 listen(JSON.parse(root.dataset.keys), perform);
 document.addEventListener("change", (event) => {
   if (event.target.form?.id === "verdict") clock.touch();
+});
+document.addEventListener("input", (event) => {
+  written ||= event.target.matches("#verdict textarea");
 });
 menus.start();
 help.start(say);
