@@ -132,6 +132,7 @@ def test_compare_vote_by_key_and_see_the_names(both: tuple[Visit, Endpoint]) -> 
     assert judged.ranks
     assert judged.shown[0] == judged.ranks.index(0)
     assert judged.ms_total is not None
+    page.set_default_timeout(60_000)  # the first look at it brings pandas, which takes a while
     visit.go("/leaderboard")
     assert "1 verdict " in page.locator("main").inner_text()
 
