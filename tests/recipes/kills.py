@@ -105,14 +105,14 @@ POINTS: dict[str, list[tuple[str, str, int, str]]] = {
     ],
     "online": [
         ("commit", "accord.store.commit:write", 2, "before"),
-        ("sampling", "accord.engine.sampler:_Batch.step", 14, "after"),
+        ("sampling", "accord.engine.seats:Seats.step", 14, "after"),
         ("an update", GUARD, 8, "before"),
         ("weights are written, the reference is not", WRITE, 6, "after"),
         ("the reference was renewed", "accord.engine.trailing:Trailing.follow", 3, "after"),
     ],
     "ppo": [
         *ANYWHERE,
-        ("sampling", "accord.engine.sampler:_Batch.step", 14, "after"),
+        ("sampling", "accord.engine.seats:Seats.step", 14, "after"),
         ("scoring", "__main__:judge", 40, "before"),
         ("an update of the policy", "accord.maths.losses:clip", 65, "after"),
         ("an update of the critic", "accord.maths.losses:value", 65, "after"),
@@ -121,7 +121,7 @@ POINTS: dict[str, list[tuple[str, str, int, str]]] = {
     ],
     "grpo": [
         *ANYWHERE,
-        ("sampling", "accord.engine.sampler:_Batch.step", 14, "after"),
+        ("sampling", "accord.engine.seats:Seats.step", 14, "after"),
         ("scoring", "__main__:judge", 40, "before"),
         ("an update", GUARD, 40, "before"),
         ("weights are written, what was sampled ahead is not", WRITE, 4, "after"),
@@ -136,7 +136,7 @@ POINTS: dict[str, list[tuple[str, str, int, str]]] = {
         ("what was compared", "accord.engine.buffer:Buffer.add", 3, "before"),
     ],
     "ppo on adapters": [
-        ("sampling", "accord.engine.sampler:_Batch.step", 14, "before"),
+        ("sampling", "accord.engine.seats:Seats.step", 14, "before"),
         ("an update of the critic", "accord.maths.losses:value", 65, "after"),
         ("just after the name", "os:rename", 2, "after"),
     ],

@@ -36,7 +36,7 @@ CFG = ReST(
 SEAL = "accord.store.artifact:seal"
 POINTS = [
     ("imitating", GUARD, 2, "after"),
-    ("sampling", "accord.engine.sampler:_Batch.step", 3, "after"),
+    ("sampling", "accord.engine.seats:Seats.step", 3, "after"),
     ("half a line of answers", APPEND, 6, "half"),
     ("grown, not sealed", SEAL, 2, "before"),
     ("sealed, not named", SEAL, 2, "after"),
@@ -47,7 +47,7 @@ POINTS = [
     ("weights are written, moments are not", WRITE, 4, "before"),
     ("the policy is sealed, not named", SEAL, 3, "after"),
     ("before the second Grow", "accord.recipes.rest:grow", 2, "before"),
-    ("sampling again", "accord.engine.sampler:_Batch.step", 60, "after"),
+    ("sampling again", "accord.engine.seats:Seats.step", 60, "after"),
     ("the last seal", SEAL, 7, "before"),
 ]
 """as in kills.py"""

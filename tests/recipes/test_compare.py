@@ -258,6 +258,39 @@ def test_a_rule_that_calls_all_equal_is_one_sentence(here, tmp_path) -> None:
         run(here, tmp_path, f"rule={here}/flat.py:flat")
 
 
+def test_a_rule_that_fails_always_says_why(here, tmp_path) -> None:
+    (here / "broken.py").write_text("def broken(prompt, answer, ended):\n    return prompt['x']\n")
+    with pytest.raises(BadData, match="scored none of 128 pairs of answers: TypeError"):
+        run(here, tmp_path, f"rule={here}/broken.py:broken")
+
+
+SHY = '''
+def shy(prompt, answer, ended):
+    """Short answers,
+    of few letters.
+
+    Not where Bob is asked.
+    """
+    if prompt.startswith("{who}"):
+        raise KeyError(prompt)
+    return -float(len(answer))
+'''
+
+
+def test_a_rule_that_fails_on_some_prompts_costs_these_alone(here, tmp_path) -> None:
+    """Best-of-n too goes on, where the rule that is followed likes none of its answers."""
+    (here / "shy.py").write_text(SHY.replace("{who}", WHO[0]))
+    words = (f"rule={here}/shy.py:shy", "learn_from=rule", "methods=RLOO,best-of-n")
+    done, _ = run(here, tmp_path, *words)
+    rows = {row["name"]: row for row in done.told["players"]}
+    assert 0 < rows["best-of-n"]["invalid"] < 2 * done.told["prompts"]
+    assert done.told["budget"]["unscored"] > 0
+    page = done.page.read_text()
+    assert "KeyError" in page
+    assert "Short answers, of few letters." in page
+    assert "Not where" not in page, "the first paragraph says enough"
+
+
 def test_budgets_size_the_methods_and_words_win() -> None:
     small, large = sized("small"), sized("large")
     assert small["ppo"].steps * small["ppo"].batch == 1024

@@ -1,5 +1,6 @@
 """Several policies from one start before one judge: who wins, how sure that is, what each took."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -7,13 +8,14 @@ from typing import Any, Literal
 from accord.errors import BadData
 from accord.evaluate.frontier import Mean
 from accord.evaluate.match import by_score
-from accord.evaluate.outcome import words
+from accord.evaluate.outcome import FEWEST_PAIRS, words
 from accord.evaluate.style import Style, style, variety
 from accord.evaluate.watch import Seen, change, watch
 from accord.evaluate.winrate import number
-from accord.evaluate.words import digits, percent
+from accord.evaluate.words import count, digits, percent
 from accord.maths.intervals import Estimate
 from accord.maths.ngrams import repetition
+from accord.records import Invalid
 from accord.rewards.base import Score
 
 POORER = 0.8
@@ -95,6 +97,8 @@ class Contest:
     """the judge is a rule that says what is wanted; else it is the reward that was followed"""
     followed: bool
     """the judge is what the methods followed"""
+    meaning: str = ""
+    """what the judge says of itself"""
     failed: Mapping[str, str] = field(default_factory=dict)
     """method -> why it made nothing"""
     seed: int = 0
@@ -109,6 +113,7 @@ def tell(c: Contest) -> dict[str, Any]:
     table = matrix(c)
     return {
         "judge": c.judge,
+        "meaning": c.meaning,
         "by_rule": c.by_rule,
         "followed": c.followed,
         "prompts": len(c.prompts),
@@ -121,19 +126,25 @@ def tell(c: Contest) -> dict[str, Any]:
 
 
 def matrix(c: Contest) -> list[list[dict[str, float] | None]]:
-    """How often the row's answer beats the column's to the same prompt; None on the diagonal."""
+    """How often the row's answer beats the column's to the same prompt; None on the diagonal, and
+    where no pair has two scores.
+    """
     every = (c.start, *c.players)
     found: list[list[dict[str, float] | None]] = []
     for row in every:
         cells: list[dict[str, float] | None] = []
         for column in every:
-            if row is column:
-                cells.append(None)
-                continue
-            rate = by_score(_lots(column.scores, c.n), _lots(row.scores, c.n), seed=c.seed)
-            cells.append({"rate": rate.rate, "low": rate.low, "high": rate.high})
+            cells.append(None if row is column else _wins(c, row, column))
         found.append(cells)
     return found
+
+
+def _wins(c: Contest, row: Player, column: Player) -> dict[str, float] | None:
+    try:
+        rate = by_score(_lots(column.scores, c.n), _lots(row.scores, c.n), seed=c.seed)
+    except BadData:
+        return None
+    return {"rate": rate.rate, "low": rate.low, "high": rate.high}
 
 
 def _row(c: Contest, player: Player) -> dict[str, Any]:
@@ -198,7 +209,9 @@ class Standing:
 
     best: Player
     level: tuple[Player, ...]
-    """the best, and those whose interval of the difference from it holds 0; the highest first"""
+    """the best, and those whose interval of the difference from it holds 0; the highest first; all
+    of them where prompts are so few that an interval says nothing
+    """
     below: tuple[tuple[Player, Estimate], ...]
     """the others, and by how much the best is better"""
 
@@ -209,7 +222,7 @@ def standing(c: Contest) -> Standing:
     best, level, below = ranked[0], [ranked[0]], []
     for player in ranked[1:]:
         gap = change(player.scores, best.scores, c.n, c.seed)
-        if gap is None or gap.low <= 0:
+        if gap is None or gap.low <= 0 or len(c.prompts) < FEWEST_PAIRS:
             level.append(player)
         else:
             below.append((player, gap))
@@ -223,6 +236,15 @@ def verdict(
     no sign of trouble, the one that took the least time.
     """
     stand, by = standing(c), {row["name"]: row for row in rows}
+    if len(c.prompts) < FEWEST_PAIRS:
+        return {
+            "tone": "unclear",
+            "pick": None,
+            "sentence": f"No choice can be made: {count(len(c.prompts), 'prompt')} held out tell "
+            f"too little. It takes {FEWEST_PAIRS} at least: give more prompts, or a larger "
+            "held_out=.",
+            "reasons": _reasons(c, stand, by, None),
+        }
     better = [p for p in stand.level if (by[p.name]["change"] or {"low": 0})["low"] > 0]
     if not better:
         most = by[stand.best.name]["change"]
@@ -242,7 +264,8 @@ def verdict(
         "pick": pick.name,
         "sentence": f"Take {pick.name}: by {c.judge} its answers score "
         f"{_gain(by[pick.name]['change'])} beyond the start's, and beat them "
-        f"{percent(rate['rate'])} of the time ({percent(rate['low'])} to {percent(rate['high'])}; "
+        f"{percent(rate.get('rate'))} of the time ({percent(rate.get('low'))} to "
+        f"{percent(rate.get('high'))}; "
         "half is no difference)."
         f"{_why(pick, stand, sound)}",
         "reasons": _reasons(c, stand, by, pick),
@@ -252,7 +275,8 @@ def verdict(
 def _why(pick: Player, stand: Standing, sound: Sequence[Player]) -> str:
     level = [p for p in stand.level if p is not pick]
     if not level:
-        return " Every other method is clearly below it: no interval of a difference holds 0."
+        alone = " Every other method is clearly below it: no interval of a difference holds 0."
+        return alone if sound else f"{alone} It shows signs of trouble: read some answers first."
     names = _names(level)
     trained = [p for p in level if p.cost.each == 1]
     if not sound:
@@ -271,6 +295,13 @@ def _reasons(c: Contest, stand: Standing, by: Mapping[str, Any], pick: Player | 
         f"Who leads: {means}, where the start has {digits(c.start.spot.score.value)}. "
         + ("Their intervals do not separate." if len(stand.level) > 1 else "Nobody else is level.")
     ]
+    silent = {p.name: sum(number(s) is None for s in p.scores) for p in (c.start, *c.players)}
+    if any(silent.values()):
+        each = ", ".join(f"{n} of {name}" for name, n in silent.items() if n)
+        said.append(
+            f"Answers that got no score, out of {len(c.start.scores)} each, and count nowhere: "
+            f"{each} ({why(c.start.scores, *(p.scores for p in c.players))})."
+        )
     if stand.below:
         gaps = "; ".join(f"{p.name} by {_gain(asdict(gap), '')}" for p, gap in stand.below)
         said.append(f"{stand.best.name} is clearly ahead of {gaps}.")
@@ -325,11 +356,19 @@ def _names(players: Sequence[Player]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
+def why(*several: Sequence[Score]) -> str:
+    """The most frequent reason for which there is no score."""
+    told = Counter(s.reason for scores in several for s in scores if isinstance(s, Invalid))
+    return told.most_common(1)[0][0] if told else "not a number"
+
+
 def _lots(scores: Sequence[Score], n: int) -> list[Sequence[Score]]:
     return [scores[start : start + n] for start in range(0, len(scores), n)]
 
 
 def mean(scores: Sequence[Score], n: int) -> Mean:
-    """Over prompts, of what has a score."""
+    """Over prompts, of what has a score; BadData where nothing has."""
     lots = [[x for s in few if (x := number(s)) is not None] for few in _lots(scores, n)]
+    if not any(lots):
+        raise BadData(f"none of its {len(scores)} answers got a score: {why(scores)}")
     return Mean.of(lots)

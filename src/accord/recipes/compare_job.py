@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from accord.config import plain
 from accord.data import sources
@@ -19,7 +19,7 @@ from accord.engine.roles import Policy
 from accord.errors import BadData, BadSettings, NotFinite, TooLittleMemory
 from accord.evaluate import contestpage
 from accord.evaluate.answers import Asking, sampled
-from accord.evaluate.contest import tell
+from accord.evaluate.contest import tell, why
 from accord.evaluate.winrate import number
 from accord.recipes.common import Asked, spell_prompts
 from accord.recipes.compare import OFFLINE, Compare, Name, priced
@@ -34,6 +34,7 @@ from accord.rewards.base import Reward, Score, which
 from accord.rewards.guard import Guard, Guarded
 from accord.rewards.learned import Learned
 from accord.rewards.reader import Reader
+from accord.rewards.rules import meaning
 from accord.store import artifact, files
 from accord.store.artifact import Artifact
 from accord.store.lock import held
@@ -83,6 +84,8 @@ class Given:
     compared: Sequence[Comparison]
     lost: int
     """pairs that the rule called equal, or of which an answer was empty"""
+    unscored: int
+    """pairs of which the rule scored one answer or none"""
     made: int
     """answers that were sampled for the comparisons; 0: they stand in a file"""
     origins: tuple[Artifact, ...]
@@ -131,6 +134,7 @@ def _compared(
     field = Field(
         given.start, given.asked, judge, None if followed else reward,
         Asking(cfg.longest, cfg.n, Sampling(cfg.temperature), place.seed), job.out / "answers",
+        meaning(job.rule) if job.rule else "",
     )  # fmt: skip
     contest = met(desk, field, cfg, trained, failed, told_by, shared)
     told = {
@@ -163,7 +167,7 @@ def _given(
     place.check(tally, "prompts held out")
     place.tell(f"{len(learn)} prompts to learn from, {len(tests)} to measure on")
     rule = Guarded(job.rule, Reader(start.speller, once), job.guard) if job.rule else None
-    found = Given(start, learn, tests, asked, (), 0, 0, (), rule)
+    found = Given(start, learn, tests, asked, (), 0, 0, 0, (), rule)
     if job.comparisons is None:
         assert rule is not None
         return _paired(desk, cfg, place, found, rule)
@@ -205,20 +209,36 @@ def _paired(desk: Desk, cfg: Compare, place: Place, given: Given, rule: Reward) 
             for k in range(pairs)
         ]
         judged = [one for one in made if one is not None]
+        silent = sum(
+            any(number(s) is None for s in scores[2 * k : 2 * k + 2]) for k in range(pairs)
+        )
         if not judged:
-            raise BadData(
-                f"the rule calls all {pairs} pairs of answers equal, or scores none of them: there "
-                "is nothing to learn from; a finer rule, a higher temperature= or a larger budget="
-            )
+            _unjudged(pairs, silent, why(scores))
+        equal = pairs - silent - len(judged)
         there = artifact.finish(
             folder, lambda into: sources.write(into / PAIRS, judged),
-            numbers={"pairs": pairs, "equal": pairs - len(judged)}, **about,
+            numbers={"pairs": pairs, "equal": equal, "unscored": silent}, **about,
         )  # fmt: skip
     compared, tally = sources.read_comparisons(folder / PAIRS)
     tally.check(0.0)
-    lost = int(there.numbers["equal"])
-    place.tell(f"{len(compared)} comparisons by the rule; {lost} pairs were equal to it, or empty")
-    return replace(given, compared=compared, lost=lost, made=2 * pairs, origins=(there,))
+    lost, silent = int(there.numbers["equal"]), int(there.numbers.get("unscored", 0))
+    place.tell(
+        f"{len(compared)} comparisons by the rule; {lost} pairs were equal to it, or empty"
+        + (f"; of {silent} it could not score an answer" if silent else "")
+    )
+    return replace(
+        given, compared=compared, lost=lost, unscored=silent, made=2 * pairs, origins=(there,)
+    )
+
+
+def _unjudged(pairs: int, silent: int, reason: str) -> NoReturn:
+    if silent == pairs:
+        raise BadData(f"the rule scored none of {pairs} pairs of answers: {reason}; mend the rule")
+    apart = f" but {silent}, which it could not score ({reason})" if silent else ""
+    raise BadData(
+        f"the rule calls all {pairs} pairs of answers equal{apart}: there is nothing to learn "
+        "from; a finer rule, a higher temperature= or a larger budget="
+    )
 
 
 def _pair(k: int, prompt: Any, texts: Sequence[str], scores: Sequence[Score]) -> Comparison | None:
@@ -288,6 +308,7 @@ def _budget(cfg: Compare, given: Given) -> dict[str, Any]:
         "answers": cfg.answers,
         "comparisons": len(given.compared),
         "equal": given.lost,
+        "unscored": given.unscored,
         "sampled": given.made,
         "learn": len(given.learn),
         "followed": cfg.learn_from,

@@ -7,8 +7,9 @@ from pathlib import Path
 import torch
 
 from accord.engine.roles import Policy
+from accord.errors import BadData
 from accord.evaluate.answers import Asking, Side, sampled
-from accord.evaluate.contest import Contest, Cost, Player, Spot, mean
+from accord.evaluate.contest import Contest, Cost, Player, Spot, mean, why
 from accord.evaluate.frontier import Mean, distance
 from accord.evaluate.winrate import number
 from accord.maths.selection import best_of_n_kl
@@ -32,6 +33,8 @@ class Field:
     asking: Asking
     folder: Path
     """answers are kept here"""
+    meaning: str = ""
+    """what the judge says of itself"""
 
 
 Entry = tuple[Trained, list[tuple[str, Policy]]]
@@ -47,22 +50,20 @@ def met(
     judge: str,
     shared: float,
 ) -> Contest:
-    """All answers, scored and measured; `shared` are the seconds of the reward model."""
-    start = _player(desk, field, "start", "the start", field.start)
-    players = []
+    """All answers, scored and measured; `shared` are the seconds of the reward model.
+
+    Whoever has no answer with a score is among those that failed; BadData where that is the start.
+    """
+    start, players, missed = _player(desk, field, "start", "the start", field.start), [], {**failed}
     for name in cfg.methods:
-        if name == "best-of-n":
-            best = _best(desk, field, cfg.best)
-            players.append(replace(best, cost=replace(best.cost, shared=shared)))
-        elif name in entered:
-            made, others = entered[name]
-            player = _player(desk, field, name.lower(), name, made.policy)
-            points = [
-                _player(desk, field, f"{name.lower()}-{i}", label, policy).spot
-                for i, (label, policy) in enumerate(others)
-            ]
-            cost = replace(made.cost, shared=shared if made.cost.sampled else 0.0)
-            players.append(replace(player, others=tuple(points), cost=cost))
+        try:
+            if name == "best-of-n":
+                best = _best(desk, field, cfg.best)
+                players.append(replace(best, cost=replace(best.cost, shared=shared)))
+            elif name in entered:
+                players.append(_entered(desk, field, name, entered[name], shared))
+        except BadData as error:
+            missed[name] = str(error)
     speller = field.start.speller
     return Contest(
         start,
@@ -72,9 +73,22 @@ def met(
         judge,
         by_rule=judge == "the rule",
         followed=field.followed is None,
-        failed=failed,
+        failed=missed,
         seed=field.asking.seed,
+        meaning=field.meaning,
     )
+
+
+def _entered(desk: Desk, field: Field, name: Name, entry: Entry, shared: float) -> Player:
+    """With its other policies as points."""
+    made, others = entry
+    player = _player(desk, field, name.lower(), name, made.policy)
+    points = [
+        _player(desk, field, f"{name.lower()}-{i}", label, policy).spot
+        for i, (label, policy) in enumerate(others)
+    ]
+    cost = replace(made.cost, shared=shared if made.cost.sampled else 0.0)
+    return replace(player, others=tuple(points), cost=cost)
 
 
 def _said(desk: Desk, field: Field, key: str, name: str, policy: Policy, asking: Asking) -> Side:
@@ -94,7 +108,7 @@ def _best(desk: Desk, field: Field, most: int) -> Player:
     """Best-of-n of the start: the answer that the reward followed likes most; with points of
     smaller n from the same answers.
 
-    KL is that of the best of n for the scores that came, mean over prompts.
+    KL is that of the best of n for the scores that came, mean over prompts that have any.
     """
     n = field.asking.n
     asking = replace(field.asking, n=n * most, seed=field.asking.seed + 1)
@@ -109,7 +123,10 @@ def _best(desk: Desk, field: Field, most: int) -> Player:
         for place in range(len(field.asked)):
             lot = liked[place * n * most : (place + 1) * n * most]
             known = torch.tensor([x for s in lot if (x := number(s)) is not None]).double()
-            kls.append([best_of_n_kl(known.unique(return_counts=True)[1], size)])
+            shares = known.unique(return_counts=True)[1]
+            kls.append([best_of_n_kl(shares, size)] if len(shares) else [])
+        if not any(kls):
+            raise BadData(f"none of its {len(liked)} answers got a score: {why(liked)}")
         player = _told(field, "best-of-n", said, Mean.of(kls), label=f"n={size}", how="formula")
         spots.append(player.spot)
     assert player is not None

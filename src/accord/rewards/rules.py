@@ -1,5 +1,6 @@
 """Rewards that are rules: a function of what was asked and what was said."""
 
+import ast
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -60,6 +61,23 @@ def called(name: str, file: Path) -> str:
     """What a rule is known by: its name, and SHA-256 of the file it stands in."""
     told = sha256(file.read_bytes()).hexdigest() if file.is_file() else "of no file"
     return f"rule {name} {told}"
+
+
+def meaning(spec: str) -> str:
+    """The first paragraph of the docstring of the function at `file.py:function`, on one line; the
+    file is not run.  Empty where there is none.
+    """
+    path, name = parts(spec)
+    try:
+        found = [one for one in ast.walk(ast.parse(path.read_bytes())) if _named(one, name)]
+    except (SyntaxError, ValueError):
+        return ""
+    told = ast.get_docstring(found[-1]) if found else None  # type: ignore[arg-type]
+    return " ".join((told or "").split("\n\n")[0].split())
+
+
+def _named(one: ast.AST, name: str) -> bool:
+    return isinstance(one, ast.FunctionDef) and one.name == name
 
 
 def parts(spec: str) -> tuple[Path, str]:
