@@ -168,15 +168,19 @@ def _open(session: Session, study_id: int, user_id: int) -> int | None:
     """The first item with a place, its row locked.
 
     PostgreSQL: others' locked rows are passed by first, and waited for if nothing else is there.
-    A query sees what was when it began, so the place is looked at again under the lock.
+    A query sees what was when it began, so the place is looked at again under the lock.  A row that
+    was locked in vain is let go before the next one is asked for: two could wait for each other.
     """
     while True:
         told = {"study": study_id, "me": user_id, "at": now()}
+        point = session.begin_nested()
         found = session.scalar(_first(waits=False), told)
         if found is None:
             found = session.scalar(_first(waits=True), told)
         if found is None or _room(session, found, user_id, False):
+            point.commit()
             return found
+        point.rollback()
 
 
 @cache

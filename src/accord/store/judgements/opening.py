@@ -120,7 +120,8 @@ def open_store(where: str | Path) -> Store:
     lite = url.get_backend_name() == "sqlite"
     args: dict[str, Any] = {"timeout": WAIT_S, "check_same_thread": False} if lite else {}
     try:
-        pool: dict[str, Any] = {"pool_size": 10, "max_overflow": 40}
+        pool: dict[str, Any] = {"pool_size": 10, "max_overflow": 40 if lite else 5}
+        pool["pool_timeout"] = 2 * WAIT_S
         engine = create_engine(url, connect_args=args, pool_pre_ping=not lite, **pool)
         if lite:
             _tame(engine)
