@@ -61,7 +61,7 @@ def test_a_worker_from_its_beginning_to_its_end(folder, tmp_path):
                 model="tiny", messages=[{"role": "user", "content": "there"}], max_tokens=3
             )
         assert said.usage.completion_tokens >= 1
-        assert httpx.get(f"{url}/models").status_code == 401
+        assert httpx.get(f"{url}/models", timeout=60).status_code == 401
         pid = pids(workers)[str(folder)]
         command = Path(f"/proc/{pid}/cmdline").read_text()
         assert key not in command, "other users of the machine can read command lines"
@@ -71,7 +71,7 @@ def test_a_worker_from_its_beginning_to_its_end(folder, tmp_path):
         assert again.key != key
         assert pids(workers)[str(folder)] != pid
         assert httpx.get(
-            f"{again.url}/models", headers={"authorization": f"Bearer {again.key}"}
+            f"{again.url}/models", headers={"authorization": f"Bearer {again.key}"}, timeout=60
         ).json()["data"]
         first = pids(workers)[str(folder)]
         workers.idle = 1.0

@@ -22,7 +22,9 @@ from typing import IO, NamedTuple
 from accord.errors import NoAnswer
 
 KEY = "ACCORD_API_KEY"
-END_S = 5.0
+END_S, HEALTH_S = 5.0, 30.0
+"""seconds to end, and to say how it is: a busy machine is slow, and a worker that is killed for it
+loses its answers"""
 
 
 class Reached(NamedTuple):
@@ -50,7 +52,10 @@ class _Worker:
         """Answers under way; none: it does not answer.  Asking keeps it from ending as idle."""
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         address = f"{self.url.removesuffix('/v1')}/health"
-        with suppress(OSError, ValueError, KeyError), opener.open(address, timeout=5) as answer:
+        with (
+            suppress(OSError, ValueError, KeyError),
+            opener.open(address, timeout=HEALTH_S) as answer,
+        ):
             return int(json.load(answer)["answers"])
         return None
 
