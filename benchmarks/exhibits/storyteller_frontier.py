@@ -24,6 +24,8 @@ LEVELS = (0.0, 0.5, 1.0)
 """what the rule can say"""
 AT = (2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
 """KL, nats, at which methods are compared"""
+FAR = 20.0
+"""KL, nats, beyond which no point is fitted or drawn; the table has them all"""
 Point = dict[str, Any]
 
 
@@ -69,7 +71,7 @@ def most(points: Sequence[Point]) -> list[tuple[float, float]]:
 
 def fitted(points: Sequence[Point], method: str, seed: int) -> tuple[Law, float, float] | None:
     """Gold over d = √KL through all looks of a seed, d (α - β d); its least and greatest KL."""
-    own = [p for p in points if p["seed"] == seed and p["method"] == method]
+    own = [p for p in points if (p["seed"], p["method"]) == (seed, method) and p["kl"] <= FAR]
     zero = next(p["gold"] for p in points if p["seed"] == seed and p["method"] == "start")
     kls = [p["kl"] for p in own]
     if len(own) < 3:
@@ -132,6 +134,7 @@ def draw(points: Sequence[Point], path: Path) -> None:
     with matplotlib.rc_context(style):
         figure = Figure(figsize=(6.4, 4.0), layout="constrained", facecolor="white")
         axes = figure.subplots()
+        points = [p for p in points if p["kl"] <= FAR]
         far = max(p["kl"] for p in points) * 1.03
         bound = [(0.0, fmean(p["gold"] for p in points if p["method"] == "start"))]
         bound += [(kl, gold) for kl, gold in most(points) if kl <= far]
