@@ -7,7 +7,16 @@ from sqlalchemy import func, select
 
 from accord.store.judgements import acts, leases, people, progress, studies
 from accord.store.judgements.acts import Opinion
-from accord.store.judgements.forms import Act, BadAct, Gone, Kind, NewItem, NotThere, Task
+from accord.store.judgements.forms import (
+    Act,
+    BadAct,
+    Gone,
+    Kind,
+    NewItem,
+    NotThere,
+    StudyConfig,
+    Task,
+)
 from accord.store.judgements.opening import Store
 from accord.store.judgements.tables import Judgement, Study, User
 from judgement_fakes import drain, held, items, of, prefer, team
@@ -190,9 +199,7 @@ def test_what_was_revealed_stands(store: Store) -> None:
         acts.undo(store, one.id, study.id)
 
 
-def _config(**more: Any) -> Any:
-    from accord.store.judgements.forms import StudyConfig
-
+def _config(**more: Any) -> StudyConfig:
     return StudyConfig(gold_rate=0.0, **more)
 
 
