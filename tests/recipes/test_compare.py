@@ -291,6 +291,26 @@ def test_a_rule_that_fails_on_some_prompts_costs_these_alone(here, tmp_path) -> 
     assert "Not where" not in page, "the first paragraph says enough"
 
 
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("budget=tiny",), []),
+        (("budget=tiny", "methods=PPO,DPO", "model=other"), []),
+        (("methods=RLOO,best-of-n", "learn_from=rule"), []),
+        (("methods=RLOO,DPO", "ppo.lr=0.1", "dpo.lr=0.1"), ["ppo.*"]),
+        (("methods=RLOO", "learn_from=rule", "reward.lr=0.1"), ["reward.*"]),
+        (("methods=DPO", "reward.lr=0.1", "best=3"), ["reward.*", "best"]),
+        (("methods=PPO", "factors=2"), ["factors"]),
+        (("methods=IPO", "learn_from=rule"), ["learn_from"]),
+    ],
+)
+def test_settings_that_nobody_hears_are_named(words, named) -> None:
+    classes: tuple[Any, Any] = (CompareJob, Compare)
+    first: Any = read_each(classes, None, list(words))
+    _, cfg = read_each(classes, None, list(words), defaults(*first))
+    assert cfg.idle(True) == named  # type: ignore[attr-defined]
+
+
 def test_budgets_size_the_methods_and_words_win() -> None:
     small, large = sized("small"), sized("large")
     assert small["ppo"].steps * small["ppo"].batch == 1024

@@ -75,7 +75,7 @@ def held(name: str, p_N, ref_N, share: float) -> None:
 def by_dpo(start, ref_N, beta: float):
     """Pairs drawn from the start, judged as Bradley and Terry say."""
     rng = torch.Generator().manual_seed(0)
-    i_N, j_N = (torch.multinomial(ref_N, 2000, True, generator=rng).tolist() for _ in range(2))
+    i_N, j_N = (torch.multinomial(ref_N, 1000, True, generator=rng).tolist() for _ in range(2))
     pairs = [
         Spelled((BEGIN,), (SAID[i], SAID[j]), (0, 1), None, float(p.sigmoid()), f"p{n}")
         for n, (i, j) in enumerate(zip(i_N, j_N, strict=True))
@@ -88,8 +88,8 @@ def by_dpo(start, ref_N, beta: float):
 
 def by_ppo(start, ref_N, beta: float):
     cfg = ppo.PPO(
-        steps=16, batch=96, longest=LONGEST, kl=FixedKL(beta), gae=GAE(lam=1.0), epochs=2,
-        minibatches=2, clip=Clip(eps_value=None), critic="zero", lr=5e-3, lr_critic=1e-2,
+        steps=10, batch=96, longest=LONGEST, kl=FixedKL(beta), gae=GAE(lam=1.0), epochs=2,
+        minibatches=2, clip=Clip(eps_value=None), critic="zero", lr=3e-3, lr_critic=1e-2,
         schedule=Linear(), whiten="none",
     )  # fmt: skip
     return ppo.train(cfg, Run(), start, scores, toy_critic(9), ASKED)
@@ -97,7 +97,7 @@ def by_ppo(start, ref_N, beta: float):
 
 def by_rloo(start, ref_N, beta: float):
     cfg = grpo.GRPO(
-        steps=16, batch=24, group=4, longest=LONGEST, baseline=LeaveOneOut(), kl=RewardKL(beta),
+        steps=8, batch=24, group=4, longest=LONGEST, baseline=LeaveOneOut(), kl=RewardKL(beta),
         weigh_by="constant", epochs=2, minibatches=2, lr=5e-3, schedule=Linear(),
     )  # fmt: skip
     return grpo.train(cfg, Run(), start, scores, ASKED)

@@ -92,6 +92,7 @@ def fair(told: Row) -> list[str]:
             f"{budget['sampled']:,} answers of the start made {budget['sampled'] // 2:,} pairs, of "
             f"which the rule called {budget['equal']:,} equal (or one was empty)"
             + (f" and {budget['unscored']:,} it could not score" if budget["unscored"] else "")
+            + ". The time that this took counts for nobody"
             if budget["sampled"]
             else "They stood in a file"
         )

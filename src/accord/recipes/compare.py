@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import Field, model_validator
 
-from accord.config import Settings
+from accord.config import Settings, plain
 from accord.config.limits import Above0, Count, Part
 from accord.engine.steps import Optimizer
 from accord.maths.advantages import LeaveOneOut
@@ -154,9 +154,39 @@ class Compare(Settings):
         """The settings of a method; None for best-of-n, which trains nothing."""
         return getattr(self, name.lower(), None)
 
+    def idle(self, judged: bool) -> list[str]:
+        """Settings that differ from the usual ones though nobody hears them; `judged`: by a rule,
+        so that the reward model is for those alone who follow it.
+        """
+        absent = {name.lower() for name in NAMES if name not in self.methods}
+        follow = {*self.methods} - {*OFFLINE}
+        if self.learn_from == "rule" or (judged and not follow):
+            absent.add("reward")
+        how: dict[str, Any] = {"longest": self.longest, "temperature": self.temperature}
+        usual = [_SMALL, *(sized(self.budget, **how, young=young) for young in (True, False))]
+        found = [
+            f"{key}.*"
+            for key in FIELDS
+            if key in absent and not any(_alike(getattr(self, key), one[key]) for one in usual)
+        ]
+        plainly = {
+            "best": "best-of-n" not in self.methods,
+            "factors": not any(map(self.swept, self.methods)),
+            "learn_from": not follow,
+        }
+        of = type(self).model_fields
+        return found + [
+            key for key, so in plainly.items() if so and getattr(self, key) != of[key].default
+        ]
+
     def swept(self, name: Name) -> tuple[float, ...]:
         """The other prices at which a method is trained."""
         return self.factors if name in self.sweep and name in self.methods else ()
+
+
+def _alike(one: Settings, other: Settings) -> bool:
+    """But for PPO's critic, which follows learn_from."""
+    return plain(one) | {"critic": None} == plain(other) | {"critic": None}
 
 
 def priced(cfg: M, factor: float) -> M | None:

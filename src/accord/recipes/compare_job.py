@@ -115,6 +115,8 @@ def _compared(
     desk: Desk, job: CompareJob, cfg: Compare, prompts: Sequence[Prompt] | None
 ) -> Compared:
     place = desk.place(job)
+    if idle := cfg.idle(job.rule is not None):
+        place.tell(f"nobody who takes part hears {', '.join(idle)}: they change nothing")
     given = _given(desk, job, cfg, place, prompts)
     reward, critic, shared = _followed(place, cfg, given)
     judge, followed = given.rule or reward, cfg.learn_from == "rule" or given.rule is None
