@@ -240,9 +240,9 @@ def verdict(
         return {
             "tone": "unclear",
             "pick": None,
-            "sentence": f"No choice can be made: {count(len(c.prompts), 'prompt')} held out tell "
-            f"too little. It takes {FEWEST_PAIRS} at least: give more prompts, or a larger "
-            "held_out=.",
+            "sentence": "No choice can be made from "
+            f"{count(len(c.prompts), 'prompt')} held out; it takes {FEWEST_PAIRS} at least: give "
+            "more prompts, or a larger held_out=.",
             "reasons": _reasons(c, stand, by, None),
         }
     better = [p for p in stand.level if (by[p.name]["change"] or {"low": 0})["low"] > 0]

@@ -21,6 +21,7 @@ from accord.evaluate import contestpage
 from accord.evaluate.answers import Asking, sampled
 from accord.evaluate.contest import tell, why
 from accord.evaluate.winrate import number
+from accord.evaluate.words import count
 from accord.recipes.common import Asked, spell_prompts
 from accord.recipes.compare import OFFLINE, Compare, Name, priced
 from accord.recipes.contestants import Ground, Trained, enter
@@ -163,11 +164,14 @@ def _given(
     parts = split(once, cfg.held_out, seed=place.seed)
     learn, tests = list(parts[0]), list(parts[1])
     if not learn or not tests:
-        raise BadData(f"{len(once)} prompts are too few to learn from some and measure on others")
+        raise BadData(
+            f"{count(len(once), 'prompt')}, each counted once: too few to learn from some and "
+            "measure on others; give more"
+        )
     start = opened(job)
     asked, tally = spell_prompts(tests, start.speller, room_for(cfg.longest, start))
     place.check(tally, "prompts held out")
-    place.tell(f"{len(learn)} prompts to learn from, {len(tests)} to measure on")
+    place.tell(f"{count(len(learn), 'prompt')} to learn from, {len(tests)} to measure on")
     rule = Guarded(job.rule, Reader(start.speller, once), job.guard) if job.rule else None
     found = Given(start, learn, tests, asked, (), 0, 0, 0, (), rule)
     if job.comparisons is None:
