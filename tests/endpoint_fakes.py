@@ -64,7 +64,7 @@ def endpoint(reply: Reply = echo) -> Iterator[Endpoint]:
                 pass  # who asked has gone away
 
         def say(self, told: dict[str, Any]) -> None:
-            self.wfile.write(b"data: " + json.dumps(told).encode() + b"\n\n")
+            self.wfile.write(b"data: " + json.dumps(told, ensure_ascii=False).encode() + b"\n\n")
             self.wfile.flush()
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -115,6 +115,10 @@ def test_names_are_for_managers(tmp_path: Path) -> None:
         said = client.get(f"/lineage/{made['first'].id}").text
         assert "Grace" not in said
         assert made["grace"].pseudonym in said
+        assert "Every judgement" not in said, "what others said is for managers"
+        assert "Your judgements" not in said
+        asked = client.get(f"/lineage/{made['first'].id}?who={made['grace'].id}").text
+        assert "Your judgements" not in asked
 
 
 def test_what_no_person_judged_says_so(tmp_path: Path) -> None:

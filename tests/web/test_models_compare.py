@@ -11,7 +11,8 @@ from accord.store.judgements import resolve, studies, talk
 from accord.store.judgements.forms import Act, StudyConfig
 from accord.store.judgements.opening import Store
 from accord.store.judgements.tables import Item, Judgement, Response
-from endpoint_fakes import begin_pair, say, talking
+from accord.web.models_known import register
+from endpoint_fakes import begin_pair, endpoint, say, talking
 from watch_fakes import site
 
 
@@ -183,3 +184,14 @@ def test_a_viewer_may_look_and_not_vote(tmp_path: Path) -> None:
         assert client.get("/compare").status_code == 403
         assert client.post("/compare", data={}).status_code == 403
         assert client.post("/compare/send", json={"judgement": 1, "study": 1}).status_code == 403
+
+
+def test_a_server_s_complaint_does_not_name_the_hidden(tmp_path: Path) -> None:
+    with (
+        endpoint(lambda body: []) as there,
+        site(tmp_path, tmp_path / "runs") as (client, _, store),
+    ):
+        for name, called in (("left", "no"), ("right", "room")):
+            register(store, name, there.url, called)  # it says: no room
+        said = say(client, begin_pair(client, "left", "right"), text="hello")[1]["wrong"]
+    assert not {"left", "right", "no", "room"} & {*said.replace(":", "").split()}, said

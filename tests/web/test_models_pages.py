@@ -13,9 +13,9 @@ from accord.store import artifact
 from accord.store.judgements import people, talk
 from accord.store.judgements.opening import Store
 from accord.web.models_chat import turn_order
-from accord.web.models_known import Known, models, voice
+from accord.web.models_known import Known, forget, models, register, voice
 from accord.web.models_speaking import room
-from endpoint_fakes import begin, endpoint, events, say, talking
+from endpoint_fakes import begin, begin_pair, endpoint, events, say, talking
 from watch_fakes import site, write_run
 
 
@@ -193,6 +193,39 @@ def test_a_model_that_fails_is_named_and_the_question_stays(tmp_path: Path) -> N
         assert "left answered 503: no room" in end["wrong"]
         assert messages(app, chat) == ["hello"]
         assert "wait for it" in say(client, chat, text="again")[1]["wrong"]
+
+
+@pytest.mark.parametrize("where", ["http://[nonsense/v1", "http://127.0.0.1:99999/v1"])
+def test_an_address_that_is_none_ends_the_answer(tmp_path: Path, where: str) -> None:
+    with site(tmp_path, tmp_path / "runs") as (client, app, store):
+        register(store, "odd", where, "m")
+        chat = begin(client, "odd")
+        assert "odd cannot be" in say(client, chat, text="hello")[1]["wrong"]
+        assert not room(app).busy(chat)
+
+
+def test_a_model_taken_away_since_ends_the_answer(tmp_path: Path) -> None:
+    with talking(tmp_path) as (client, app, _):
+        chat, pair = begin(client), begin_pair(client, "left", "right")
+        for one in models(app):
+            if one.id is not None:
+                forget(app.state.store, one.id)
+        assert "no model 'left'" in say(client, chat, text="hello")[1]["wrong"]
+        assert not room(app).busy(chat)
+        said = say(client, pair, text="hello")[1]["wrong"]
+        assert "There is no model" in said
+        assert "left" not in said, "which two they are is hidden still"
+
+
+def test_a_mistake_of_ours_ends_the_answer_too(tmp_path: Path) -> None:
+    class Broken:
+        def url(self, folder: str) -> tuple[str, str]:
+            raise RuntimeError(folder)
+
+    with site(tmp_path, tmp_path / "runs", workers=Broken()) as (client, app, _):
+        chat = begin(client, "storyteller")
+        assert "server's log says why" in say(client, chat, text="hello")[1]["wrong"]
+        assert not room(app).busy(chat)
 
 
 def test_what_models_say_is_hostile(tmp_path: Path) -> None:

@@ -100,3 +100,13 @@ def test_who_may_not_and_what_may_not(tmp_path: Path) -> None:
             body = {"lines": [{"seq": 1, "row": row}]}
             assert client.post(where.format("a"), json=body, headers=key).status_code == 422
     assert sorted(path.name for path in root.iterdir()) == ["mine"]
+
+
+def test_who_manages_no_longer_sends_nothing(tmp_path: Path) -> None:
+    with site(tmp_path, tmp_path / "runs") as (client, _, store):
+        mia = people.add(store, "mia", "manager")
+        key = {"authorization": f"Bearer {people.new_token(store, mia.id, 'x', ['runs'])}"}
+        send(client, key, lines=lines(1, 1))
+        people.set_role(store, mia.id, "annotator")
+        where = "/api/v1/runs/far/away/events"
+        assert client.post(where, json={}, headers=key).status_code == 403

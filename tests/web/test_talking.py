@@ -6,7 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from accord.errors import BadData, NoAnswer
+from accord.web import talking
 from accord.web.talking import Said, Voice, Wish, spoken, stream, together
+from endpoint_fakes import endpoint
 from talk_fakes import Server, answering
 
 HELLO = [{"role": "user", "content": "Hello"}]
@@ -66,6 +68,26 @@ def test_stopped_it_ends_at_the_next_piece(server: Server) -> None:
         pieces.append(piece)
         stop.set()
     assert pieces == [("a ", ""), ("", "cut")]
+
+
+def test_odd_signs_within_a_piece_end_no_line() -> None:
+    odd = "a\u2028b\u0085c\x1cd\x0be\u2029f\U0001f9ea\ufeff"
+    with endpoint(lambda body: [odd]) as there:
+        pieces = [*stream(Voice(there.url, "m"), HELLO, Wish(), threading.Event())]
+    assert pieces == [(odd, ""), ("", "stop")]
+
+
+def test_an_answer_without_an_end_is_ended() -> None:
+    with endpoint(lambda body: ["x" * 90_000] * 9) as there:
+        pieces = [*stream(Voice(there.url, "m"), HELLO, Wish(), threading.Event())]
+    assert sum(len(text) for text, _ in pieces) == talking.LONGEST
+    assert pieces[-1] == ("", "length")
+
+
+def test_a_line_without_an_end_is_not_waited_for() -> None:
+    with endpoint(lambda body: ["x" * 2_000_000]) as there:  # noqa: SIM117
+        with pytest.raises(NoAnswer, match="without an end of a line"):
+            list(stream(Voice(there.url, "m"), HELLO, Wish(), threading.Event()))
 
 
 def test_pictures_are_not_left_out_in_silence() -> None:

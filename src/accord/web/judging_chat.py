@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from random import Random
 from typing import Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.responses import RedirectResponse, Response
@@ -21,6 +21,7 @@ from accord.store.judgements.opening import Store
 from accord.store.judgements.tables import Chat, Study, User
 from accord.web.judging_form import Posted
 from accord.web.judging_view import turns
+from accord.web.models_chat import hide
 from accord.web.models_known import Known, model, voice
 from accord.web.models_speaking import Part, Speaking, room
 from accord.web.security import Judge, Limit, TheStore
@@ -140,7 +141,10 @@ def _begin(app: Any, store: Store, study_id: int, user_id: int, text: str) -> Sp
 
 
 def _speak(app: Any, store: Store, chat: Chat, config: StudyConfig) -> Speaking:
-    known = [model(app, name) for name in chat.models]
+    try:
+        known = [model(app, name) for name in chat.models]
+    except HTTPException:
+        raise BadAct("a model of this study is not there any more; tell its manager") from None
     order = [0, 1]
     if config.shuffle:  # as `talk.offer` will have it
         order = Random(f"{chat.seed}/{len(chat.messages)}").sample((0, 1), 2)
@@ -157,9 +161,8 @@ def _speak(app: Any, store: Store, chat: Chat, config: StudyConfig) -> Speaking:
 def _offer(store: Store, chat: Chat, known: list[Known], parts: list[Part]) -> dict[str, Any]:
     wrong = next((part.wrong for part in parts if part.wrong), "")
     if wrong:
-        for one in known if chat.blind else ():
-            wrong = wrong.replace(one.name, "a model")
-        return {"wrong": wrong}
+        names = [name for one in known if chat.blind for name in one.names]
+        return {"wrong": hide(wrong, names)}
     if not all(part.text.strip() for part in parts):
         return {"wrong": "One of the two said nothing; ask again."}
     sampling = vars(WISH)

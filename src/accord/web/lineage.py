@@ -93,9 +93,14 @@ def show(
     nodes = _nodes(request, behind, known, exports, _studies(store, exports))
     used = sorted({one for export in exports for one in export.judgements})
     people = _people(request, store, used, known.values(), manages)
-    told: dict[str, Any] = {"made": made, "kinds": KINDS, "people": people, "who": who}
+    told: dict[str, Any] = {
+        "made": made,
+        "kinds": KINDS,
+        "people": people,
+        "who": who if manages else None,
+    }
     told |= {"nodes": nodes, "picture": _picture(nodes), "count": len(used), "manages": manages}
-    told |= _judgements(store, used, people, who, number)
+    told |= _judgements(store, used, people, who if manages else user.id, number)
     root = request.app.state.cfg.runs
     told |= {"path": request.url.path, "path_of": lambda one: _path(one, root)}
     told["title"] = _path(made, root)
@@ -188,7 +193,9 @@ def _people(
 def _judgements(
     store: Store, used: list[int], people: list[Person], who: int | None, number: int
 ) -> dict[str, Any]:
-    """A page of the judgements themselves: prompt, verdict, annotator."""
+    """A page of the judgements themselves: prompt, verdict, annotator.  `who`: only this one's, as
+    who does not manage sees: nobody reads what others said of an item that is still to be judged.
+    """
     names = {one.user.id: one.name for one in people}
     rows = []
     with store.read() as session:

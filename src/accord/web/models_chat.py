@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from random import Random
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
@@ -199,12 +199,15 @@ def _two(app: Any, here: Room, store: Store, found: Chat, asked: Asked) -> Speak
     if not found.blind:
         raise BadAct("the names have been shown; begin a new comparison")
     order = turn_order(found)
-    known = [model(app, name) for name in found.models]
+    try:
+        known = [model(app, name) for name in found.models]
+    except HTTPException:
+        raise BadAct("There is no model of that name any more; begin a new comparison") from None
 
     def finish(parts: list[Part]) -> dict[str, Any]:
         wrong = next((part.wrong for part in parts if part.wrong), "")
         if wrong:
-            return {"wrong": hide(wrong, [one.name for one in known])}
+            return {"wrong": hide(wrong, [n for one in known for n in one.names])}
         if not all(part.text.strip() for part in parts):
             return {"wrong": "One of the two said nothing; ask again."}
         answers = [

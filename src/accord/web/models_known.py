@@ -50,6 +50,12 @@ class Known:
         """What answers of it are marked with: the artifact, or the name."""
         return self.artifact or self.name
 
+    @property
+    def names(self) -> list[str]:
+        """All words that a server's complaint may call it by, for who is not to know them."""
+        last = Path(self.where).name if self.kind == "folder" else ""
+        return [*filter(None, (self.name, self.where, self.called, self.artifact, last))]
+
 
 class Sealed:
     """The artifacts below a folder; what did not change is not read again."""

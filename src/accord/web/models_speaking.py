@@ -1,16 +1,19 @@
 """An answer while it is being said: by threads of its own, kept whether or not a tab is looking."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fastapi import HTTPException
 from fastapi.sse import ServerSentEvent
 
 from accord.errors import AccordError
 from accord.web.talking import Said, Voice, Wish, together
 
+log = logging.getLogger(__name__)
 POLL_S = 0.04
 PATIENT_S = 1.0
 """after which a listener is told that a model is being started"""
@@ -75,15 +78,23 @@ class Speaking:
             for part in self.parts:
                 part.end = part.end or ("" if part.wrong else "stopped")
         except AccordError as error:
-            for part in self.parts:
-                part.wrong = str(error)
+            self._fail(str(error))
+        except HTTPException as error:  # a model that was taken away since
+            self._fail(str(error.detail))
+        except Exception:
+            log.exception("an answer failed")
+            self._fail("the answer failed; the server's log says why")
         try:
             self.result = finish(self.parts)
         except AccordError as error:
             self.result = {"wrong": str(error)}
         except Exception:
+            log.exception("an answer could not be kept")
             self.result = {"wrong": "the answer could not be kept; the server's log says why"}
-            raise
+
+    def _fail(self, why: str) -> None:
+        for part in self.parts:
+            part.wrong = why
 
     def _take(self, one: Said) -> None:
         part = self.parts[one.place]

@@ -101,7 +101,7 @@ def uninvite(store: TheStore, user: Manager, hash: Text) -> Response:
 # --- one of them ---
 
 
-def _whom(store: Store, user_id: int, by: User) -> User:
+def whom(store: Store, user_id: int, by: User) -> User:
     """The account, if the one who asks may change it: a manager changes no owner or manager."""
     found = people.user(store, user_id)
     above = people.may(found.role, "manage") and not people.may(by.role, "own")
@@ -154,7 +154,7 @@ def affected(store: Store, user_id: int, runs: Path) -> list[Artifact]:
 @router.post("/people/{user_id}/role")
 def set_role(store: TheStore, user: Manager, user_id: Id, role: Text) -> Response:
     """Another role; only an owner makes managers and owners."""
-    _whom(store, user_id, user)
+    whom(store, user_id, user)
     if role in people.ROLES and people.may(role, "manage") and not people.may(user.role, "own"):
         raise HTTPException(403, f"only an owner makes a {role}")
     people.set_role(store, user_id, role, user.id)
@@ -164,7 +164,7 @@ def set_role(store: TheStore, user: Manager, user_id: Id, role: Text) -> Respons
 @router.post("/people/{user_id}/link")
 def link(request: Request, store: TheStore, user: Manager, user_id: Id) -> Response:
     """A link that lets this person in again, shown once."""
-    _whom(store, user_id, user)
+    whom(store, user_id, user)
     token = people.one_time_link(store, user_id, 24 * 60, user.id)
     return _one(request, store, user, user_id, address(request, f"/in/{token}"))
 
@@ -172,7 +172,7 @@ def link(request: Request, store: TheStore, user: Manager, user_id: Id) -> Respo
 @router.post("/people/{user_id}/exclude")
 def exclude(store: TheStore, user: Manager, user_id: Id) -> Response:
     """Their judgements stop counting."""
-    _whom(store, user_id, user)
+    whom(store, user_id, user)
     people.exclude(store, user_id, user.id)
     return RedirectResponse(f"/people/{user_id}?said=excluded", 303)
 
@@ -180,7 +180,7 @@ def exclude(store: TheStore, user: Manager, user_id: Id) -> Response:
 @router.post("/people/{user_id}/include")
 def include(store: TheStore, user: Manager, user_id: Id) -> Response:
     """They count again."""
-    _whom(store, user_id, user)
+    whom(store, user_id, user)
     people.include(store, user_id, user.id)
     return RedirectResponse(f"/people/{user_id}?said=included", 303)
 
@@ -188,7 +188,7 @@ def include(store: TheStore, user: Manager, user_id: Id) -> Response:
 @router.post("/people/{user_id}/close")
 def close(store: TheStore, user: Manager, user_id: Id) -> Response:
     """No more logins; what was judged stays."""
-    _whom(store, user_id, user)
+    whom(store, user_id, user)
     people.close_account(store, user_id, user.id)
     return RedirectResponse(f"/people/{user_id}?said=closed", 303)
 
@@ -196,7 +196,7 @@ def close(store: TheStore, user: Manager, user_id: Id) -> Response:
 @router.post("/people/{user_id}/open")
 def reopen(store: TheStore, user: Manager, user_id: Id) -> Response:
     """The account may log in again."""
-    _whom(store, user_id, user)
+    whom(store, user_id, user)
     people.open_account(store, user_id, user.id)
     return RedirectResponse(f"/people/{user_id}?said=opened", 303)
 

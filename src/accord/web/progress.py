@@ -17,9 +17,12 @@ from accord.store.judgements.progress import (
     disputed,
     study_progress,
 )
+from accord.store.judgements.tables import User
 from accord.web.charts import Span, days, span
+from accord.web.people import whom
 from accord.web.render import page
-from accord.web.security import Manager, Reader, TheStore
+from accord.web.security import Id, Manager, Reader, TheStore
+from accord.web.studies import seen
 
 router = APIRouter(include_in_schema=False)
 SURE, MAYBE = 0.8, 0.667
@@ -88,39 +91,44 @@ class Person:
 
 
 @router.get("/studies/{study_id}/progress")
-def progress_page(request: Request, store: TheStore, user: Reader, study_id: int) -> Response:
-    """All numbers of a study."""
-    return page(request, "progress/page.html", **told(store, study_id, user.id))
+def progress_page(request: Request, store: TheStore, user: Reader, study_id: Id) -> Response:
+    """All numbers of a study; of the annotators only managers see others than themselves."""
+    seen(store, study_id, user)
+    return page(request, "progress/page.html", **told(store, study_id, user))
 
 
 @router.post("/studies/{study_id}/progress/exclude/{user_id}")
-def exclude(store: TheStore, user: Manager, study_id: int, user_id: int) -> Response:
+def exclude(store: TheStore, user: Manager, study_id: Id, user_id: Id) -> Response:
     """Leave an annotator's judgements out; their items are asked again."""
+    whom(store, user_id, user)
     people.exclude(store, user_id, by=user.id)
     return RedirectResponse(f"/studies/{study_id}/progress", 303)
 
 
 @router.post("/studies/{study_id}/progress/include/{user_id}")
-def include(store: TheStore, user: Manager, study_id: int, user_id: int) -> Response:
+def include(store: TheStore, user: Manager, study_id: Id, user_id: Id) -> Response:
     """Take them in again."""
+    whom(store, user_id, user)
     people.include(store, user_id, by=user.id)
     return RedirectResponse(f"/studies/{study_id}/progress", 303)
 
 
-def told(store: Store, study_id: int, user_id: int) -> dict[str, Any]:
-    """What the page shows."""
-    study = studies.study(store, study_id)
-    far, said = study_progress(store, study_id, user_id), report(store, study_id)
+def told(store: Store, study_id: int, user: User) -> dict[str, Any]:
+    """What the page shows to somebody."""
+    study, manages = studies.study(store, study_id), people.may(user.role, "manage")
+    far, said = study_progress(store, study_id, user.id), report(store, study_id)
+    rows = [row for row in annotators(store, study_id) if manages or row.user.id == user.id]
+    config = studies.config_of(study)
     return {
         "study": study,
-        "config": studies.config_of(study),
+        "config": config,
         "far": far,
         "bars": days(dict(far.per_day), now().date()),
         "disputed": disputed(store, study_id),
         "said": alpha_words(said),
-        "place": place_words(said.position, said.position_n),
-        "kappas": kappas(said.kappas),
-        "people": [person(row) for row in annotators(store, study_id)],
+        "place": place_words(said.position, said.position_n, config.shuffle),
+        "kappas": kappas(said.kappas if manages else ()),
+        "people": [person(row) for row in rows],
     }
 
 
@@ -147,12 +155,14 @@ def alpha_words(said: Agreement) -> Alpha:
     return Alpha(said.alpha, said.level, words, text, drawn, said.raw)
 
 
-def place_words(position: Estimate | None, count: int) -> Place | None:
+def place_words(position: Estimate | None, count: int, shuffled: bool = True) -> Place | None:
     """Whether the first place wins more often than the answers explain."""
     if position is None:
         return None
     share, low, high = position.value, position.low, position.high
-    if low > 0.5:
+    if not shuffled:
+        words = "This study does not shuffle its answers: the first may win for what it says."
+    elif low > 0.5:
         words = "The answer shown first is favoured."
     elif high < 0.5:
         words = "The answer shown last is favoured."

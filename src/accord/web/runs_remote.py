@@ -12,14 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, HTTPException, Request
+from fastapi import APIRouter, Depends, HTTPException, Request
 from pydantic import BaseModel, Field
 
 from accord.store import files, record
 from accord.store.journal import cut_to_step
-from accord.store.judgements import people
+from accord.store.judgements.tables import User
 from accord.web.runs_find import REMOTE, inside
-from accord.web.security import TheStore
+from accord.web.security import bearer
 from accord.web.tail import last_line
 
 router = APIRouter(tags=["runs"])
@@ -68,11 +68,9 @@ def receive(
     name: str,
     given: Lines,
     request: Request,
-    store: TheStore,
-    authorization: Annotated[str, Header()] = "",
+    user: Annotated[User, Depends(bearer("runs", "manage"))],
 ) -> Received:
-    """Lines of a run that is computed elsewhere; needs a token with the scope `runs`."""
-    _allowed(store, authorization)
+    """Lines of a run that is computed elsewhere; needs a manager's token with the scope `runs`."""
     root: Path = request.app.state.cfg.runs
     folder = inside(root, name) if len(name) <= 200 and NAME.fullmatch(name) else None
     if folder is None:
@@ -84,15 +82,6 @@ def receive(
             raise HTTPException(422, f"line {line.seq}: its row needs a whole number `step`")
     with _lock:
         return _keep(folder, given)
-
-
-def _allowed(store: Any, authorization: str) -> None:
-    kind, _, token = authorization.partition(" ")
-    found = people.token_user(store, token.strip()) if kind.lower() == "bearer" else None
-    if found is None:
-        raise HTTPException(401, "send a token: Authorization: Bearer ...")
-    if "runs" not in found[1]:
-        raise HTTPException(403, "this token lacks the scope `runs`")
 
 
 def _keep(folder: Path, given: Lines) -> Received:

@@ -26,6 +26,15 @@ def found(store: Store, study_id: int) -> Study:
         raise HTTPException(404, str(error)) from None
 
 
+def seen(store: Store, study_id: int, user: User) -> Study:
+    """The study, if it is for this person; 404 otherwise, as if it were not there."""
+    study = found(store, study_id)
+    with store.read() as session:
+        if not studies.takes_part(session, study, user):
+            raise HTTPException(404, f"there is no study {study_id} for you")
+    return study
+
+
 def _form(
     request: Request,
     values: dict[str, Any],
@@ -135,7 +144,7 @@ def _kind(said: str) -> Kind:
 @router.get("/studies/{study_id}")
 def overview(request: Request, store: TheStore, user: Reader, study_id: Id) -> Response:
     """What it asks, how far it is, and its items' door."""
-    return _overview(request, store, user, found(store, study_id))
+    return _overview(request, store, user, seen(store, study_id, user))
 
 
 def _overview(

@@ -2,6 +2,7 @@
 of this machine lives in a process of its own."""
 
 import json
+import logging
 import queue
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,10 +13,15 @@ import httpx
 
 from accord.errors import BadData, NoAnswer
 
+log = logging.getLogger(__name__)
 CONNECT_S = 10.0
 QUIET_S = 120.0
 """how long a model may think between two words"""
 WAIT_S = 0.5
+LONGEST = 200_000
+"""characters of an answer: a server may never come to an end"""
+LINE = 1_000_000
+"""bytes of one piece as it is sent"""
 
 
 @dataclass(frozen=True)
@@ -83,8 +89,8 @@ def stream(
 def _pieces(
     answer: httpx.Response, called: str, stop: threading.Event
 ) -> Iterator[tuple[str, str]]:
-    end = "cut"
-    for line in answer.iter_lines():
+    end, length = "cut", 0
+    for line in _lines(answer, called):
         if stop.is_set():
             break
         if not line.startswith("data:"):
@@ -101,9 +107,26 @@ def _pieces(
         except (ValueError, KeyError, TypeError, AttributeError):
             raise NoAnswer(f"{called} says what is no piece of an answer: {data[:80]}") from None
         if text:
-            yield text, ""
+            yield text[: LONGEST - length], ""
+            length += len(text)
+        if length >= LONGEST:
+            end = "length"
+            break
         end = choice.get("finish_reason") or end
     yield "", end
+
+
+def _lines(answer: httpx.Response, called: str) -> Iterator[str]:
+    """Its lines.  `iter_lines` splits at U+2028 and the like, which are text within JSON, and waits
+    for the end of a line for as long as memory lasts.
+    """
+    held = b""
+    for some in answer.iter_bytes():
+        *lines, held = (held + some).split(b"\n")
+        if len(held) > LINE:
+            raise NoAnswer(f"{called} sent {len(held):,} bytes without an end of a line")
+        yield from (line.decode(errors="replace") for line in lines)
+    yield held.decode(errors="replace")
 
 
 def _why(answer: httpx.Response) -> str:
@@ -151,6 +174,10 @@ def together(
                 choir.said.put(Said(place, text, end))
         except (NoAnswer, BadData) as error:
             choir.said.put(Said(place, wrong=str(error)))
+        except Exception as error:  # whoever listens waits for an end of each
+            log.exception("asking %s failed", voices[place].url)
+            called = voices[place].name or voices[place].model
+            choir.said.put(Said(place, wrong=f"{called} cannot be asked: {error}"))
 
     threads = [
         threading.Thread(target=sing, args=(place,), daemon=True) for place in range(len(voices))

@@ -1,5 +1,7 @@
 """Conversations: turns, two answers that wait, and choices that are judgements."""
 
+import itertools
+
 import pytest
 from sqlalchemy import select
 
@@ -43,7 +45,11 @@ def test_a_talk_with_one_model(store: Store) -> None:
         talk.say(store, chat.id, one.id, " ")
 
 
-def test_a_choice_is_a_judgement_and_the_talk_goes_on(store: Store) -> None:
+def test_a_choice_is_a_judgement_and_the_talk_goes_on(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = itertools.count()  # four turns of a chance seed are on one side in 1 of 8
+    monkeypatch.setattr(talk.secrets, "token_hex", lambda size: f"{next(count):0{2 * size}x}")
     (one,) = team(store, 1)
     study_id = arena(store)
     chat = talk.open_chat(store, one.id, study_id=study_id)

@@ -94,11 +94,13 @@ def hold(session: Session, lease_id: int, user_id: int) -> Lease:
     item = session.scalars(select(Item).where(Item.id == lease.item_id).with_for_update()).one()
     if user.excluded is not None or user.closed is not None:
         raise Gone("this account takes no part any more")
+    study = get(session, item.study_id)
+    _admitted(session, study, user, lease.adjudicates)  # roles and members change
     if lease.state != "active" or lease.expires <= at:
         if not _room(session, item.id, user_id, lease.adjudicates):
             raise Gone("this item waited too long and was given to somebody else")
         lease.state = "active"
-    extend(lease, config_of(session.get_one(Study, item.study_id)))
+    extend(lease, config_of(study))
     return lease
 
 
