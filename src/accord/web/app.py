@@ -1,6 +1,7 @@
 """The site as one ASGI application."""
 
 import importlib.metadata
+import logging
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import DataError
+from sqlalchemy.exc import DataError, DBAPIError
 from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
@@ -37,6 +38,7 @@ from accord.web import (
 )
 from accord.web.guard import Frame, Hosts, SameOrigin
 
+log = logging.getLogger(__name__)
 BODY = 64 << 20
 """bytes of the largest request: an upload of items"""
 PARTS = (
@@ -59,6 +61,7 @@ WRONG = {
     413: "This is too large",
     429: "Too fast",
     500: "Something broke here",
+    503: "This could not be saved",
 }
 
 
@@ -102,6 +105,7 @@ def build(store: Store, cfg: SiteConfig, workers: Any = None) -> FastAPI:
     app.add_exception_handler(AccordError, _mistaken)
     for kind in (OverflowError, UnicodeEncodeError, DataError):
         app.add_exception_handler(kind, _unstorable)
+    app.add_exception_handler(DBAPIError, _unkept)
     app.add_exception_handler(Exception, _broken)
     return app
 
@@ -173,6 +177,15 @@ def _mistaken(request: Request, error: Exception) -> Response:
 def _unstorable(request: Request, error: Exception) -> Response:
     said = "a number is too large for the database, or a text has signs that are none"
     return error_page(request, 400, said)
+
+
+def _unkept(request: Request, error: Exception) -> Response:
+    assert isinstance(error, DBAPIError)
+    log.error("the database failed: %s", error.orig)
+    said = (
+        f"The database says: {error.orig}. This was not kept; what was saved before is. Try again."
+    )
+    return error_page(request, 503, said)
 
 
 def _broken(request: Request, error: Exception) -> Response:

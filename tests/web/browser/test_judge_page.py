@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from accord.store.judgements import people
 from accord.store.judgements.acts import submit
 from accord.store.judgements.forms import Act, Kind, NewItem
 from accord.store.judgements.leases import next_task
@@ -13,7 +14,7 @@ from accord.store.judgements.people import logout_all
 from accord.store.judgements.studies import add_items
 from accord.web.security import COOKIE
 from browser_fakes import PHONE, Visit, axe, visiting
-from judge_fakes import LONG, TEXTS, shown, site
+from judge_fakes import ASK, LONG, TEXTS, shown, site
 
 KINDS: tuple[Kind, ...] = ("pairwise", "rank", "rate", "rewrite")
 
@@ -237,3 +238,17 @@ def test_axe_finds_nothing_at_the_end_on_progress_and_among_disputes(
         page.keyboard.press("1")
         page.get_by_text("Nothing is disputed").wait_for()
         assert axe(page) == []
+
+
+def test_a_verdict_that_is_refused_for_good_is_not_sent_forever(visit: Visit) -> None:
+    study = visit.site.study("pairwise", shuffle=False)
+    people.add(visit.site.store, "Another", "owner")
+    page = visit.go(f"/studies/{study.id}/judge")
+    people.set_role(visit.site.store, visit.site.user().id, "viewer")
+    page.keyboard.press("1")
+    page.get_by_text("the role viewer does not allow this").wait_for()
+    people.set_role(visit.site.store, visit.site.user().id, "owner")
+    page.reload()
+    page.get_by_text(ASK.split(".")[0]).first.wait_for()
+    assert visit.site.judgements() == []
+    visit.wrong[:] = [one for one in visit.wrong if "403" not in one]

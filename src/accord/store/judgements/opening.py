@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError
@@ -114,7 +115,12 @@ def open_store(where: str | Path) -> Store:
     Made where it is not; older tables are migrated.  BadSettings for a URL of another kind,
     CannotWrite where it cannot be opened.
     """
-    url = make_url(_url(where))
+    try:
+        url = make_url(_url(where))
+    except OSError as error:
+        raise CannotWrite(
+            f"{where} cannot be made: {error.strerror}; choose a folder that can"
+        ) from None
     if url.get_backend_name() not in ("sqlite", "postgresql"):
         raise BadSettings(f"{url.render_as_string()}: judgements live in SQLite or PostgreSQL")
     lite = url.get_backend_name() == "sqlite"
@@ -128,8 +134,14 @@ def open_store(where: str | Path) -> Store:
         upgrade(engine)
     except ModuleNotFoundError as error:
         raise _missing(error) from None
+    except CommandError:
+        raise BadSettings(
+            f"{url.render_as_string()} has tables of a later version of Accord: update Accord"
+        ) from None
     except DatabaseError as error:
-        raise CannotWrite(f"{url.render_as_string()} cannot be opened: {error.orig}") from None
+        raise CannotWrite(
+            f"{url.render_as_string()} cannot be opened: {error.orig}; name another file"
+        ) from None
     return Store(engine)
 
 

@@ -2,6 +2,7 @@
 // safe: each rendering of an item has a key, and the site counts a key once.
 import { recall, remember } from "./memory.js";
 
+const NEVER = [400, 403, 404];
 const WAITS = [1000, 2000, 4000, 8000, 15000];
 
 export class Outbox {
@@ -54,6 +55,11 @@ export class Outbox {
     }
     const html = await response.text();
     if (html.includes('data-part="stage"')) return html;
+    if (NEVER.includes(response.status)) {
+      this.keep(null); // sent again it would be refused again: the page says why
+      location.reload();
+      return new Promise(() => {});
+    }
     told.refused(response);
     return null;
   }
