@@ -2,12 +2,14 @@
 
 import html
 import re
+import signal
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import httpx
 
+LONGEST_S = 180
 PLAIN = re.compile(r'<div class="plain as-plain">(.*?)</div>', re.DOTALL)
 
 
@@ -62,6 +64,7 @@ class Waiting(threading.Thread):
         self.said, self.like, self.study_id = said, like, study_id
         self.stop = threading.Event()
         self.wrong: BaseException | None = None
+        self.gone: httpx.HTTPError | None = None
 
     def run(self) -> None:
         try:
@@ -72,17 +75,24 @@ class Waiting(threading.Thread):
                     visitor.judge(self.study_id)
                     visitor.close()
                     return
-        except httpx.HTTPError:  # the site closed when it had enough
-            pass
+        except httpx.HTTPError as error:  # the site closed when it had enough, if it did
+            self.gone = error
         except BaseException as error:
             self.wrong = error
             raise
 
     def __enter__(self) -> "Waiting":
+        signal.signal(signal.SIGALRM, self.late)
+        signal.alarm(LONGEST_S)
         self.start()
         return self
 
+    def late(self, *_: object) -> None:
+        """Who waits for a person that does not come would wait forever."""
+        raise TimeoutError(f"{LONGEST_S} s, and still waited for: {self.wrong or self.gone!r}")
+
     def __exit__(self, *_: object) -> None:
+        signal.alarm(0)
         self.stop.set()
         self.join(30)
         assert self.wrong is None
