@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 LONGEST_S = 180
-PLAIN = re.compile(r'<div class="plain as-plain">(.*?)</div>', re.DOTALL)
+PLAIN = re.compile(r'<div class="plain as-plain"[^>]*>(.*?)</div>', re.DOTALL)
 
 
 class Visitor:
