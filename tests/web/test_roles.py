@@ -1,5 +1,7 @@
 """What a role does not allow: other studies, what others said, and roles that were taken away."""
 
+import html
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import pytest
 
 from accord.maths.intervals import proportion
 from accord.store.judgements import acts, leases, people, studies
-from accord.store.judgements.forms import Act
+from accord.store.judgements.forms import Act, NewItem, StudyConfig
 from accord.web.progress import place_words
 from judge_fakes import TEXTS, Site, site
 
@@ -96,3 +98,16 @@ def test_a_place_cannot_be_blamed_where_nothing_is_shuffled() -> None:
     said = place_words(proportion(90, 100), 100)
     assert said is not None
     assert said.words == "The answer shown first is favoured."
+
+
+@pytest.mark.parametrize("page_of", ["/", "/studies/{}/export"])
+def test_a_command_to_copy_runs_nothing_that_a_name_says(here: Site, page_of: str) -> None:
+    name = "Tom's $(touch x) study"
+    study = studies.create(here.store, name, "pairwise", StudyConfig())
+    items = [NewItem([{"role": "user", "content": "Hi"}], ("a", "b"))]
+    studies.add_items(here.store, study.id, items)
+    judge(here, study.id, "ann", 0)
+    text = html.unescape(here.client().get(page_of.format(study.id)).text)
+    said = next(line for line in text.splitlines() if "data=" in line and "#Tom" in line)
+    command = said[said.index("data=") :].split("<")[0]
+    assert shlex.split(command) == [f"data=accord.db#{name}"]

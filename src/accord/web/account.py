@@ -25,7 +25,6 @@ SCOPES = {
     "judge": ("judge", "judge: take items and judge them"),
     "manage": ("manage", "manage: make studies, add items"),
     "runs": ("manage", "runs: send what a training run writes"),
-    "models": ("read", "models: talk to models"),
 }
 """scope of a token -> (what its owner must be allowed, what it is for)"""
 Text = Annotated[str, Form(max_length=200)]

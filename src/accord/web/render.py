@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,7 @@ def environment() -> jinja2.Environment:
     )
     made.globals.update(static=static, kinds=KINDS, study_tabs=study_tabs)
     made.filters.update(markdown=markdown, ago=ago, moment=moment, browser=browser)
+    made.filters["shell"] = shlex.quote
     made.filters["pairup"] = lambda one: (one, one)
     return made
 

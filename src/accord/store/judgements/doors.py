@@ -24,7 +24,7 @@ IDLE = timedelta(days=14)
 """how long a browser stays logged in after the last request"""
 TOUCH = timedelta(minutes=1)
 """how often a request is noted, at most: reading pages should not write"""
-SCOPES = ("read", "judge", "manage", "runs", "models")
+SCOPES = ("read", "judge", "manage", "runs")
 CSV_DAYS = 7
 
 
