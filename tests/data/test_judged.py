@@ -85,7 +85,7 @@ def test_what_was_clicked_is_sealed_and_whose_it_was(store: Store, tmp_path: Pat
     assert sorted(i for ids in told["annotators"].values() for i in ids) == told["judgements"]
     card = (made.folder / "README.md").read_text()
     assert "6 comparisons of 12 judgements by 2 annotators" in card
-    assert "agreement: undefined (" in card, "all said the same"
+    assert "Krippendorff's alpha 1.00" in card, "all said the same"
     assert "Be *kind*." in card
     assert "ada" not in card
 
