@@ -177,6 +177,7 @@ def test_keys_can_be_changed_and_switched_off(visit: Visit) -> None:
     page.locator('.key-field[name="first"]').press("a")
     page.get_by_role("button", name="Keep").click()
     page.locator('[aria-keyshortcuts="a"]').wait_for()
+    page.locator("dialog[open]").wait_for(state="detached")
     page.keyboard.press("1")
     page.keyboard.press("a")
     judged(visit, 1)
