@@ -18,6 +18,7 @@ from statistics import fmean, pstdev
 from typing import Any
 
 import torch
+from look import STYLE
 from translation import LONGEST, STEPS, Language, cloned, compared, judge, spread
 
 from accord.engine.draw import Sampling
@@ -192,15 +193,7 @@ def draw(seeds: Sequence[dict[str, Any]], path: Path) -> None:
     import matplotlib
     from matplotlib.figure import Figure
 
-    style = {
-        "svg.hashsalt": "accord",
-        "svg.fonttype": "none",
-        "font.size": 8,
-        "axes.grid": True,
-        "grid.alpha": 0.3,
-    }
-    style |= {"axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True}
-    with matplotlib.rc_context(style):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7.6, 3.5), layout="constrained", facecolor="white")
         panels = figure.subplots(1, 2)
         for axes, form, title in zip(panels, ("bon", "rl"), ("best-of-n", "PPO, no price of KL")):

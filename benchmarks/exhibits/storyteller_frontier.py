@@ -15,6 +15,7 @@ from statistics import fmean
 from typing import Any
 
 import torch
+from look import STYLE
 from stories import BETAS, QUICK, Size, World, kept, parser
 from translation import spread
 
@@ -120,18 +121,8 @@ def draw(points: Sequence[Point], path: Path) -> None:
     import matplotlib
     from matplotlib.figure import Figure
 
-    style = {
-        "svg.hashsalt": "accord",
-        "svg.fonttype": "none",
-        "font.size": 8,
-        "axes.grid": True,
-        "grid.alpha": 0.3,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.axisbelow": True,
-    }
     looks = zip(BETAS, ("#1f5f99", "#b2452b", "#c99700", "#4a7a3a"), "osD^", strict=True)
-    with matplotlib.rc_context(style):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(6.4, 4.0), layout="constrained", facecolor="white")
         axes = figure.subplots()
         points = [p for p in points if p["kl"] <= FAR]

@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from look import STYLE
 from stories import BETAS, LONGEST, QUICK, Size, World, kept, parser
 from translation import spread
 
@@ -113,18 +114,8 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     import matplotlib
     from matplotlib.figure import Figure
 
-    style = {
-        "svg.hashsalt": "accord",
-        "svg.fonttype": "none",
-        "font.size": 8,
-        "axes.grid": True,
-        "grid.alpha": 0.3,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.axisbelow": True,
-    }
     colours = ("#1f5f99", "#b2452b", "#4a7a3a", "#c99700", "#666666")
-    with matplotlib.rc_context(style):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(6.4, 3.8), layout="constrained", facecolor="white")
         axes = figure.subplots()
         axes.axhline(50, color="#888888", linewidth=0.7)

@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+import schemathesis
 
 from accord.store.judgements import people, studies
 from site_fakes import Site, site
 
-EVERY = ("read", "judge", "manage", "runs", "models")
+EVERY = ("read", "judge", "manage", "runs")
 ITEM = {"prompt": "Hi", "answers": ["Hello!", "Go away."], "models": ["x", "y"]}
 
 
@@ -157,8 +159,6 @@ def whole(tmp_path: Path):
 
 
 def test_no_request_breaks_it(whole: Site) -> None:
-    schemathesis = pytest.importorskip("schemathesis")
-    hypothesis = pytest.importorskip("hypothesis")
     token = people.new_token(whole.store, whole.users["owner"].id, "tester", EVERY)
     schema = schemathesis.openapi.from_asgi("/api/v1/openapi.json", whole.app)
     count = 0

@@ -10,9 +10,9 @@ from fastapi import FastAPI
 
 from accord.errors import NoAnswer
 from accord.store import artifact
-from accord.store.judgements import people, talk
+from accord.store.judgements import people, studies, talk
+from accord.store.judgements.forms import StudyConfig
 from accord.store.judgements.opening import Store
-from accord.web.models_chat import turn_order
 from accord.web.models_known import Known, forget, models, register, voice
 from accord.web.models_speaking import room
 from endpoint_fakes import begin, begin_pair, endpoint, events, say, talking
@@ -266,9 +266,14 @@ def test_the_order_is_as_the_store_will_have_it(tmp_path: Path) -> None:
             made = talk.open_chat(store, 1, ("left", "right"), study_id=arena.id, blind=True)
             said = talk.say(store, made.id, 1, f"{i}")
             answers = [talk.Answer("a", "left"), talk.Answer("b", "right")]
-            order = turn_order(said)
+            order = talk.turn_order(store, said)
             after = talk.offer(store, made.id, 1, answers)
             assert after.pending
             assert after.pending["order"] == order
             seen.add(tuple(order))
         assert seen == {(0, 1), (1, 0)}
+        asis = StudyConfig(shuffle=False)
+        straight = studies.create(store, "as it is", "chat", asis)
+        for i in range(6):
+            made = talk.open_chat(store, 1, ("left", "right"), study_id=straight.id, blind=True)
+            assert talk.turn_order(store, talk.say(store, made.id, 1, f"{i}")) == [0, 1]

@@ -53,7 +53,6 @@ def test_git_leaves_nothing_of_it_out(root: Path) -> None:
 
 
 def test_the_wheel_holds_it(root: Path, tmp_path: Path) -> None:
-    pytest.importorskip("hatchling", reason="hatchling, which builds the wheel, is not installed")
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

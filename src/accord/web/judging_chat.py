@@ -6,7 +6,6 @@ that wait, then pairs that others left open, then the talk.
 
 import functools
 from collections.abc import AsyncIterator
-from random import Random
 from typing import Any
 
 from fastapi import APIRouter, Depends, HTTPException, Request
@@ -16,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 
 from accord.errors import AccordError
 from accord.store.judgements import studies, talk
-from accord.store.judgements.forms import BadAct, Shown, StudyConfig, Task
+from accord.store.judgements.forms import BadAct, Shown, Task
 from accord.store.judgements.opening import Store
 from accord.store.judgements.tables import Chat, Study, User
 from accord.web.judging_form import Posted
@@ -137,17 +136,15 @@ def _begin(app: Any, store: Store, study_id: int, user_id: int, text: str) -> Sp
         raise BadAct("an answer is under way; stop it first, or wait")
     if text:
         chat = talk.say(store, chat.id, user_id, text)
-    return here.put(chat.id, lambda: _speak(app, store, chat, studies.config_of(study)))
+    return here.put(chat.id, lambda: _speak(app, store, chat))
 
 
-def _speak(app: Any, store: Store, chat: Chat, config: StudyConfig) -> Speaking:
+def _speak(app: Any, store: Store, chat: Chat) -> Speaking:
     try:
         known = [model(app, name) for name in chat.models]
     except HTTPException:
         raise BadAct("a model of this study is not there any more; tell its manager") from None
-    order = [0, 1]
-    if config.shuffle:  # as `talk.offer` will have it
-        order = Random(f"{chat.seed}/{len(chat.messages)}").sample((0, 1), 2)
+    order = talk.turn_order(store, chat)
 
     def voices() -> list[Voice]:
         return [voice(app, known[at]) for at in order]

@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import AsyncIterator, Callable, Sequence
-from random import Random
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, HTTPException, Request
@@ -127,11 +126,6 @@ def stop(request: Request, user: Reader, store: TheStore, chat_id: int) -> dict[
     return {"stopped": speaking is not None}
 
 
-def turn_order(found: Chat) -> list[int]:
-    """Which answer of the coming turn stands at which place, as `talk.offer` will have it."""
-    return Random(f"{found.seed}/{len(found.messages)}").sample((0, 1), 2)
-
-
 def shown(found: Chat) -> list[dict[str, Any]]:
     """The answers that wait for a choice, in the order shown; none: nothing waits."""
     if found.pending is None:
@@ -198,7 +192,7 @@ def _one(app: Any, here: Room, store: Store, found: Chat, asked: Asked) -> Speak
 def _two(app: Any, here: Room, store: Store, found: Chat, asked: Asked) -> Speaking:
     if not found.blind:
         raise BadAct("the names have been shown; begin a new comparison")
-    order = turn_order(found)
+    order = talk.turn_order(store, found)
     try:
         known = [model(app, name) for name in found.models]
     except HTTPException:

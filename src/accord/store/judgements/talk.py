@@ -139,13 +139,22 @@ def offer(store: Store, chat_id: int, user_id: int, answers: Sequence[Answer]) -
         if answers[0].text == answers[1].text:
             _append(found, "assistant", answers[0].text)
             return found
-        turn = Random(f"{found.seed}/{len(found.messages)}")
         found.pending = {
             "answers": [vars(one) for one in answers],
-            "order": turn.sample((0, 1), 2) if config.shuffle else [0, 1],
+            "order": _order(found, config),
             "key": secrets.token_hex(16),
         }
     return found
+
+
+def turn_order(store: Store, found: Chat) -> list[int]:
+    """Which model's answer of the coming turn stands at which place, as `offer` will keep it: so
+    answers may be shown while they are being written.
+    """
+    with store.read() as session:
+        if found.study_id is None:
+            raise BadAct("this chat is with one model")
+        return _order(found, config_of(get(session, found.study_id)))
 
 
 def choose(
@@ -183,6 +192,11 @@ def choose(
 
 
 # --- within a transaction ---
+
+
+def _order(found: Chat, config: StudyConfig) -> list[int]:
+    turn = Random(f"{found.seed}/{len(found.messages)}")
+    return turn.sample((0, 1), 2) if config.shuffle else [0, 1]
 
 
 def _get(session: Session, chat_id: int, user_id: int) -> Chat:

@@ -1,6 +1,6 @@
 // Talking to one model: say, hear, stop, say again, change what was said.
 import { toast } from "./accord.js";
-import { busy, compose, draft, element, follow, hear, nodes, root, sampling, tell, turn, turns } from "./talk.js";
+import { busy, compose, draft, element, follow, hear, nodes, root, sampling, tell, turn, turns, wrong } from "./talk.js";
 
 function tools(item) {
   item.querySelector(".tools")?.remove();
@@ -44,7 +44,7 @@ async function speak(body, text = "") {
   busy(false);
   if (end.wrong) {
     item.remove();
-    wrong(end, text);
+    wrong(end, text, retry);
     return;
   }
   said.classList.remove("coming", "pre");
@@ -59,20 +59,7 @@ async function speak(body, text = "") {
   follow();
 }
 
-function wrong(end, text) {
-  const last = turns.lastElementChild;
-  if (end.unsent && text) { last?.remove(); draft(text); }
-  const note = element("li", "turn turn-wrong note note-bad");
-  note.setAttribute("role", "alert");
-  note.append(element("span", "", end.wrong));
-  if (!end.unsent) {
-    const button = element("button", "btn btn-s", "Ask again");
-    button.type = "button";
-    button.addEventListener("click", () => { note.remove(); speak(sampling()); });
-    note.append(button);
-  }
-  turns.append(note);
-}
+const retry = () => speak(sampling());
 
 function clear() {
   for (const note of turns.querySelectorAll(".turn-wrong")) note.remove();
@@ -120,4 +107,4 @@ function edit(item) {
 compose((text) => send(text));
 allTools();
 if (root.hasAttribute("data-busy")) speak(null);
-else if (turns.lastElementChild?.classList.contains("turn-user")) wrong({ wrong: "This has no answer yet." }, "");
+else if (turns.lastElementChild?.classList.contains("turn-user")) wrong({ wrong: "This has no answer yet." }, "", retry);

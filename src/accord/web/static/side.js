@@ -1,6 +1,6 @@
 // Two models side by side: both answer, one votes, the names are shown.
 import { post, toast, typing } from "./accord.js";
-import { busy, compose, draft, element, follow, hear, id, nodes, root, sampling, tell, turn, turns } from "./talk.js";
+import { busy, compose, draft, element, follow, hear, id, nodes, root, sampling, tell, turn, turns, wrong } from "./talk.js";
 
 const panes = root.querySelector("[data-panes]");
 const votes = root.querySelector("[data-vote]");
@@ -19,7 +19,7 @@ async function speak(body, text = "") {
   const end = await hear(body, (place, piece) => { rooms[place].textContent += piece; follow(); });
   busy(false);
   for (const room of rooms) room.classList.remove("coming", "pre");
-  if (end.wrong) { panes.hidden = true; wrong(end, text); return; }
+  if (end.wrong) { panes.hidden = true; wrong(end, text, retry); return; }
   if (end.alike) {
     panes.hidden = true;
     turn("assistant", "").querySelector(".said").replaceChildren(...nodes(end.html));
@@ -36,19 +36,7 @@ async function speak(body, text = "") {
   votes.scrollIntoView({ block: "nearest" });
 }
 
-function wrong(end, text) {
-  if (end.unsent && text) { turns.lastElementChild?.remove(); draft(text); }
-  const note = element("li", "turn turn-wrong note note-bad");
-  note.setAttribute("role", "alert");
-  note.append(element("span", "", end.wrong));
-  if (!end.unsent) {
-    const button = element("button", "btn btn-s", "Ask again");
-    button.type = "button";
-    button.addEventListener("click", () => { note.remove(); speak(sampling()); });
-    note.append(button);
-  }
-  turns.append(note);
-}
+const retry = () => speak(sampling());
 
 async function vote(verdict) {
   if (sent || votes.hidden) return;
@@ -109,4 +97,4 @@ document.addEventListener("keydown", (event) => {
 compose((text) => { turn("user", text); speak({ text, ...sampling() }, text); });
 if (key) { root.querySelector("[data-composer]").hidden = true; document.activeElement?.blur(); }
 if (root.hasAttribute("data-busy")) speak(null);
-else if (!key && turns.lastElementChild?.classList.contains("turn-user")) wrong({ wrong: "This has no answer yet." }, "");
+else if (!key && turns.lastElementChild?.classList.contains("turn-user")) wrong({ wrong: "This has no answer yet." }, "", retry);

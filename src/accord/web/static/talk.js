@@ -170,3 +170,18 @@ export function follow() {
   const left = document.documentElement.scrollHeight - innerHeight - scrollY;
   if (left < 240) scrollTo({ top: document.documentElement.scrollHeight });
 }
+
+/** Say what went wrong; `retry()` asks once more, unless the question never left. */
+export function wrong(end, text, retry) {
+  if (end.unsent && text) { turns.lastElementChild?.remove(); draft(text); }
+  const note = element("li", "turn turn-wrong note note-bad");
+  note.setAttribute("role", "alert");
+  note.append(element("span", "", end.wrong));
+  if (!end.unsent) {
+    const button = element("button", "btn btn-s", "Ask again");
+    button.type = "button";
+    button.addEventListener("click", () => { note.remove(); retry(); });
+    note.append(button);
+  }
+  turns.append(note);
+}
