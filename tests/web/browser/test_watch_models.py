@@ -73,7 +73,8 @@ def test_stop_again_and_edit(both: tuple[Visit, Endpoint]) -> None:
     page.fill("#say", "one")
     page.get_by_role("button", name="Send").click()
     page.wait_for_selector(".turn-assistant >> text=**left**")
-    page.locator("[data-stop]").click()
+    with page.expect_response("**/stop"):  # else the answer may be over before it is stopped
+        page.locator("[data-stop]").click()
     there.gate.set()
     page.wait_for_selector("text=stopped")
     page.get_by_role("button", name="Again").click()
