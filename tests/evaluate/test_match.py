@@ -6,10 +6,11 @@ import random
 import pytest
 
 from accord.errors import BadData
-from accord.evaluate.match import Duel, by_judge, by_score, parsed, rated
+from accord.evaluate.match import by_judge, by_score, parsed, rated
 from accord.evaluate.winrate import winrate
 from accord.maths.intervals import bootstrap, wilson
 from accord.records import Invalid
+from accord.rewards.duel import Duel
 
 BAD = Invalid("it was silent")
 

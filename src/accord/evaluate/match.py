@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Protocol
 
 from accord.errors import BadData
 from accord.evaluate.winrate import FEW, number
 from accord.maths.intervals import Estimate, bootstrap, proportion, wilson
 from accord.records import Invalid
 from accord.rewards.base import Score
+from accord.rewards.duel import Duel, PairJudge
 
 Many = Sequence[Sequence[Score]]
 """scores of all answers to each prompt, prompt by prompt"""
@@ -117,25 +117,6 @@ def pointed(before: Many, after: Many, *, margin: float = 0.0) -> list[list[Scor
 
 
 # --- a judge who sees both ---
-
-
-@dataclass(frozen=True, slots=True)
-class Duel:
-    """Two answers to one prompt, in the order in which they are shown."""
-
-    prompt: str
-    first: str
-    second: str
-
-
-class PairJudge(Protocol):
-    """Anything that compares two answers.  A failure is `Invalid(reason)`, never a number."""
-
-    def __call__(self, duels: Sequence[Duel], /) -> list[Score]:
-        """The probability that the first is better, for each in order: 1, 0, ½ for a tie, or any
-        number between.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)

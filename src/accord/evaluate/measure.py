@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from accord.evaluate.answers import Side
 from accord.evaluate.frontier import Distance, Mean
-from accord.evaluate.match import Judged, Many, PairJudge, Rate, by_judge, pointed, rated
+from accord.evaluate.match import Judged, Many, Rate, by_judge, pointed, rated
 from accord.evaluate.outcome import DOUBTFUL, FEWEST_PAIRS, words
 from accord.evaluate.perplexity import Tax
 from accord.evaluate.style import style, variety
@@ -17,6 +17,7 @@ from accord.evaluate.words import count, percent, signed
 from accord.maths.lengths import Controlled, controlled
 from accord.maths.ngrams import repetition
 from accord.rewards.base import Score
+from accord.rewards.duel import PairJudge
 
 Voice = Literal["judge", "rule", "reward"]
 PLAIN: Mapping[str, str] = {"judge": "the judge", "rule": "the rule", "reward": "the reward"}

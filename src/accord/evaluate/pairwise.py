@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from accord.errors import BadSettings
-from accord.evaluate.match import Duel
 from accord.records import ask
 from accord.rewards.base import Score
+from accord.rewards.duel import Duel
 from accord.rewards.guard import Guard, Guarded
 from accord.rewards.reader import Reader, Said
 
