@@ -1,0 +1,193 @@
+"""Constitutional AI as a command: a constitution and prompts in, a policy and a report out.
+
+Below `out`: `revise/`, `sft/`, `compare/`, `reward/`, `ppo/`, `report/`, and `calls/`, what models
+were asked.  A stage that was made from just the same is not made again; calls are not made twice.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from accord.config import plain
+from accord.data.comparisons import digest, split, without
+from accord.data.constitution import Constitution
+from accord.engine.llm import LLM
+from accord.engine.roles import Critic, Policy
+from accord.errors import BadSettings
+from accord.evaluate import report
+from accord.evaluate.outcome import Answer
+from accord.evaluate.outcome import compare as outcome
+from accord.evaluate.tell import ANSWERS
+from accord.recipes.common import spell_prompts
+from accord.recipes.constitutional import Constitutional
+from accord.recipes.constitutional_stages import Written, compare_stage, revise_stage
+from accord.recipes.pipeline import FLATTERS, ITSELF
+from accord.recipes.stage import Made, Place, room_for
+from accord.recipes.stages import ppo_stage, reward_stage, sft_stage
+from accord.recipes.verdict import answers, facts, kl_target, publish
+from accord.records import Comparison, Prompt
+from accord.rewards.base import Reward
+from accord.rewards.learned import Learned
+from accord.store.artifact import Artifact
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a constitution is put to work on."""
+
+    prompts: Sequence[Prompt]
+    """that ask for what the constitution is against, such as red-team prompts"""
+    helpful: Sequence[Prompt] = ()
+    """that ask for help; answered by the model as it is"""
+    comparisons: Sequence[Comparison] = ()
+    """people's, of helpfulness"""
+    origins: Sequence[Artifact] = ()
+    """the artifacts that all this came from"""
+
+
+@dataclass(frozen=True)
+class Walked:
+    """The stages, and the page about them."""
+
+    revisions: Written
+    sl: Made[Policy]
+    labels: Written
+    reward: Made[Critic]
+    policy: Made[Policy]
+    report: Artifact
+
+
+def walk(
+    place: Place,
+    cfg: Constitutional,
+    c: Constitution,
+    llm: LLM,
+    model: Policy,
+    base: Policy,
+    given: Given,
+    gold: Reward | None = None,
+) -> Walked:
+    """All stages; `model` answers first and is revised, `base` (pretrained) learns from it.
+
+    `gold`, what is really wanted, is only measured; without it the report is by the preference
+    model, and says so.
+    """
+    learn, tests = split(given.prompts, cfg.held_out, seed=place.seed)
+    spelled, tally = spell_prompts(tests, base.speller, room_for(cfg.ppo.longest, base))
+    place.check(tally, "prompts held out")
+    helpful = without(given.helpful, tests)
+    revisions = revise_stage(
+        place.below("revise"), cfg.revise, c, llm, model, learn, helpful, parents=given.origins
+    )
+    sl = sft_stage(
+        place.below("sft"), cfg.sft, base, revisions.records, parents=(revisions.artifact,)
+    )
+    labels = compare_stage(place.below("compare"), cfg.compare, c, llm, sl.handle, learn)
+    people = without(given.comparisons, tests)
+    both = mixed(labels.records, people, cfg.compare.helpful, place)
+    judged = reward_stage(
+        place.below("reward"),
+        cfg.reward,
+        sl.handle,
+        both,
+        parents=(labels.artifact, *given.origins),
+    )
+    learned = Learned(judged.handle, sl.handle.speller)
+    trained = ppo_stage(
+        place.below("ppo"),
+        cfg.ppo,
+        sl.handle,
+        learned,
+        judged.handle if cfg.ppo.critic != "zero" else None,
+        [*learn, *helpful],
+        parents=(judged.artifact,),
+        gold=gold,
+    )
+    made = (revisions, sl, labels, judged, trained)
+
+    def page() -> report.Report:
+        judges = (gold, learned) if gold else (learned, None)
+        told = [answers(p, spelled, cfg.ppo, *judges) for p in (sl.handle, trained.handle)]
+        return _page(place, cfg, c, llm, made, told[0], told[1], gold is None)
+
+    parents = (revisions.artifact, labels.artifact, judged.artifact, trained.artifact)
+    sealed = publish(place.out / "report", page, cfg, parents, tests)
+    return Walked(*made, sealed)
+
+
+def mixed(
+    labels: Sequence[Comparison], people: Sequence[Comparison], share: float | None, place: Place
+) -> list[Comparison]:
+    """AI labels of harm and people's of helpfulness, of which a share; what is left out is told."""
+    if share is None:
+        return [*labels, *people]
+    if not people and share:
+        raise BadSettings(
+            f"compare.helpful={share} is a share of people's comparisons, and there are none: "
+            "give comparisons=FILE, or compare.helpful=none"
+        )
+    theirs = min(len(people), round(len(labels) * share / (1 - share)))
+    ours = min(len(labels), round(theirs * (1 - share) / share)) if share else len(labels)
+    if (left := len(labels) + len(people) - ours - theirs) > 0:
+        place.tell(
+            f"compare.helpful={share}: {ours} AI labels and {theirs} of people's are learned from, "
+            f"{left} left out"
+        )
+    return [*_some(labels, ours, place.seed), *_some(people, theirs, place.seed)]
+
+
+def _some(rows: Sequence[Comparison], n: int, seed: int) -> list[Comparison]:
+    """n by chance, in their order."""
+    order = sorted(range(len(rows)), key=lambda i: digest([seed, i]))
+    return [rows[i] for i in sorted(order[:n])]
+
+
+def _page(
+    place: Place,
+    cfg: Constitutional,
+    c: Constitution,
+    llm: LLM,
+    made: tuple[Written, Made[Policy], Written, Made[Critic], Made[Policy]],
+    old: list[Answer],
+    new: list[Answer],
+    flatters: bool,
+) -> report.Report:
+    revisions, sl, labels, judged, trained = made
+    policy, first = (str(one.artifact.folder) for one in (trained, sl))
+    notes = (FLATTERS,) if flatters else ()
+    return report.Report(
+        title="What the constitution changed",
+        subtitle=f"{cfg.ppo.steps} steps of PPO against the supervised model that they began with. "
+        f"Labels by {llm.which}, under {c.name!r}.",
+        outcome=outcome(old, new, trained.history, kl_target=kl_target(cfg.ppo)),
+        subject=ITSELF if flatters else ANSWERS,
+        notes=notes,
+        stages=(
+            report.Stage("Revise", f"{cfg.revise.rounds} rounds, all learned from.", sl.seconds),
+            report.Stage("Learn the reward", "From AI labels and people's.", judged.seconds),
+            report.Stage("Train", f"{cfg.ppo.steps} steps of PPO.", trained.seconds),
+        ),
+        history=trained.history,
+        stories=report.pick(old, new),
+        reward_model=judged.numbers,
+        files=(
+            report.File(policy, "The trained model", trained.artifact.id),
+            report.File(first, "The supervised model", sl.artifact.id),
+            report.File(str(revisions.artifact.folder), "The revisions", revisions.artifact.id),
+            report.File(str(labels.artifact.folder), "The AI labels", labels.artifact.id),
+        ),
+        next=(
+            report.Command(f"accord sample model={policy} prompt='…'", "Ask the trained model."),
+            report.Command(f"accord runs {place.out}", "See what was made from what."),
+        ),
+        method={
+            "Revisions, round by round": revisions.artifact.numbers,
+            "AI labels": labels.artifact.numbers,
+            "Revising": plain(cfg.revise),
+            "Comparing": plain(cfg.compare),
+            "Policy optimisation": plain(cfg.ppo),
+            **facts(trained.artifact.parents[0], place.seed),
+        },
+        seconds=sl.seconds + judged.seconds + trained.seconds,
+        made=f"Made {date.today():%d %B %Y} by Accord",
+    )
