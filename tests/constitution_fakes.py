@@ -49,6 +49,8 @@ class RuleLLM:
         return [self.one(ask) for ask in asks]
 
     def one(self, ask: Ask) -> Spoken | Invalid:
+        if ask.opened.startswith("Let"):
+            return Spoken(f" there is {shown(ask)[0].count(SLIP)} of it", True)
         if ask.opened != "Revision:":
             return Spoken(f" there is {last_answer(ask).count(SLIP)} of it", True)
         return Spoken(" " + last_answer(ask).replace(SLIP, "a", 1), True)

@@ -25,11 +25,12 @@ def dice(seed: int, *of: object) -> int:
     return int.from_bytes(sha256(told.encode()).digest()[:4], "little") >> 1
 
 
-def dialogue(c: Constitution, prompt: Conversation, answer: str = "") -> str:
+def dialogue(c: Constitution, prompt: Conversation, answer: str | None = None) -> str:
     """Who said what; a system message stands first, as it is."""
     names = {"user": f"{c.user}: ", "assistant": f"{c.assistant}: ", "system": ""}
     turns = [names[one.role] + one.text.strip() for one in prompt]
-    return "\n\n".join([*turns, f"{c.assistant}: {answer.strip()}"] if answer else turns)
+    said = [] if answer is None else [f"{c.assistant}: {answer.strip()}"]
+    return "\n\n".join([*turns, *said])
 
 
 def to_criticise(c: Constitution, by: Principle, prompt: Conversation, answer: str) -> Put:

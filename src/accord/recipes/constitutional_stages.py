@@ -126,14 +126,14 @@ def revise_stage(
     there = artifact.made(folder, **told)
     if there is None:
         tally = Tally()
-        begun = [few[0] for few in first.texts]
+        prompts, begun = _begun(first, tally)
 
         def heard(n: int, made: list[Revision]) -> None:
             changed = sum(one.changed for one in made) / max(1, len(made))
             place.tell(f"round {n}: {len(made)} revisions, {changed:.0%} of them changed something")
 
-        every = revise(cfg, c, llm, first.prompts, begun, seed=place.seed, told=heard)
-        rows = [*_revisions(cfg, first.prompts, every, tally, llm.which)]
+        every = revise(cfg, c, llm, prompts, begun, seed=place.seed, told=heard)
+        rows = [*_revisions(cfg, prompts, every, tally, llm.which)]
         place.check(tally, "revisions")
         rows += _helpful(place, beside, origin(policy))
         if not rows:
@@ -142,7 +142,7 @@ def revise_stage(
 
         def fill(into: Path) -> None:
             write_rows(into / DEMONSTRATIONS, rows)
-            write_rows(into / ROUNDS, _trace(first.prompts, begun, every))
+            write_rows(into / ROUNDS, _trace(prompts, begun, every))
 
         there = artifact.finish(folder, fill, numbers=numbers, **told)
     else:
@@ -183,7 +183,7 @@ def compare_stage(
         if not rows:
             raise BadData("not one pair of answers has a label: there is nothing to learn from")
         good = [one for one in labels if not isinstance(one, Invalid)]
-        numbers = _sureness(good) | {"same": float(len(said.texts) - len(pairs))}
+        numbers = _sureness(good) | {"same": float(tally.noted.total())}
         there = artifact.finish(
             folder, lambda into: write_rows(into / COMPARISONS, rows), numbers=numbers, **told
         )
@@ -214,6 +214,16 @@ def _told(kind: str, place: Place, cfg: Any, prompts: Sequence[Prompt]) -> dict[
     settings = plain(cfg) if isinstance(cfg, Settings) else cfg
     settings = {**settings, "seed": place.seed}
     return {"kind": kind, "settings": settings, "data": fingerprint(prompts)}
+
+
+def _begun(first: Answers, tally: Tally) -> tuple[list[Prompt], list[str]]:
+    """The prompts that were answered, and the answers."""
+    kept = [(p, few[0]) for p, few in zip(first.prompts, first.texts, strict=True)]
+    for prompt, text in kept:
+        if not text.strip():
+            tally.drop("empty answer, nothing to revise", prompt.id)
+    good = [(prompt, text) for prompt, text in kept if text.strip()]
+    return [prompt for prompt, _ in good], [text for _, text in good]
 
 
 def _revisions(

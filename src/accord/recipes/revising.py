@@ -78,8 +78,9 @@ def round_of(
     made = []
     for i, principle in enumerate(by):
         text = _failed(critiques, i) if i not in said else _revised(c, said[i], now[i])
+        changed = isinstance(text, str) and text != now[i]
         note = notes.get(i, "").strip()
-        made.append(Revision(i, n, principle.id, note, text, text != now[i], seeds[i]))
+        made.append(Revision(i, n, principle.id, note, text, changed, seeds[i]))
     return made
 
 
