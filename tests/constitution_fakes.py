@@ -1,7 +1,11 @@
 """Models that keep the rules of a test to the letter, and what they were asked."""
 
+import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+from accord.config import digest
+from accord.data.writing import messages
 from accord.engine.draw import Sampling
 from accord.engine.llm import Ask, Spoken
 from accord.records import Invalid
@@ -20,10 +24,9 @@ def last_answer(ask: Ask) -> str:
 
 def shown(ask: Ask) -> tuple[str, str]:
     """The two answers that a question shows, in their order."""
-    lines = ask.messages[0].text.split("\n")
-    (one,) = (line[5:] for line in lines[-6:] if line.startswith(" (A) "))
-    (two,) = (line[5:] for line in lines[-6:] if line.startswith(" (B) "))
-    return one, two
+    told = ask.messages[0].text.rpartition("Options:\n (A) ")[2]
+    one, _, two = told.partition("\n (B) ")
+    return one, two.strip()
 
 
 class RuleLLM:
@@ -80,3 +83,38 @@ class Odd(RuleLLM):
 
     def one(self, ask: Ask) -> Spoken | Invalid:
         return self.of(ask) or super().one(ask)
+
+
+class Kept(RuleLLM):
+    """Writes down what it answered, at once, and is not asked the same again.
+
+    `asked.log` beside it has a line for each call that was really made.
+    """
+
+    def __init__(self, file: Path):
+        super().__init__()
+        self.file = file
+        rows = map(json.loads, file.read_text().splitlines()) if file.exists() else ()
+        self.known = dict(rows)
+
+    def one(self, ask: Ask) -> Spoken | Invalid:
+        text = self.kept(ask, lambda: super(Kept, self).one(ask).text)
+        return Spoken(text, True)
+
+    def weight(self, ask: Ask) -> tuple[float, ...] | Invalid:
+        return tuple(self.kept(ask, lambda: super(Kept, self).weight(ask)))
+
+    def kept(self, ask: Ask, make: Callable):
+        key = digest([messages(ask.messages), ask.opened, ask.seed])
+        if key not in self.known:
+            with self.file.with_name("asked.log").open("a") as log:
+                log.write(key + "\n")
+            self.known[key] = answer(ask, make)
+            with self.file.open("a") as file:
+                file.write(json.dumps([key, self.known[key]]) + "\n")
+        return self.known[key]
+
+
+def answer(ask: Ask, make: Callable):
+    """A call, where a test can break it off."""
+    return make()

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -336,8 +337,6 @@ def test_a_share_of_people_s_comparisons():
     few = mixed(ours, theirs, 0.25, place)
     assert [sum(one.judge == who for one in few) for who in ("llm", "human")] == [30, 10]
     assert mixed(ours, theirs, 0.0, place) == ours
-    with pytest.raises(BadSettings, match=r"comparisons=FILE"):
-        mixed(ours, [], 0.5, place)
 
 
 ALL = Constitutional(
@@ -370,3 +369,14 @@ def test_the_whole_way_teaches_the_rule(c, tmp_path):
     assert score[2] > 0.5 * score[0]
     assert made.reward.artifact.parents[1] == made.labels.artifact.id
     assert made.labels.artifact.parents[0] != made.revisions.artifact.parents[0]
+
+
+def test_what_a_later_stage_would_lack_is_said_first(c, tmp_path):
+    start, place, llm = toy_policy(), Place(tmp_path), RuleLLM()
+    short = replace(c, compare=())
+    with pytest.raises(BadSettings, match="add 'compare' to it"):
+        walk(place, ALL, short, llm, start, start, Given(many()))
+    half = ALL.model_copy(update={"compare": Feedback(helpful=0.5)})
+    with pytest.raises(BadSettings, match=r"give comparisons=FILE"):
+        walk(place, half, c, llm, start, start, Given(many()))
+    assert not llm.calls

@@ -101,7 +101,9 @@ def read_constitution(said: str | Path) -> Constitution:
         if str(said) not in known:
             near = nearest(str(said), list(known))
             hint = f"did you mean {near!r}?" if near else f"those that ship: {', '.join(known)}"
-            raise BadSettings(f"there is no constitution {str(said)!r}, neither a file; {hint}")
+            raise BadSettings(
+                f"no constitution is called {str(said)!r}, and there is no such file; {hint}"
+            )
         path = known[str(said)]
     return _constitution(read_marked(path), path.stem)
 

@@ -4,13 +4,14 @@ Below `out`: `revise/`, `sft/`, `compare/`, `reward/`, `ppo/`, `report/`, and `c
 were asked.  A stage that was made from just the same is not made again; calls are not made twice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
 from accord.config import plain
 from accord.data.comparisons import digest, split, without
-from accord.data.constitution import Constitution
+from accord.data.constitution import Constitution, read_constitution
 from accord.engine.llm import LLM
 from accord.engine.roles import Critic, Policy
 from accord.errors import BadSettings
@@ -21,14 +22,40 @@ from accord.evaluate.tell import ANSWERS
 from accord.recipes.common import spell_prompts
 from accord.recipes.constitutional import Constitutional
 from accord.recipes.constitutional_stages import Written, compare_stage, revise_stage
+from accord.recipes.job import Desk, Heard, Job, opened, origins, read
 from accord.recipes.pipeline import FLATTERS, ITSELF
+from accord.recipes.revising import Revise
 from accord.recipes.stage import Made, Place, room_for
 from accord.recipes.stages import ppo_stage, reward_stage, sft_stage
 from accord.recipes.verdict import answers, facts, kl_target, publish
 from accord.records import Comparison, Prompt
 from accord.rewards.base import Reward
+from accord.rewards.guard import Guard, Guarded
 from accord.rewards.learned import Learned
+from accord.rewards.reader import Reader
 from accord.store.artifact import Artifact
+
+
+class ConstitutionJob(Job, Heard):
+    """A constitution, and what it is put to work on."""
+
+    out: Path = Path("runs/constitution")
+    """where each stage is kept, and what was asked; the same command again goes on from there"""
+    constitution: Path = Path("helpful-harmless-honest")
+    """a YAML file, three sentences are enough; or the name of one that ships"""
+    base: str | None = None
+    """the pretrained model that learns from the revisions; none: the model itself"""
+    llm: str | None = None
+    """who criticises, revises and compares: a folder or hub id, or a server as http://host/v1#NAME;
+    none: the model itself"""
+    prompts: Path
+    """prompts that ask for what the constitution is against: a file, folder or hub id"""
+    helpful: Path | None = None
+    """prompts that ask for help; the model's answers are learned from as they are"""
+    comparisons: Path | None = None
+    """people's comparisons of helpfulness, learned from beside the AI labels; or STORE#STUDY"""
+    rule: str | None = None
+    """file.py:function(prompt, answer, ended) -> number: what is really wanted, for the report"""
 
 
 @dataclass(frozen=True)
@@ -72,6 +99,7 @@ def walk(
     `gold`, what is really wanted, is only measured; without it the report is by the preference
     model, and says so.
     """
+    able(c, cfg, given)
     learn, tests = split(given.prompts, cfg.held_out, seed=place.seed)
     spelled, tally = spell_prompts(tests, base.speller, room_for(cfg.ppo.longest, base))
     place.check(tally, "prompts held out")
@@ -115,17 +143,24 @@ def walk(
     return Walked(*made, sealed)
 
 
+def able(c: Constitution, cfg: Constitutional, given: Given) -> None:
+    """BadSettings for what would be missing at a later stage."""
+    for rows, what in ((c.revise, "revise"), (c.compare, "compare")):
+        if not rows:
+            raise BadSettings(f"the constitution {c.name!r} has no principle: add {what!r} to it")
+    if cfg.compare.helpful and not given.comparisons:
+        raise BadSettings(
+            f"compare.helpful={cfg.compare.helpful} is a share of people's comparisons, and there "
+            "are none: give comparisons=FILE, or compare.helpful=none"
+        )
+
+
 def mixed(
     labels: Sequence[Comparison], people: Sequence[Comparison], share: float | None, place: Place
 ) -> list[Comparison]:
     """AI labels of harm and people's of helpfulness, of which a share; what is left out is told."""
     if share is None:
         return [*labels, *people]
-    if not people and share:
-        raise BadSettings(
-            f"compare.helpful={share} is a share of people's comparisons, and there are none: "
-            "give comparisons=FILE, or compare.helpful=none"
-        )
     theirs = min(len(people), round(len(labels) * share / (1 - share)))
     ours = min(len(labels), round(theirs * (1 - share) / share)) if share else len(labels)
     if (left := len(labels) + len(people) - ours - theirs) > 0:
@@ -191,3 +226,34 @@ def _page(
         seconds=sl.seconds + judged.seconds + trained.seconds,
         made=f"Made {date.today():%d %B %Y} by Accord",
     )
+
+
+def run_constitution(desk: Desk, job: ConstitutionJob, cfg: Constitutional) -> Walked:
+    """accord constitution"""
+    place = desk.place(job)
+    c = read_constitution(job.constitution)  # a typo costs no minute
+    files = [path for path in (job.prompts, job.helpful, job.comparisons) if path]
+    given = Given(
+        read(place, job, job.prompts, "prompts"),
+        read(place, job, job.helpful, "prompts") if job.helpful else (),
+        read(place, job, job.comparisons, "comparisons") if job.comparisons else (),
+        tuple(one for path in files for one in origins(path, place)),
+    )
+    idle(job, cfg, desk.tell)
+    model = opened(job)
+    base = model if job.base is None else opened(job.model_copy(update={"model": job.base}))
+    llm = listening(place, job, model)
+    reader = Reader(base.speller, given.prompts)
+    gold = Guarded(job.rule, reader, Guard()) if job.rule else None
+    return walk(place, cfg, c, llm, model, base, given, gold)
+
+
+def idle(job: ConstitutionJob, cfg: Constitutional, tell: Callable[[str], None]) -> None:
+    """Say what was set and changes nothing."""
+    if job.helpful is None and cfg.revise.helpful != Revise().helpful:
+        tell("there are no helpful prompts (helpful=FILE): revise.helpful changes nothing")
+
+
+def listening(place: Place, job: ConstitutionJob, model: Policy) -> LLM:
+    """The model that is asked; what it answered is kept in `calls/` and not asked again."""
+    raise NotImplementedError
