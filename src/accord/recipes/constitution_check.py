@@ -160,9 +160,14 @@ def _tokens(speller: Any, put: Put) -> int | None:
     if speller is None:
         return None
     try:
-        return len(speller.prompt_ids(put[0])) + len(speller.text_ids(put[1]))
+        return len(speller.prompt_ids(put[0])) + _bare(speller, put[1])
     except BadData as error:
         raise BadData(f"this model's template cannot write such a prompt: {error}") from None
+
+
+def _bare(speller: Any, text: str) -> int:
+    """Tokens of a text that continues another."""
+    return len(speller.opening(text)) - len(speller.head)
 
 
 def _warned(c: Constitution) -> Iterator[str]:
@@ -203,7 +208,7 @@ def _too_long(every: tuple[Shown, ...], limit: int | None, longest: int) -> Iter
 
 
 def _options(speller: Any) -> Iterator[str]:
-    sizes = [len(speller.text_ids(option)) for option in OPTIONS]
+    sizes = [_bare(speller, option) for option in OPTIONS]
     if len(set(sizes)) > 1:
         yield (
             f"the options {OPTIONS[0]!r} and {OPTIONS[1]!r} have {sizes[0]} and {sizes[1]} tokens "
