@@ -5,9 +5,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from accord.config import digest
+from accord.data.rows import pad
 from accord.data.writing import messages
 from accord.engine.draw import Sampling
 from accord.engine.llm import Ask, Spoken
+from accord.engine.roles import Policy
 from accord.records import Invalid
 
 SLIP = "d"
@@ -113,6 +115,45 @@ class Kept(RuleLLM):
             with self.file.open("a") as file:
                 file.write(json.dumps([key, self.known[key]]) + "\n")
         return self.known[key]
+
+
+class Whole:
+    """A real policy that is asked: every option scored as a whole, one question at a time."""
+
+    def __init__(self, policy: Policy):
+        self.policy = policy
+        self.which = policy.fingerprint
+
+    def ids(self, ask: Ask) -> tuple[int, ...]:
+        speller = self.policy.speller
+        return (*speller.prompt_ids(ask.messages), *self.bare(ask.opened))
+
+    def bare(self, text: str) -> tuple[int, ...]:
+        speller = self.policy.speller
+        return speller.opening(text)[len(speller.head) :]
+
+    def say(
+        self, asks: Sequence[Ask], /, *, longest: int, how: Sampling = Sampling()
+    ) -> list[Spoken | Invalid]:
+        said: list[Spoken | Invalid] = []
+        for ask in asks:
+            ids = self.ids(ask)
+            if len(ids) + longest >= self.policy.context:
+                said.append(Invalid("longer than the context"))
+                continue
+            (one,) = self.policy.sample([ids], longest=longest, seed=ask.seed, how=how)
+            said.append(Spoken(self.policy.speller.text(one), one.finish == "stop"))
+        return said
+
+    def weigh(
+        self, asks: Sequence[Ask], options: Sequence[Sequence[str]], /
+    ) -> list[tuple[float, ...] | Invalid]:
+        told: list[tuple[float, ...] | Invalid] = []
+        for ask, few in zip(asks, options, strict=True):
+            ids, ends = self.ids(ask), [self.bare(option) for option in few]
+            logp = self.policy.logp(pad([ids] * len(few), ends)).double().sum(1)
+            told.append(tuple(logp.tolist()))
+        return told
 
 
 def answer(ask: Ask, make: Callable):

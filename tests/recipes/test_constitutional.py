@@ -3,13 +3,18 @@
 import json
 import math
 from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
 
 import pytest
 import torch
 
 from accord.data.constitution import read_constitution
+from accord.data.principled import to_choose
+from accord.data.rows import pad
 from accord.data.sources import read
 from accord.engine.llm import Spoken
+from accord.engine.roles import Policy
 from accord.errors import BadData, BadSettings, RunMismatch
 from accord.maths.feedback import by_place, clamped, preferred, unswapped
 from accord.maths.preference import BradleyTerry, Compared
@@ -23,9 +28,10 @@ from accord.recipes.sft import SFT
 from accord.recipes.stage import Place
 from accord.recipes.weighing import Feedback, Label, Pair, Thought
 from accord.records import Comparison, Invalid, Prompt, ask
-from constitution_fakes import RULES, Odd, RuleLLM, shown
+from constitution_fakes import RULES, Odd, RuleLLM, Whole, shown
 from toys import toy_policy
 
+STORYTELLER = Path(str(files("accord") / "demo" / "storyteller"))
 PROMPTS = [Prompt(ask(text), name) for name, text in zip("uvwx", ("a", "ab", "d", "cb"))]
 FIRSTS = ["ddd", "bd", "a", "dcd"]
 ANSWERS = [("d", "a"), ("ab", "dd"), ("a", "b"), ("d", "dd")]
@@ -273,7 +279,7 @@ def test_every_revision_becomes_a_demonstration_that_says_where_it_is_from(c, tm
     assert {f"round/{n}/{what}" for n in (1, 2) for what in ("words", "changed", "failed")} < set(
         numbers
     )
-    assert any(f"round 2: {len(trace)} revisions" in line for line in told)
+    assert any(f"round 2: {len(trace)} of {len(trace)} revisions" in line for line in told)
     parents = made.artifact.parents
     assert "rule" in parents
     assert c.fingerprint in parents
@@ -380,3 +386,37 @@ def test_what_a_later_stage_would_lack_is_said_first(c, tmp_path):
     with pytest.raises(BadSettings, match=r"give comparisons=FILE"):
         walk(place, half, c, llm, start, start, Given(many()))
     assert not llm.calls
+
+
+# --- a real model ---
+
+
+def test_a_real_model_answers_is_revised_and_weighs_whole_options(tmp_path):
+    story = Policy.open(STORYTELLER)
+    c, llm = read_constitution("stories"), Whole(story)
+    openings = ("One day, Tom ran to the tree", "Lily was playing", "The dog barked at", "Ben and")
+    asked = [Prompt(ask(text), str(i)) for i, text in enumerate(openings)]
+    place = Place(tmp_path, limit=0.99)
+    revised = revise_stage(
+        place.below("revise"), Revise(rounds=1, longest=60), c, llm, story, asked * 3
+    )
+    assert revised.records
+    assert all(one.response.strip() and "Request" not in one.response for one in revised.records)
+    told = compare_stage(place.below("compare"), Feedback(longest=20), c, llm, story, asked)
+    assert all(0 <= one.p_first <= 1 for one in told.records)
+    spell = story.speller
+    pair = told.records[0]
+    rows_ = rows(tmp_path / "compare" / "labels" / "comparisons.jsonl")
+    (name,) = rows_[0]["principles"]
+    (by,) = (one for one in c.compare if one.id == name)
+    q = []
+    for two in (pair.responses, pair.responses[::-1]):
+        put = to_choose(c, by, pair.prompt, two, seed=rows_[0]["seed"])
+        ids = (*spell.prompt_ids(put[0]), *llm.bare(put[1]))
+        logp = []
+        for option in (" (A)", " (B)"):
+            end = llm.bare(option)
+            assert len(end) > 1, "an option is several tokens here"
+            logp.append(sum(story.logp(pad([ids], [end])).double().flatten().tolist()))
+        q.append(preferred(*logp))
+    assert pair.p_first == pytest.approx(unswapped(*q), abs=1e-5)

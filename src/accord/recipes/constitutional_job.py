@@ -4,6 +4,7 @@ Below `out`: `revise/`, `sft/`, `compare/`, `reward/`, `ppo/`, `report/`, and `c
 were asked.  A stage that was made from just the same is not made again; calls are not made twice.
 """
 
+import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -256,4 +257,14 @@ def idle(job: ConstitutionJob, cfg: Constitutional, tell: Callable[[str], None])
 
 def listening(place: Place, job: ConstitutionJob, model: Policy) -> LLM:
     """The model that is asked; what it answered is kept in `calls/` and not asked again."""
-    raise NotImplementedError
+    calls = importlib.import_module("accord.engine.calls")
+    if job.llm is not None and job.llm.startswith(("http://", "https://")):
+        served = importlib.import_module("accord.engine.served")
+        llm = served.Served(job.llm, served.Endpoint())
+    else:
+        other = model if job.llm is None else opened(job.model_copy(update={"model": job.llm}))
+        llm = importlib.import_module("accord.engine.local").Local(other)
+    folder = place.out / "calls"
+    folder.mkdir(parents=True, exist_ok=True)
+    found: LLM = calls.Calls(llm, folder / "calls.jsonl", calls.Budget())
+    return found

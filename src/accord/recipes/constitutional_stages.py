@@ -129,8 +129,9 @@ def revise_stage(
         prompts, begun = _begun(first, tally)
 
         def heard(n: int, made: list[Revision]) -> None:
-            changed = sum(one.changed for one in made) / max(1, len(made))
-            place.tell(f"round {n}: {len(made)} revisions, {changed:.0%} of them changed something")
+            good = sum(isinstance(one.text, str) for one in made)
+            changed = sum(one.changed for one in made)
+            place.tell(f"round {n}: {good} of {len(made)} revisions, {changed} changed something")
 
         every = revise(cfg, c, llm, prompts, begun, seed=place.seed, told=heard)
         rows = [*_revisions(cfg, prompts, every, tally, llm.which)]
@@ -300,7 +301,7 @@ def _rounds(begun: Sequence[str], every: Sequence[Revision]) -> dict[str, float]
         good = [one.text for one in few if isinstance(one.text, str)]
         numbers[f"round/{n}/words"] = _mean([float(len(text.split())) for text in good])
         changed = [one for one in few if one.changed and isinstance(one.text, str)]
-        numbers[f"round/{n}/changed"] = len(changed) / len(few)
+        numbers[f"round/{n}/changed"] = len(changed) / max(1, len(good))
         numbers[f"round/{n}/failed"] = 1 - len(good) / len(few)
     return numbers
 
