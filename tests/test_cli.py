@@ -28,6 +28,7 @@ NEEDED = {
     "rest": ("model=m", "prompts=p.jsonl", "reward=r"),
     "control": (),
     "pipeline": ("model=m", "prompts=p.jsonl", "comparisons=c.jsonl"),
+    "constitution": ("model=m", "prompts=p.jsonl"),
     "sample": ("model=m", "prompt=hello there"),
     "best": ("model=m", "prompt=hello there", "reward=r"),
     "evaluate": ("model=m", "against=a", "prompts=p.jsonl", "rule=r.py:f"),

@@ -5,7 +5,7 @@ import importlib.metadata
 import io
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -44,6 +44,11 @@ class Teaching(TyperCommand):
             print(describe(kind))
         for row in presets(self.name or ""):
             print(f"  --preset {row.name:12} {row.about}")
+        for word, sub in verb.below.items():
+            shown = " ".join((self.name or "", word, *(told for _, told in sub.leading)))
+            print(f"\n\nUsage: accord {shown} [key=value ...]\n\n{sub.help}\n")
+            for kind in sub.classes():
+                print(describe(kind))
         print("\nA field without a default must be given; text with spaces wants quotes.")
 
 
@@ -81,6 +86,10 @@ def _register(name: str, verb: Verb) -> None:
         show: Annotated[bool, typer.Option("--show", help="Print them and stop.")] = False,
     ) -> None:
         with _clearly():
+            first, *rest = words or [""]
+            if first in verb.below:
+                _read_one(verb.below[first], rest, preset, show)
+                return
             given = verb.read(find(name, preset), [_word(word) for word in words or ()])
             if show:
                 print(as_preset(*given), end="")
@@ -109,18 +118,23 @@ def _register_data(name: str, verb: Verb) -> None:
         show: Annotated[bool, typer.Option("--show", help="Print them and stop.")] = False,
     ) -> None:
         with _clearly():
-            given = [_word(word) for word in words or ()]
-            for place, (key, _) in enumerate(verb.leading[: len(given)]):
-                if "=" in given[place]:
-                    break
-                given[place] = f"{key}={given[place]}"
-            (cfg,) = verb.read(preset, given)
-            if show:
-                print(as_preset(cfg), end="")
-                return
-            done = load(verb.work)(cfg)
-            verb.shows(done)
-            verb.ends(cfg, done)
+            _read_one(verb, words or (), preset, show)
+
+
+def _read_one(verb: Verb, words: Sequence[str], preset: Path | None, show: bool) -> None:
+    """A command of one settings class, whose first words may stand without their keys."""
+    given = [_word(word) for word in words]
+    for place, (key, _) in enumerate(verb.leading[: len(given)]):
+        if "=" in given[place]:
+            break
+        given[place] = f"{key}={given[place]}"
+    (cfg,) = verb.read(preset, given)
+    if show:
+        print(as_preset(cfg), end="")
+        return
+    done = load(verb.work)(cfg)
+    verb.shows(done)
+    verb.ends(cfg, done)
 
 
 for _name, _verb in DATA.items():

@@ -1,8 +1,8 @@
 """What each command reads, who carries it out, and what it shows at the end."""
 
 import importlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -133,6 +133,8 @@ class Verb:
     """what is left to do when all is shown"""
     desk: bool = True
     """whether `work` takes a desk first: a view of its progress, and torch with it"""
+    below: Mapping[str, "Verb"] = field(default_factory=dict)
+    """commands of another kind, by the word after this one"""
 
     def read(self, preset: Path | None, words: Sequence[str]) -> list[Settings]:
         """Preset and words as settings; words win."""
@@ -144,6 +146,11 @@ class Verb:
     def classes(self) -> list[type[Settings]]:
         """What the words are read into."""
         return [load(name) for name in self.settings]
+
+
+def _end_constitution(cfg: Any, done: Any) -> None:
+    if cfg.html:
+        out.print(f"\nthe page: [bold]{escape(str(cfg.html))}[/]", soft_wrap=True)
 
 
 _TELLING = ("objective/", "completions/", "eval/")
@@ -244,6 +251,31 @@ VERBS = {
         _show_report,
         "All of it: imitate, learn the reward, train the policy, report.",
         ("accord pipeline model=path/to/model prompts=ask.jsonl comparisons=judged.jsonl",),
+    ),
+    "constitution": Verb(
+        (
+            f"{_RECIPES}.constitutional_job:ConstitutionJob",
+            f"{_RECIPES}.constitutional:Constitutional",
+        ),
+        f"{_RECIPES}.constitutional_job:run_constitution",
+        _show_report,
+        "Constitutional AI: revise by written principles, imitate, compare by them, train.",
+        (
+            "accord constitution model=path/to/model prompts=ask.jsonl constitution=mine.yaml",
+            "accord constitution check mine.yaml",
+        ),
+        below={
+            "check": Verb(
+                (f"{_RECIPES}.constitution_check:ConstitutionCheck",),
+                f"{_RECIPES}.constitution_check:run_check",
+                _show_export,
+                "Show every prompt that a constitution makes, and what looks wrong with it.",
+                ("accord constitution check mine.yaml", "accord constitution check stories"),
+                leading=(("constitution", "FILE"),),
+                ends=_end_constitution,
+                desk=False,
+            )
+        },
     ),
     "evaluate": Verb(
         (f"{_RECIPES}.evaluate_job:EvaluateJob",),

@@ -313,8 +313,18 @@ def adaptive_kl():
     return path
 
 
+def labels():
+    """q from probabilities themselves, not from a gap of logarithms; limits; both orders."""
+    for first, second in ((-1.2, -2.3), (-2.3, -1.2), (-0.5, -0.5), (-30.0, -28.5), (-9.0, -0.1)):
+        a, b = math.exp(first), math.exp(second)
+        q = a / (a + b)
+        held = sorted((0.4, q, 0.6))[1]
+        yield {"first": first, "second": second, "q": q, "clamped": held}
+
+
 def make():
     return {
+        "labels": list(labels()),
         "compared": list(compared()),
         "direct": list(direct()),
         "rankings": list(rankings()),

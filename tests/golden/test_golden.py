@@ -11,6 +11,7 @@ from accord.maths import (
     advantages,
     control,
     divergence,
+    feedback,
     losses,
     optim,
     segments,
@@ -212,6 +213,20 @@ def test_adaptive_kl():
 
 
 # --- those of the authors' code, where they are at hand ---
+
+
+@pytest.mark.parametrize("row", OWN["labels"], ids=lambda row: str(row["first"]))
+def test_labels(row):
+    q = feedback.preferred(row["first"], row["second"])
+    assert q == near(row["q"])
+    assert feedback.clamped(q, 0.4, 0.6) == near(row["clamped"])
+
+
+def test_shared_labels(golden):
+    own = golden["cai"]
+    q = feedback.preferred(-1.2, -2.3)
+    assert q == near(own["q"])
+    assert feedback.clamped(q, 0.4, 0.6) == near(own["clamped"])
 
 
 def test_shared_whitening(golden):

@@ -106,7 +106,7 @@ def run(
         old, new = (answers(p, spelled, cfg.ppo, *judges) for p in (start, trained.handle))
         made = _page(place, cfg, judged, trained, (old, new))
         made = replace(made, stages=(*stages, *made.stages))
-        return made if gold else replace(made, subject=_ITSELF, notes=(_FLATTERS,))
+        return made if gold else replace(made, subject=ITSELF, notes=(FLATTERS,))
 
     sealed = publish(place.out / "report", page, cfg, (judged.artifact, trained.artifact), tests)
     return Way(judged, trained, sealed)
@@ -128,8 +128,8 @@ def _without(place: Place, records: Records, tests: Sequence[Prompt]) -> Records
     return replace(records, comparisons=comparisons, demonstrations=demonstrations)
 
 
-_ITSELF = replace(ANSWERS, rule="the reward model itself", card="Its own score", mark="score")
-_FLATTERS = (
+ITSELF = replace(ANSWERS, rule="the reward model itself", card="Its own score", mark="score")
+FLATTERS = (
     "No rule says what is really wanted, so the reward model judged its own pupil: the very thing "
     "that training pushed up. Take the win rate as an upper bound. Give rule=file.py:function, or "
     "have people judge new answers."

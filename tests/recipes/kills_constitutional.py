@@ -1,0 +1,114 @@
+"""Kill constitutional AI at chosen points of its whole way, go on, and look; see kills.py.
+
+python kills_constitutional.py ROOT
+"""
+
+import os
+import shutil
+import signal
+import sys
+from functools import partial
+from pathlib import Path
+
+from kills import APPEND, GUARD, WRITE, arm, child
+from kills_rest import SEAL, tree
+
+from accord.data.constitution import read_constitution
+from accord.engine.roles import Policy
+from accord.recipes import constitutional_job as job
+from accord.recipes.constitutional import Constitutional
+from accord.recipes.revising import Revise
+from accord.recipes.stage import Place
+from accord.recipes.weighing import Feedback
+from accord.records import Prompt, ask
+from accord.store import record
+from constitution_fakes import RULES, Kept
+from recipe_fakes import TINY, WHO, newborn, short
+
+CFG = Constitutional(
+    revise=Revise(rounds=2, longest=5, helpful=1),
+    sft=TINY.sft,
+    compare=Feedback(longest=5),
+    reward=TINY.reward,
+    ppo=TINY.ppo,
+    held_out=0.3,
+)
+CALL, STEP = "constitution_fakes:answer", "accord.engine.seats:Seats.step"
+POINTS = [
+    ("sampling what is revised", STEP, 2, "after"),
+    ("the answers are sealed, not named", SEAL, 1, "after"),
+    ("a critique", CALL, 5, "before"),
+    ("a revision of the second round", CALL, 60, "after"),
+    ("revisions, not sealed", SEAL, 3, "before"),
+    ("imitating", GUARD, 3, "after"),
+    ("the supervised model is sealed, not named", SEAL, 4, "after"),
+    ("comparing", CALL, 75, "before"),
+    ("labels, not sealed", SEAL, 6, "before"),
+    ("half a line of a run", APPEND, 9, "half"),
+    ("weights are written, moments are not", WRITE, 6, "before"),
+    ("before the report", "accord.recipes.constitutional_job:_page", 1, "before"),
+]
+"""as in kills.py"""
+
+
+def walk(root: Path, out: Path) -> None:
+    """All of it; what was made, noted beside."""
+    (root / "rules.yaml").write_text(RULES)
+    asked = [
+        Prompt(ask(f"{who} and {other}"), f"{who}+{other}") for who in WHO for other in WHO[:3]
+    ]
+    calls = out.with_suffix(".calls")
+    calls.mkdir(exist_ok=True)
+    model = Policy.open(root / "model")
+    made = job.walk(
+        Place(out, save_every=1, limit=0.9),
+        CFG,
+        read_constitution(root / "rules.yaml"),
+        Kept(calls / "answers.jsonl"),
+        model,
+        model,
+        job.Given(asked, [Prompt(ask(f"{who}!"), who) for who in WHO]),
+        gold=short,
+    )
+    asked_again = (calls / "asked.log").read_text().splitlines()
+    out.with_suffix(".made").write_text(f"{made.policy.handle.fingerprint} {made.policy.numbers}")
+    twice = len(asked_again) - len(set(asked_again))
+    assert twice <= 1, f"{twice} calls were made twice; the one that broke off may be"
+
+
+def crash(root: Path, out: Path, where: str, at: int, done: str) -> None:
+    """A walk that dies."""
+    arm(where, at, done)
+    walk(root, out)
+
+
+def files(out: Path) -> dict[str, bytes]:
+    """The report names its folder and its day: it is looked at by what it was made from."""
+    made = tree(out)
+    return {k: v for k, v in made.items() if not k.startswith("report/")}
+
+
+def kill(root: Path) -> None:
+    """All points, each from the beginning."""
+    newborn(root / "model")
+    first, out = root / "whole", root / "left"
+    assert child(partial(walk, root, first)) == 0
+    want, made = files(first), first.with_suffix(".made").read_text()
+    for what, where, at, done in POINTS:
+        shutil.rmtree(out, ignore_errors=True)
+        shutil.rmtree(out.with_suffix(".calls"), ignore_errors=True)
+        status = child(partial(crash, root, out, where, at, done))
+        assert status == -signal.SIGKILL, f"{what} was not reached ({status})"
+        assert child(partial(walk, root, out)) == 0, f"no resume after {what}"
+        got = files(out)
+        odd = [key for key in sorted(set(got) | set(want)) if got.get(key) != want.get(key)]
+        assert not odd, f"killed at {what}, other files: {odd}"
+        assert (out / "report" / "report.html").is_file()
+        assert out.with_suffix(".made").read_text() == made, what
+        print(what)
+
+
+if __name__ == "__main__":
+    record.environment = lambda: {}  # slow to ask, and not at stake
+    os.fsync = lambda fd: None  # type: ignore[assignment]
+    kill(Path(sys.argv[1]))
