@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import types
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,35 @@ def test_what_changes_nothing_is_said(words):
     told = []
     run(given, QUICK.model_copy(update={"revise": Revise(rounds=1, longest=5, helpful=3)}), told)
     assert any("revise.helpful changes nothing" in line for line in told)
+
+
+def test_who_is_asked_is_kept_below_out(cradle, tmp_path, monkeypatch):
+    """Under the names of the engine; what they do is tested there."""
+    seen = []
+
+    def put(name, **parts):
+        module = types.ModuleType(name)
+        module.__dict__.update(parts)
+        monkeypatch.setitem(sys.modules, name, module)
+
+    put("accord.engine.local", Local=lambda policy: ("local", policy.fingerprint))
+    put("accord.engine.served", Served=lambda url, how: ("served", url), Endpoint=lambda: None)
+    put(
+        "accord.engine.calls",
+        Budget=lambda: None,
+        Calls=lambda llm, file, budget: seen.append((llm, file)) or llm,
+    )
+    model, place = Policy.open(cradle), Place(tmp_path / "out")
+    other = newborn(tmp_path / "other", seed=3)
+    base = [f"model={cradle}", "prompts=p.jsonl"]
+    for word, want in (
+        ("seed=0", ("local", model.fingerprint)),
+        (f"llm={other}", ("local", Policy.open(other).fingerprint)),
+        ("llm=http://127.0.0.1:1/v1#m", ("served", "http://127.0.0.1:1/v1#m")),
+    ):
+        (said,) = read_each([job.ConstitutionJob], None, [*base, word])
+        assert job.listening(place, said, model) == want
+    assert {file for _, file in seen} == {tmp_path / "out" / "calls" / "calls.jsonl"}
 
 
 # --- no setting is idle ---
