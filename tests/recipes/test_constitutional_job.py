@@ -5,16 +5,18 @@ import os
 import subprocess
 import sys
 import tempfile
-import types
 from pathlib import Path
 
 import pytest
+from accord.engine.local import Local
 
 from accord.config import read_each
 from accord.config.presets import find, presets
+from accord.data.comparisons import split
 from accord.data.constitution import read_constitution
 from accord.data.sources import write
 from accord.engine.draw import Sampling
+from accord.engine.llm import Ask
 from accord.engine.roles import Policy
 from accord.errors import BadSettings
 from accord.recipes import constitutional_job as job
@@ -131,33 +133,28 @@ def test_what_changes_nothing_is_said(words):
     assert any("revise.helpful changes nothing" in line for line in told)
 
 
-def test_who_is_asked_is_kept_below_out(cradle, tmp_path, monkeypatch):
-    """Under the names of the engine; what they do is tested there."""
-    seen = []
-
-    def put(name, **parts):
-        module = types.ModuleType(name)
-        module.__dict__.update(parts)
-        monkeypatch.setitem(sys.modules, name, module)
-
-    put("accord.engine.local", Local=lambda policy: ("local", policy.fingerprint))
-    put("accord.engine.served", Served=lambda url, how: ("served", url), Endpoint=lambda: None)
-    put(
-        "accord.engine.calls",
-        Budget=lambda: None,
-        Calls=lambda llm, file, budget: seen.append((llm, file)) or llm,
-    )
+def test_who_is_asked_is_kept_below_out(cradle, tmp_path):
     model, place = Policy.open(cradle), Place(tmp_path / "out")
     other = newborn(tmp_path / "other", seed=3)
     base = [f"model={cradle}", "prompts=p.jsonl"]
-    for word, want in (
-        ("seed=0", ("local", model.fingerprint)),
-        (f"llm={other}", ("local", Policy.open(other).fingerprint)),
-        ("llm=http://127.0.0.1:1/v1#m", ("served", "http://127.0.0.1:1/v1#m")),
-    ):
-        (said,) = read_each([job.ConstitutionJob], None, [*base, word])
-        assert job.listening(place, said, model) == want
-    assert {file for _, file in seen} == {tmp_path / "out" / "calls" / "calls.jsonl"}
+    for word, who in (("seed=0", model), (f"llm={other}", Policy.open(other))):
+        (said,) = read_each([job.ConstitutionJob], None, [*base, word, "asking.budget.calls=3"])
+        llm = job.listening(place, said, model)
+        assert llm.which == Local(who).which
+        assert llm.budget.calls == 3
+        llm.say([Ask(ask("a"))], longest=2)
+        assert job.listening(place, said, model).missing([Ask(ask("a"))], longest=2) == []
+    assert len((tmp_path / "out" / "calls" / "calls.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_dry_run_tells_what_it_would_come_to(words):
+    given, llm = words
+    told = run([*given, "asking.dry=true", "asking.budget.read_price=2"])
+    learn, _ = split(ASKED, QUICK.held_out)
+    calls = len(learn) * (2 * 2 + 2)
+    assert told.startswith(f"at most {calls} calls, ")
+    assert "which costs" in told
+    assert not llm.calls
 
 
 # --- no setting is idle ---
