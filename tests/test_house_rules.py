@@ -160,6 +160,14 @@ def test_these_never_bring_torch(name: str) -> None:
     assert done.stdout.strip() == "", f"importing {name} loads {done.stdout}"
 
 
+def test_only_who_has_an_adapter_imports_peft() -> None:
+    code = "import sys, accord.recipes.jobs; print(*({'peft', 'bitsandbytes'} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": str(SRC)}
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
+
+
 def modules(missing: list[str]) -> Iterator[str]:
     """Imports every module of accord; those that stop at an absent extra are noted in `missing`."""
     import accord

@@ -59,3 +59,9 @@ class TooLittleMemory(AccordError):
     """Memory ran out with the least that can be computed at once."""
 
     exit_code = 10
+
+
+class BudgetSpent(AccordError):
+    """What asking a model may cost is spent; what was answered by then is kept."""
+
+    exit_code = 11

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from accord.maths import lengths
+from accord.maths.intervals import wilson
 from accord.maths.lengths import controlled, fit
 
 
@@ -117,7 +118,11 @@ def test_where_all_are_won_so_they_are():
     found = controlled([[1.0]] * 50, [[float(i)] for i in range(50)])
     assert found
     assert found.rate > 0.999
-    assert found.high >= found.low > 0.999
+    assert (found.low, found.high) == wilson(1.0, 50), "no draw can tell how sure that is"
+    lost = controlled([[0.0, 0.0]] * 9, [[1.0, 2.0]] * 9)
+    assert lost
+    assert lost.rate < 0.001
+    assert (lost.low, lost.high) == wilson(0.0, 9)
 
 
 def test_where_nothing_tells_there_is_no_number():

@@ -15,6 +15,7 @@ from accord.demo.contest import defaults
 from accord.engine.roles import Policy
 from accord.errors import BadData, BadSettings, RunMismatch
 from accord.evaluate.match import by_score
+from accord.evaluate.words import percent
 from accord.recipes import contestants, ppo
 from accord.recipes.compare import NAMES, Compare, priced, sized
 from accord.recipes.compare_job import Compared, CompareJob, run_compare
@@ -112,6 +113,14 @@ def test_what_each_was_given_is_counted(whole) -> None:
     assert cost["best-of-n"]["each"] == 4
     assert cost["PPO"]["shared"] > 0
     assert cost["DPO"]["shared"] == 0
+
+
+def test_the_page_says_how_good_the_reward_model_is(whole) -> None:
+    out, done, _ = whole
+    made = json.loads((out / "reward/reward/artifact.json").read_text())
+    assert done.told["reward_accuracy"] == made["numbers"]["accuracy"]
+    said = f"of those held out it agrees with {percent(made['numbers']['accuracy'])}"
+    assert said in done.page.read_text()
 
 
 def test_the_same_again_trains_nothing_and_says_the_same(here, whole) -> None:

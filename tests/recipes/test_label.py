@@ -10,10 +10,11 @@ from typer.testing import CliRunner
 from accord import cli, verbs
 from accord.config import read_each
 from accord.data.sources import write
+from accord.engine.client import Client, Endpoint
 from accord.engine.draw import Sampling
 from accord.errors import BadData, BadSettings, NoAnswer, RunMismatch
 from accord.evaluate.answers import Asking
-from accord.recipes.endpoint import Endpoint, Server, asked
+from accord.recipes.endpoint import asked
 from accord.recipes.job import Desk
 from accord.recipes.label_job import Labelled, run_label
 from accord.records import Comparison, Prompt, ask
@@ -202,54 +203,50 @@ def test_what_is_missing_is_asked_again_and_nothing_else(tmp_path: Path, talker:
     asking, file = Asking(5, 2, Sampling(), 0), tmp_path / "a.jsonl"
     how = Endpoint(pause=0.001, tries=2, at_once=1)
     talker.broken = {"q2"}
-    server = Server(talker.url, how)
+    client = Client(talker.url, how)
     with pytest.raises(NoAnswer, match="after 2 tries"):
-        asked(server, prompts, file, asking)
+        asked(client, prompts, file, asking)
     kept = len(file.read_text().splitlines()) - 1
     assert kept == 4, "of two prompts both answers"
     talker.broken, talker.asked, talker.few = set(), [], True  # now one choice at a time
-    heard = asked(server, prompts, file, asking)
-    server.close()
+    heard = asked(client, prompts, file, asking)
     assert [[one.k for one in few] for few in heard] == [[0, 1]] * 4
     assert len(talker.asked) == 4
     with pytest.raises(RunMismatch, match="longest"):
-        asked(server, prompts, file, Asking(9, 2, Sampling(), 0))
+        asked(client, prompts, file, Asking(9, 2, Sampling(), 0))
 
 
 def test_a_busy_server_is_asked_again_and_a_refusal_is_told(tmp_path: Path, talker: Any) -> None:
     prompts = [Prompt(ask("q0"), "0")]
     talker.busy = 2
-    server = Server(talker.url, Endpoint(pause=0.001))
-    heard = asked(server, prompts, tmp_path / "a.jsonl", Asking(5, 1, Sampling(), 0))
+    client = Client(talker.url, Endpoint(pause=0.001))
+    heard = asked(client, prompts, tmp_path / "a.jsonl", Asking(5, 1, Sampling(), 0))
     assert [one.text for one in heard[0]] == ["echo q0 0"]
     talker.refuses = "no, secret-key is wrong"
     with pytest.raises(NoAnswer, match="status 401"):
-        asked(server, prompts, tmp_path / "b.jsonl", Asking(5, 1, Sampling(), 0))
-    server.close()
+        asked(client, prompts, tmp_path / "b.jsonl", Asking(5, 1, Sampling(), 0))
 
 
 def test_a_key_is_sent_and_never_shown(
     tmp_path: Path, talker: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MY_KEY", "secret-key")
-    server = Server(talker.url, Endpoint(key="MY_KEY", pause=0.001))
+    client = Client(talker.url, Endpoint(key="MY_KEY", pause=0.001))
     assert talker.keys == ["Bearer secret-key"]
     talker.refuses = "no, secret-key is wrong"
     with pytest.raises(NoAnswer) as caught:
-        server.ask(Prompt(ask("q")), Asking(5), 1, 0)
-    server.close()
+        asked(client, [Prompt(ask("q"))], tmp_path / "a.jsonl", Asking(5))
     assert "secret-key" not in str(caught.value)
     with pytest.raises(BadSettings, match=r"http\.key=NO_KEY"):
-        Server(talker.url, Endpoint(key="NO_KEY"))
+        Client(talker.url, Endpoint(key="NO_KEY"))
 
 
 def test_of_several_models_one_must_be_named(talker: Any) -> None:
     talker.models = ["a", "b"]
     with pytest.raises(BadSettings, match="it serves a, b; say which"):
-        Server(talker.url, Endpoint())
-    server = Server(f"{talker.url}#b", Endpoint())
-    assert server.called == "b"
-    server.close()
+        Client(talker.url, Endpoint())
+    client = Client(f"{talker.url}#b", Endpoint())
+    assert client.model == "b"
 
 
 def test_a_file_of_prompts_that_no_model_can_read(home: Path, tmp_path: Path) -> None:

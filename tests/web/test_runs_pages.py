@@ -127,6 +127,21 @@ def test_a_stream_tells_what_is_new_and_no_more(tmp_path: Path) -> None:
     assert [row["step"] for one in rows for row in one.data["rows"]] == [4]
 
 
+def test_samples_of_a_step_that_come_in_pieces_are_shown_together(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs" / "a", 3)
+    finder, shelf = Finder(tmp_path / "runs"), Shelf()
+    found = finder.get("a")
+    assert found
+    stream = Stream([found], finder, shelf, shelf.get(found.folder).mark)
+    seen = []
+    for few in (shown_at(3)[:1], shown_at(3)[1:], shown_at(4)[:2]):
+        write_lines(found.folder / "samples.jsonl", few)
+        (news,) = [one for one in stream.poll(Rules()) if one.event == "samples"]
+        seen.append([sample["response"] for sample in news.data["samples"]])
+    whole = [f"answer {i} of step 3" for i in range(3)]
+    assert seen == [whole[:1], whole, ["answer 0 of step 4", "answer 1 of step 4"]]
+
+
 def shown_at(step: int) -> list[dict[str, object]]:
     return [{"step": step, **one} for one in shown(step)]
 

@@ -4,9 +4,9 @@ Who is asked may be a policy on this machine or a server that speaks OpenAI's pr
 ask hold an `LLM` and see no difference.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from accord.engine.draw import Sampling
 from accord.records import Conversation, Invalid
@@ -57,3 +57,39 @@ class LLM(Protocol):
         options of `asks[i]` are `options[i]`.
         """
         ...
+
+
+class Streams:
+    """An `LLM` that tells each answer when it comes, so that it can be kept at once.
+
+    Asks are drawn one by one, when there is room for another.
+    """
+
+    def saying(
+        self, asks: Iterable[Ask], *, longest: int, how: Sampling
+    ) -> Iterator[tuple[int, Spoken | Invalid]]:
+        """(which ask, its answer), in any order."""
+        raise NotImplementedError
+
+    def weighing(
+        self, asks: Iterable[tuple[Ask, Sequence[str]]]
+    ) -> Iterator[tuple[int, tuple[float, ...] | Invalid]]:
+        """(which ask, log p of its options), in any order."""
+        raise NotImplementedError
+
+    def say(
+        self, asks: Sequence[Ask], *, longest: int, how: Sampling = Sampling()
+    ) -> list[Spoken | Invalid]:
+        """An answer to each, in order."""
+        return _laid(len(asks), self.saying(asks, longest=longest, how=how))
+
+    def weigh(
+        self, asks: Sequence[Ask], options: Sequence[Sequence[str]]
+    ) -> list[tuple[float, ...] | Invalid]:
+        """log p of the options of each, in order."""
+        return _laid(len(asks), self.weighing(zip(asks, options, strict=True)))
+
+
+def _laid(count: int, given: Iterable[tuple[int, Any]]) -> list[Any]:
+    found = dict(given)
+    return [found[place] for place in range(count)]

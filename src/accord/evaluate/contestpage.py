@@ -107,9 +107,12 @@ def fair(told: Row) -> list[str]:
             + "."
         )
     if budget["followed"] == "reward" and told["shared_seconds"]:
+        right = told["reward_accuracy"]
+        agrees = "" if right is None else f"; of those held out it agrees with {percent(right)}"
         said.append(
             "Not equal: those that follow a reward drew on the comparisons as well, through the "
-            f"reward model ({duration(told['shared_seconds'])}, trained once for all of them)."
+            f"reward model ({duration(told['shared_seconds'])}, trained once for all of them"
+            f"{agrees})."
         )
     said.append(
         "Not equal either: computation. How many answers went through a gradient, how long it took "

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from accord.maths.intervals import CONFIDENCE, quantile
+from accord.maths.intervals import CONFIDENCE, quantile, wilson
 
 PRIOR = 1.0
 """φ is held by a normal prior of this precision: finite where length explains everything"""
@@ -42,8 +42,10 @@ def controlled(
 ) -> Controlled | None:
     """`points` (1 won, 0 lost, ½ tie, None not known) and `gaps` (Δ) of the pairs of each prompt.
 
-    Prompts count alike, and are drawn again whole for the 95 % interval.  None where nothing is
-    known, or all gaps are the same and not 0: then nothing tells length from the rest.
+    Prompts count alike, and are drawn again whole for the 95 % interval; where all pairs were won,
+    or all lost, each draw says the same, and Wilson's of as many throws as prompts stands instead.
+    None where nothing is known, or all gaps are the same and not 0: then nothing tells length from
+    the rest.
     """
     known = [
         [(p, gap) for p, gap in zip(few, longer, strict=True) if p is not None]
@@ -60,6 +62,9 @@ def controlled(
     whose_N = torch.tensor([i for i, few in enumerate(known) for _ in few])
     share_N = torch.tensor([1 / len(few) for few in known for _ in few], dtype=torch.float64)
     theta_R, phi_R = fit(point_N, x_N, share_N[None])
+    rate, slope = float(theta_R.sigmoid()), float(phi_R)
+    if bool((point_N == point_N[0]).all()) and point_N[0] in (0, 1):
+        return Controlled(rate, *wilson(float(point_N[0]), len(known)), slope)
     rng = torch.Generator().manual_seed(seed)
     drawn_RP = torch.randint(len(known), (draws, len(known)), generator=rng)
     count_RP = torch.zeros(drawn_RP.shape, dtype=torch.float64)
@@ -68,7 +73,7 @@ def controlled(
     rates = again_R.sigmoid().sort().values.tolist()
     tail = (1 - CONFIDENCE) / 2
     ends = quantile(rates, tail), quantile(rates, 1 - tail)
-    return Controlled(float(theta_R.sigmoid()), *ends, float(phi_R))
+    return Controlled(rate, *ends, slope)
 
 
 def fit(point_N: Tensor, x_N: Tensor, weight_RN: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,20 +6,23 @@ Policy, reference, value and reward can each be an adapter, and the reference co
 
 import copy
 import json
+import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 import torch
-from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model
-from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from accord.errors import BadModel, BadSettings
 from accord.models.load import first_line, tensors, told
+
+if TYPE_CHECKING:  # peft takes a second and 50 MB to import: only who has an adapter pays for it
+    from peft import LoraConfig
+    from peft.tuners.tuners_utils import BaseTunerLayer
 
 W = TypeVar("W", bound=Tensor)
 _PREFIX = "base_model.model."
@@ -56,8 +59,10 @@ class Lora:
         if not all(name.strip() for name in self.targets.split(",")):
             raise ValueError("targets must be module names, comma-separated, or all-linear")
 
-    def config(self, base: str) -> LoraConfig:
+    def config(self, base: str) -> "LoraConfig":
         """As peft wants it.  No dropout: a policy must agree with itself."""
+        from peft import LoraConfig
+
         names = self.targets if self.targets == "all-linear" else self._names()
         return LoraConfig(
             r=self.r,
@@ -83,8 +88,12 @@ class Adapters:
     def __contains__(self, name: str) -> bool:
         return name in self.configs
 
-    def add(self, name: str, config: LoraConfig, *, like: str | None = None, seed: int = 0) -> None:
+    def add(
+        self, name: str, config: "LoraConfig", *, like: str | None = None, seed: int = 0
+    ) -> None:
         """A new adapter: at zero, or a copy of another."""
+        from peft import inject_adapter_in_model
+
         if config.target_modules == "all-linear" and any(w.dim() > 2 for w in self._weights()):
             config.target_modules = _of_attention(self._model)
         _check(self._model, config)
@@ -130,6 +139,8 @@ class Adapters:
 
     def save(self, name: str, folder: Path) -> None:
         """A PEFT adapter folder that `PeftModel.from_pretrained` loads unchanged."""
+        from peft import get_peft_model_state_dict
+
         state = get_peft_model_state_dict(
             self._model, adapter_name=name, save_embedding_layers=False
         )
@@ -143,6 +154,8 @@ class Adapters:
 
     def load(self, name: str, folder: Path) -> None:
         """Read an adapter folder as a new adapter; BadModel where it cannot be."""
+        from peft import LoraConfig
+
         _described(folder)
         weights = tensors(folder / "adapter_model.safetensors")
         try:
@@ -180,7 +193,7 @@ class Adapters:
     def drop(self) -> None:
         """Take all adapters off the model."""
         for name, layer in list(self._model.named_modules()):
-            if isinstance(layer, BaseTunerLayer):
+            if wrapped(layer):
                 parent, _, child = name.rpartition(".")
                 setattr(self._model.get_submodule(parent), child, layer.get_base_layer())
         if self.configs:
@@ -191,7 +204,13 @@ class Adapters:
         return self._model.parameters()
 
     def _layers(self) -> Any:
-        return (m for m in self._model.modules() if isinstance(m, BaseTunerLayer))
+        return (m for m in self._model.modules() if wrapped(m))
+
+
+def wrapped(layer: nn.Module) -> "TypeGuard[BaseTunerLayer]":
+    """Whether it bears adapters; where nobody needed peft yet, none does."""
+    tuners = sys.modules.get("peft.tuners.tuners_utils")
+    return tuners is not None and isinstance(layer, tuners.BaseTunerLayer)
 
 
 def _bare(named: Iterable[tuple[str, W]]) -> Iterator[tuple[str, W]]:
@@ -209,11 +228,11 @@ def _of_attention(model: nn.Module) -> set[str]:
         for _, module in model.named_modules()
         if "Attention" in type(module).__name__
         for part, layer in module.named_children()
-        if isinstance(layer, (nn.Linear, BaseTunerLayer))
+        if isinstance(layer, nn.Linear) or wrapped(layer)
     }
 
 
-def _check(model: nn.Module, config: LoraConfig) -> None:
+def _check(model: nn.Module, config: "LoraConfig") -> None:
     """BadSettings where it names no layer, or a rank beyond every side of what it adapts."""
     linear = {
         name.removesuffix(".base_layer"): layer

@@ -6,14 +6,13 @@ plain linear layer (quantised, adapted in another precision than the base) is ca
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from peft.tuners.lora.layer import Linear as LoraLinear
-from peft.tuners.lora.layer import LoraLayer
 from torch import Tensor, nn
 
-from accord.models import linear
+from accord.models import linear, lora
 
 PACK_BYTES = 1 << 28
 """the most that the weights of a model laid out a second time may take"""
@@ -44,7 +43,7 @@ def _beside(parts: Sequence[Product]) -> Product:
 
 def _seen(layer: nn.Module, merge: bool) -> tuple[Tensor, Tensor | None] | None:
     """(weight, bias) as the layer multiplies by them now; None if only itself knows."""
-    if isinstance(layer, LoraLayer):
+    if lora.wrapped(layer):
         active = [] if layer.disable_adapters else [*layer.active_adapters]
         active = [name for name in active if name in layer.lora_A]
         base = layer.get_base_layer()
@@ -58,11 +57,13 @@ def _seen(layer: nn.Module, merge: bool) -> tuple[Tensor, Tensor | None] | None:
     return layer.weight, layer.bias
 
 
-def _simple(layer: LoraLayer, base: nn.Module, name: str) -> bool:
+def _simple(layer: Any, base: nn.Module, name: str) -> bool:
     """W + (alpha / r) B A in one precision, so that the sum may be had in one matrix."""
+    from peft.tuners.lora.layer import Linear
+
     low, high = layer.lora_A[name], layer.lora_B[name]
     return (
-        type(layer) is LoraLinear
+        type(layer) is Linear
         and linear.plain(base)
         and not layer.merged
         and name not in layer.lora_variant

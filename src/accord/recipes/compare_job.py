@@ -45,7 +45,7 @@ MENDABLE = (BadData, NotFinite, TooLittleMemory)
 PAIRS = "comparisons.jsonl"
 
 
-class CompareJob(Job, Heard):
+class CompareJob(Heard, Job):
     """Train several methods from one start on one budget, and say which to choose."""
 
     model: str = "storyteller"
@@ -144,6 +144,7 @@ def _compared(
         **tell(contest),
         "budget": _budget(cfg, given),
         "shared_seconds": shared,
+        "reward_accuracy": critic.numbers.get("accuracy") if critic else None,
         "settings": {**plain(job), **plain(cfg)},
     }
     page = job.out / contestpage.FILE

@@ -16,7 +16,7 @@ from accord.store.artifact import Artifact
 from accord.store.run import Run
 
 
-class PreferenceJob(Job, Heard):
+class PreferenceJob(Heard, Job):
     """Learn a policy from the comparisons of a file, at once."""
 
     out: Path = Path("runs/dpo")

@@ -4,53 +4,19 @@ What was answered is written down at once, and never asked again.
 """
 
 import json
-import os
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from accord.config import digest
-from accord.config.limits import Above0, Count
 from accord.data.writing import messages
+from accord.engine.client import Client, Reply
 from accord.engine.sampler import Watch
-from accord.errors import BadSettings, NoAnswer, RunMismatch
+from accord.errors import NoAnswer, RunMismatch
 from accord.evaluate.answers import Asking
-from accord.records import Prompt
+from accord.records import Invalid, Prompt
 from accord.store import files, journal, record
-
-AGAIN = (408, 409, 425, 429, 500, 502, 503, 504)
-"""statuses that may pass by themselves"""
-PATIENCE = 60.0
-"""the longest pause between two tries, seconds"""
-SHOWN = 200
-"""characters of a reply that an error quotes"""
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """How a model server is spoken to."""
-
-    key: str | None = None
-    """name of the environment variable that holds the API key"""
-    at_once: Count = 4
-    """requests under way at a time"""
-    seconds: Above0 = 120.0
-    """the longest that one request may take"""
-    tries: Count = 5
-    """how often a request is made where the server is silent, busy or broken"""
-    pause: Above0 = 0.5
-    """seconds before the second try; twice as long before each further one"""
-
-    def secret(self) -> str | None:
-        """The key; BadSettings where the environment has none by that name."""
-        if self.key is None:
-            return None
-        if not os.environ.get(self.key):
-            raise BadSettings(f"http.key={self.key}: the environment has no variable of that name")
-        return os.environ[self.key].strip()
 
 
 @dataclass(frozen=True)
@@ -63,105 +29,8 @@ class Heard:
     finish: str
 
 
-class Server:
-    """One model at one address: `http://host:8000/v1` or, of several, `…/v1#name`."""
-
-    def __init__(self, url: str, how: Endpoint):
-        import httpx
-
-        self.url, _, self.called = url.partition("#")
-        self.url = self.url.rstrip("/")
-        if "@" in self.url.split("://", 1)[-1].split("/", 1)[0]:
-            raise BadSettings(
-                "a password in model=http://… would be written into artifacts and logs; put it in "
-                "an environment variable and say http.key=ITS_NAME"
-            )
-        secret = how.secret()
-        self.how, self._hidden = how, secret
-        headers = {"Authorization": f"Bearer {secret}"} if secret else {}
-        limits = httpx.Limits(max_connections=how.at_once)
-        self.http = httpx.Client(headers=headers, timeout=how.seconds, limits=limits)
-        self.called = self.called or self._only()
-
-    def close(self) -> None:
-        """Hang up."""
-        self.http.close()
-
-    def ask(self, prompt: Prompt, asking: Asking, n: int, seed: int) -> list[tuple[str, str]]:
-        """Up to n answers to a prompt: (text, why it ended)."""
-        how = asking.how
-        body: dict[str, Any] = {
-            "model": self.called,
-            "messages": messages(prompt.messages),
-            "n": n,
-            "max_tokens": asking.longest,
-            "temperature": how.temperature,
-            "top_p": how.top_p,
-            "seed": seed,
-        }
-        if how.top_k:
-            body["top_k"] = how.top_k
-        told = self._request("POST", "/chat/completions", body)
-        try:
-            return [
-                (str(one["message"]["content"] or ""), str(one.get("finish_reason") or ""))
-                for one in told["choices"]
-            ]
-        except (LookupError, TypeError):
-            raise self._odd("gave a reply without choices", json.dumps(told)) from None
-
-    def _only(self) -> str:
-        """The name of the only model that is served."""
-        told = self._request("GET", "/models", None)
-        names = [one.get("id") for one in told.get("data", []) if isinstance(one, dict)]
-        if len(names) != 1:
-            shown = ", ".join(map(str, names[:8])) or "none"
-            raise BadSettings(
-                f"model={self.url}: it serves {shown}; say which: model={self.url}#NAME"
-            )
-        return str(names[0])
-
-    def _request(self, verb: str, path: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
-        import httpx
-
-        why, pause = "", 0.0
-        for n in range(self.how.tries):
-            time.sleep(pause)
-            pause = min(PATIENCE, self.how.pause * 2**n)
-            try:
-                reply = self.http.request(verb, self.url + path, json=body)
-            except httpx.HTTPError as error:
-                why = f"{type(error).__name__}: {error}"
-                continue
-            if reply.status_code in AGAIN:
-                why = f"status {reply.status_code}: {self._quoted(reply.text)}"
-                with_ = reply.headers.get("retry-after", "")
-                pause = min(PATIENCE, float(with_)) if with_.isdigit() else pause
-                continue
-            if reply.status_code != 200:
-                raise self._odd(f"refused with status {reply.status_code}", reply.text)
-            try:
-                told = reply.json()
-                if isinstance(told, dict):
-                    return told
-            except ValueError:
-                pass  # said below, as any other reply that is no object
-            raise self._odd("gave a reply that is no JSON object", reply.text)
-        raise NoAnswer(
-            f"{self.url}: no answer after {self.how.tries} tries ({why}); see to the server, then "
-            "the same command goes on with what is still to be asked"
-        )
-
-    def _odd(self, what: str, text: str) -> NoAnswer:
-        return NoAnswer(f"{self.url} {what}: {self._quoted(text)}")
-
-    def _quoted(self, text: str) -> str:
-        text = text.replace(self._hidden, "…") if self._hidden else text
-        return repr(text[:SHOWN] + ("…" if len(text) > SHOWN else ""))
-
-
 def asked(
-    server: Server,
+    client: Client,
     prompts: Sequence[Prompt],
     file: Path,
     asking: Asking,
@@ -174,7 +43,7 @@ def asked(
     model, to other prompts, or drawn otherwise.
     """
     about = {
-        "model": f"{server.url}#{server.called}",
+        "model": client.which,
         "prompts": digest([messages(one.messages) for one in prompts]),
         **asking.told(),
     }
@@ -185,7 +54,7 @@ def asked(
     for one in heard:
         known[one.place].append(one)
     with files.writing(str(file)), file.open("ab") as out:
-        for few in _rounds(server, prompts, known, asking):
+        for few in _rounds(client, prompts, known, asking):
             out.write(b"".join(map(_line, few)))
             out.flush()
             if watch:
@@ -194,40 +63,54 @@ def asked(
 
 
 def _rounds(
-    server: Server, prompts: Sequence[Prompt], known: list[list[Heard]], asking: Asking
+    client: Client, prompts: Sequence[Prompt], known: list[list[Heard]], asking: Asking
 ) -> Iterator[list[Heard]]:
     """What comes back, prompt by prompt; a server that gives fewer than n is asked again."""
+    while waiting := [i for i, few in enumerate(known) if len(few) < asking.n]:
+        missing = {
+            i: [k for k in range(asking.n) if k not in {h.k for h in known[i]}] for i in waiting
+        }
+        calls = (
+            ("/chat/completions", _body(client, prompts[i], asking, i, missing[i])) for i in waiting
+        )
+        for at, reply in client.answered(calls):
+            place = waiting[at]
+            said = _said(client, reply)
+            if not said:
+                raise NoAnswer(f"{client.url}: no choices for prompt {prompts[place].id or place}")
+            few = [Heard(place, k, *told) for k, told in zip(missing[place], said, strict=False)]
+            known[place] += few
+            yield few
 
-    def one(place: int) -> list[Heard]:
-        taken = {h.k for h in known[place]}
-        missing = [k for k in range(asking.n) if k not in taken]
-        seed = (asking.seed + 1) * 1_000_003 + place * asking.n + missing[0]
-        said = server.ask(prompts[place], asking, len(missing), seed % 2**31)
-        if not said:
-            raise NoAnswer(f"{server.url}: no choices for prompt {prompts[place].id or place}")
-        return [Heard(place, k, *told) for k, told in zip(missing, said, strict=False)]
 
-    pool = ThreadPoolExecutor(server.how.at_once)
+def _body(
+    client: Client, prompt: Prompt, asking: Asking, place: int, missing: Sequence[int]
+) -> dict[str, Any]:
+    seed = (asking.seed + 1) * 1_000_003 + place * asking.n + missing[0]
+    how = asking.how
+    body: dict[str, Any] = {
+        "model": client.model,
+        "messages": messages(prompt.messages),
+        "n": len(missing),
+        "max_tokens": asking.longest,
+        "temperature": how.temperature,
+        "top_p": how.top_p,
+        "seed": seed % 2**31,
+    }
+    return body | ({"top_k": how.top_k} if how.top_k else {})
+
+
+def _said(client: Client, reply: Reply) -> list[tuple[str, str]]:
+    """(text, why it ended) of each choice."""
+    if isinstance(reply, Invalid):
+        raise NoAnswer(reply.reason)
     try:
-        waiting = [i for i, few in enumerate(known) if len(few) < asking.n]
-        under_way: set[Future[list[Heard]]] = set()
-        while waiting or under_way:
-            while waiting and len(under_way) < server.how.at_once:
-                under_way.add(pool.submit(one, waiting.pop(0)))
-            done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
-            broken = None
-            for future in done:
-                if broken := future.exception() or broken:
-                    continue
-                few = future.result()
-                known[few[0].place] += few
-                if len(known[few[0].place]) < asking.n:
-                    waiting.append(few[0].place)
-                yield few
-            if broken is not None:
-                raise broken
-    finally:
-        pool.shutdown(cancel_futures=True)
+        return [
+            (str(one["message"]["content"] or ""), str(one.get("finish_reason") or ""))
+            for one in reply["choices"]
+        ]
+    except (LookupError, TypeError):
+        raise NoAnswer(client.odd("gave a reply without choices", reply)) from None
 
 
 def _there(file: Path, about: Mapping[str, Any]) -> list[Heard]:

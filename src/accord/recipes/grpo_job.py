@@ -21,7 +21,7 @@ from accord.store.artifact import Artifact
 from accord.store.run import Run
 
 
-class GRPOJob(Job, Rewards):
+class GRPOJob(Rewards, Job):
     """Train a policy against a reward, without a critic."""
 
     out: Path = Path("runs/grpo")

@@ -26,7 +26,7 @@ from accord.rewards.reader import Reader
 from accord.text import hub
 
 
-class SFTJob(Job, Heard):
+class SFTJob(Heard, Job):
     """Imitate the demonstrations of a file."""
 
     out: Path = Path("runs/sft")
@@ -35,7 +35,7 @@ class SFTJob(Job, Heard):
     """demonstrations: a file, folder or hub id, any shape of docs/data.md; or STORE#STUDY"""
 
 
-class RewardJob(Job, Heard):
+class RewardJob(Heard, Job):
     """Learn a reward model from the comparisons of a file."""
 
     out: Path = Path("runs/reward")
@@ -44,7 +44,7 @@ class RewardJob(Job, Heard):
     """comparisons: a file, folder or hub id, any shape of docs/data.md; or STORE#STUDY"""
 
 
-class PPOJob(Job, Rewards):
+class PPOJob(Rewards, Job):
     """Train a policy against a reward."""
 
     out: Path = Path("runs/ppo")
@@ -58,7 +58,7 @@ class PPOJob(Job, Rewards):
     on the GPU for what is trained; without a GPU all do"""
 
 
-class PipelineJob(Job, Heard):
+class PipelineJob(Heard, Job):
     """From judgements to a better model and a report about it."""
 
     out: Path = Path("runs/pipeline")

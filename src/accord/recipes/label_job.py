@@ -20,12 +20,13 @@ from accord.data.offers import Offer, Offers, read_offers
 from accord.data.studies import opened, parts
 from accord.data.tally import Tally
 from accord.data.writing import messages
+from accord.engine.client import Client, Endpoint
 from accord.engine.draw import Sampling
 from accord.engine.roles import Policy
 from accord.errors import BadData, BadSettings
 from accord.evaluate.answers import LETTERS, Asking, given, sampled, spelled
 from accord.recipes.choosing import Choose, Scores, items
-from accord.recipes.endpoint import Endpoint, Server, asked
+from accord.recipes.endpoint import asked
 from accord.recipes.job import Desk
 from accord.recipes.stage import Place, room_for
 from accord.records import Invalid, Prompt
@@ -197,7 +198,7 @@ def _answered(desk: Desk, job: LabelJob, offers: Sequence[Offer]) -> list[Offer]
         total = job.n * len(prompts)
         with desk.count(_called(name), total, "answers") as watch:
             if name.startswith(WEB):
-                by, texts = _heard(name, job, prompts, file, asking, watch)
+                by, texts = _heard(desk, name, job, prompts, file, asking, watch)
             else:
                 by, texts = _drawn(desk, name, job, prompts, file, asking, watch)
         made = [_more(one, texts.get(i, ()), by) for i, one in enumerate(made)]
@@ -219,15 +220,13 @@ def _called(name: str) -> str:
 
 
 def _heard(
-    url: str, job: LabelJob, prompts: Sequence[Prompt], file: Path, asking: Asking, watch: Any
-) -> tuple[str, dict[int, list[str]]]:
+    desk: Desk, url: str, job: LabelJob, prompts: Sequence[Prompt], file: Path, asking: Asking,
+    watch: Any,
+) -> tuple[str, dict[int, list[str]]]:  # fmt: skip
     """(name, prompt -> answers) of a server."""
-    server = Server(url, job.http)
-    try:
-        heard = asked(server, prompts, file, asking, watch=watch)
-    finally:
-        server.close()
-    return server.called, {i: [one.text for one in few] for i, few in enumerate(heard)}
+    client = Client(url, job.http, desk.tell)
+    heard = asked(client, prompts, file, asking, watch=watch)
+    return client.model, {i: [one.text for one in few] for i, few in enumerate(heard)}
 
 
 def _drawn(

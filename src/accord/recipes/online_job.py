@@ -21,7 +21,7 @@ FEW = 0.1
 """less than this share of prompts with a pair is worth a word"""
 
 
-class OnlineJob(Job, Rewards):
+class OnlineJob(Rewards, Job):
     """Learn a policy from comparisons of its own answers."""
 
     out: Path = Path("runs/online")

@@ -35,7 +35,7 @@ from accord.store.artifact import Artifact
 from accord.store.run import Run
 
 
-class ReSTJob(Job, Rewards, Heard):
+class ReSTJob(Heard, Rewards, Job):
     """Learn from the best of a policy's own answers."""
 
     out: Path = Path("runs/rest")

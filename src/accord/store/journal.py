@@ -106,6 +106,21 @@ def rows(path: Path) -> Iterator[dict[str, Any]]:
     return (row for _, row in _whole(path))
 
 
+def mended(path: Path) -> list[dict[str, Any]]:
+    """The lines of a file that nobody else writes now, a last one that a crash cut taken off.
+
+    BadData where a line that is none has others behind it: that was no crash.
+    """
+    kept = list(_whole(path))
+    size = sum(len(line) for line, _ in kept)
+    if path.exists() and path.stat().st_size > size:
+        if path.read_bytes()[size:].rstrip(b"\n").count(b"\n"):
+            raise BadData(f"{path}:{len(kept) + 1}: no JSON, with lines behind it; take it out")
+        with files.writing(str(path)):
+            os.truncate(path, size)
+    return [row for _, row in kept]
+
+
 def cut_to_step(path: Path, step: int) -> None:
     """Keep the lines of the steps before `step`: for numbers that no two runs have in common."""
     if not path.exists():

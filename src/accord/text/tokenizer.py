@@ -98,6 +98,10 @@ class Speller:
         """What is said, alone, as the template writes it; the last id is `end`."""
         return self._say([self._template.answer(text)])[0]
 
+    def begun(self, text: str) -> Ids:
+        """An answer that is not at its end yet: what follows its prompt, without an end."""
+        return self._say([self._template.lead + _sound(text)])[0][:-1]
+
     def text_ids(self, text: str) -> Ids:
         """A text that answers nobody, with its end and without a template; BadData where empty."""
         if not text or not (ids := _bare(self._literal, _sound(text))):

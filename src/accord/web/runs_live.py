@@ -64,6 +64,8 @@ class _Followed:
             Tail(path, places[i]) if i < len(places) else Tail(path).to_end()
             for i, path in enumerate(paths)
         ]
+        self.shown: list[Sample] = []
+        """of the last step: more of them may still be on their way"""
         self.state: Any = None
         self.next = 0.0
         """when its alerts are looked for again: what takes long is done seldom"""
@@ -86,19 +88,21 @@ class _Followed:
             yield "again", {}
         elif rows:
             yield "rows", {"rows": [_finite(row) for row in rows]}
-        shown: list[Sample] = []
+        heard = False
         while few := texts.read():
-            shown = [*shown, *(sample(row, -1) for _, row in few)][-MOST:]
-        if shown:
-            last = shown[-1].step
-            told = [asdict(one) for one in shown if one.step == last][:SHOWN]
-            yield "samples", {"step": last, "samples": told}
+            heard = True
+            shown = [*self.shown, *(sample(row, -1) for _, row in few)]
+            self.shown = [one for one in shown if one.step == shown[-1].step][:SHOWN]
+        if heard:
+            told = [asdict(one) for one in self.shown]
+            yield "samples", {"step": self.shown[-1].step, "samples": told}
         if (state := self._look(stream, rules)) != self.state:
             self.state = state
             yield "state", state
 
     def _to_end(self) -> None:
         self.tails = [Tail(tail.path).to_end() for tail in self.tails]
+        self.shown = []
 
     def _look(self, stream: Stream, rules: Rules) -> dict[str, Any]:
         run = stream.finder.get(self.run.name)
