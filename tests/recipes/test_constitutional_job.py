@@ -8,7 +8,6 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from accord.engine.local import Local
 
 from accord.config import read_each
 from accord.config.presets import find, presets
@@ -17,6 +16,7 @@ from accord.data.constitution import read_constitution
 from accord.data.sources import write
 from accord.engine.draw import Sampling
 from accord.engine.llm import Ask
+from accord.engine.local import Local
 from accord.engine.roles import Policy
 from accord.errors import BadSettings
 from accord.recipes import constitutional_job as job
