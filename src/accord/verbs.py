@@ -33,6 +33,10 @@ def _show_report(way: Any) -> None:
     out.print(f"the report: [bold]{way.report.folder / 'report.html'}[/]", soft_wrap=True)
 
 
+def _show_walked(done: Any) -> None:
+    out.print(done, soft_wrap=True) if isinstance(done, str) else _show_report(done)
+
+
 def _show_evaluated(done: Any) -> None:
     for line in load("accord.evaluate.evaluationpage:lines")(done.told):
         out.print(line, soft_wrap=not out.is_terminal)
@@ -258,7 +262,7 @@ VERBS = {
             f"{_RECIPES}.constitutional:Constitutional",
         ),
         f"{_RECIPES}.constitutional_job:run_constitution",
-        _show_report,
+        _show_walked,
         "Constitutional AI: revise by written principles, imitate, compare by them, train.",
         (
             "accord constitution model=path/to/model prompts=ask.jsonl constitution=mine.yaml",

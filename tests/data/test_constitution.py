@@ -171,6 +171,12 @@ def test_a_base_model_that_goes_on_is_cut_where_its_answer_ends():
     assert until(c, " A story: of\n\nHuman: old") == (" A story: of\n\nHuman: old", False)
 
 
+def test_half_a_character_is_no_reason_to_stop():
+    c = read_constitution("stories")
+    assert until(c, " ok \ud83d") == (" ok ?", False)
+    assert until(c, " a\u2028b é") == (" a\u2028b é", False)
+
+
 def test_a_system_message_stands_first():
     c = read_constitution("stories")
     talk = (Message.of("system", "Be short."), *ask("Once"))

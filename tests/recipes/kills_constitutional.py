@@ -14,6 +14,7 @@ from kills import APPEND, GUARD, WRITE, arm, child
 from kills_rest import SEAL, tree
 
 from accord.data.constitution import read_constitution
+from accord.engine.calls import Calls
 from accord.engine.roles import Policy
 from accord.recipes import constitutional_job as job
 from accord.recipes.constitutional import Constitutional
@@ -22,7 +23,7 @@ from accord.recipes.stage import Place
 from accord.recipes.weighing import Feedback
 from accord.records import Prompt, ask
 from accord.store import record
-from constitution_fakes import RULES, Kept
+from constitution_fakes import RULES, Logged
 from recipe_fakes import TINY, WHO, newborn, short
 
 CFG = Constitutional(
@@ -64,7 +65,7 @@ def walk(root: Path, out: Path) -> None:
         Place(out, save_every=1, limit=0.9),
         CFG,
         read_constitution(root / "rules.yaml"),
-        Kept(calls / "answers.jsonl"),
+        Calls(Logged(calls / "asked.log"), calls / "calls.jsonl"),
         model,
         model,
         job.Given(asked, [Prompt(ask(f"{who}!"), who) for who in WHO]),

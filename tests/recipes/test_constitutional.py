@@ -132,17 +132,20 @@ def test_a_failed_round_is_counted_and_the_next_goes_on_from_the_last_good_answe
         ("Critique:", "ddd"): Invalid("server is down"),
         ("Revision:", "bd"): Spoken("  ", True),
         ("Revision:", "dcd"): Spoken(" dc", False),
+        ("Critique:", "cc"): Spoken("\n\nHuman: and", False),
         ("Revision:", "a"): Invalid("too long"),
     }
     seen: set = set()
 
     def once(one):
         text = one.messages[0].text
-        answer = next(w for w in ("ddd", "bd", "dcd", "a") if f"Assistant: {w}\n" in text)
+        answer = next(w for w in ("ddd", "bd", "dcd", "cc", "a") if f"Assistant: {w}\n" in text)
         key = (one.opened, answer)
         return None if key in seen or key not in bad else (seen.add(key), bad[key])[1]
 
-    made = revise(Revise(rounds=2), c, Odd(once), PROMPTS, FIRSTS)
+    more = [*PROMPTS, Prompt(ask("b"), "y")]
+    made = revise(Revise(rounds=2), c, Odd(once), more, [*FIRSTS, "cc"])
+    assert texts(made, 4) == [Invalid("critique: empty"), "cc"]
     assert texts(made, 0) == [Invalid("critique: server is down"), "add"]
     assert texts(made, 1) == [Invalid("revision: empty"), "ba"]
     assert texts(made, 2) == [Invalid("revision: too long"), "a"]
@@ -330,6 +333,9 @@ def test_labels_become_comparisons_that_reward_learning_reads(c, tmp_path):
     answers = rows(tmp_path / "answers" / "answers.jsonl")
     same = sum(one["answers"][0] == one["answers"][1] for one in answers)
     assert made.artifact.numbers["same"] == same
+    by_id = {one["id"]: one["answers"] for one in answers}
+    for one in made.records:
+        assert list(one.responses) == by_id[one.id], "two samples, no original against a revision"
 
 
 def test_a_share_of_people_s_comparisons():

@@ -11,9 +11,12 @@ import pytest
 
 from accord.config import read_each
 from accord.config.presets import find, presets
+from accord.data.comparisons import split
 from accord.data.constitution import read_constitution
 from accord.data.sources import write
 from accord.engine.draw import Sampling
+from accord.engine.llm import Ask
+from accord.engine.local import Local
 from accord.engine.roles import Policy
 from accord.errors import BadSettings
 from accord.recipes import constitutional_job as job
@@ -128,6 +131,30 @@ def test_what_changes_nothing_is_said(words):
     told = []
     run(given, QUICK.model_copy(update={"revise": Revise(rounds=1, longest=5, helpful=3)}), told)
     assert any("revise.helpful changes nothing" in line for line in told)
+
+
+def test_who_is_asked_is_kept_below_out(cradle, tmp_path):
+    model, place = Policy.open(cradle), Place(tmp_path / "out")
+    other = newborn(tmp_path / "other", seed=3)
+    base = [f"model={cradle}", "prompts=p.jsonl"]
+    for word, who in (("seed=0", model), (f"llm={other}", Policy.open(other))):
+        (said,) = read_each([job.ConstitutionJob], None, [*base, word, "asking.budget.calls=3"])
+        llm = job.listening(place, said, model)
+        assert llm.which == Local(who).which
+        assert llm.budget.calls == 3
+        llm.say([Ask(ask("a"))], longest=2)
+        assert job.listening(place, said, model).missing([Ask(ask("a"))], longest=2) == []
+    assert len((tmp_path / "out" / "calls" / "calls.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_dry_run_tells_what_it_would_come_to(words):
+    given, llm = words
+    told = run([*given, "asking.dry=true", "asking.budget.read_price=2"])
+    learn, _ = split(ASKED, QUICK.held_out)
+    calls = len(learn) * (2 * 2 + 2)
+    assert told.startswith(f"at most {calls} calls, ")
+    assert "which costs" in told
+    assert not llm.calls
 
 
 # --- no setting is idle ---

@@ -78,6 +78,7 @@ def until(c: Constitution, text: str) -> tuple[str, bool]:
     """(What was said, whether more followed): a base model goes on with the next turn or request,
     which is not part of its answer.
     """
+    text = text.encode("utf-8", "replace").decode()  # a server may send half of a character
     marks = (c.user, c.assistant, "CritiqueRequest", "Critique", "RevisionRequest", "Revision")
     found = re.search(r"\n\s*(?:" + "|".join(map(re.escape, marks)) + r"):", text)
     return (text[: found.start()], True) if found else (text, False)

@@ -4,16 +4,18 @@ Below `out`: `revise/`, `sft/`, `compare/`, `reward/`, `ppo/`, `report/`, and `c
 were asked.  A stage that was made from just the same is not made again; calls are not made twice.
 """
 
-import importlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
 from accord.config import plain
 from accord.data.comparisons import digest, split, without
 from accord.data.constitution import Constitution, read_constitution
-from accord.engine.llm import LLM
+from accord.engine.calls import Budget, Calls, Dry
+from accord.engine.draw import Sampling
+from accord.engine.llm import LLM, Ask, Spoken
+from accord.engine.local import Local
 from accord.engine.roles import Critic, Policy
 from accord.errors import BadSettings
 from accord.evaluate import report
@@ -21,7 +23,7 @@ from accord.evaluate.outcome import Answer
 from accord.evaluate.outcome import compare as outcome
 from accord.evaluate.tell import ANSWERS
 from accord.recipes.common import spell_prompts
-from accord.recipes.constitutional import Constitutional
+from accord.recipes.constitutional import Constitutional, compare, revise
 from accord.recipes.constitutional_stages import Written, compare_stage, revise_stage
 from accord.recipes.job import Desk, Heard, Job, opened, origins, read
 from accord.recipes.pipeline import FLATTERS, ITSELF
@@ -29,12 +31,17 @@ from accord.recipes.revising import Revise
 from accord.recipes.stage import Made, Place, room_for
 from accord.recipes.stages import ppo_stage, reward_stage, sft_stage
 from accord.recipes.verdict import answers, facts, kl_target, publish
-from accord.records import Comparison, Prompt
+from accord.recipes.weighing import Pair
+from accord.records import Comparison, Invalid, Prompt
+from accord.rewards.asking import Asked, open_llm
 from accord.rewards.base import Reward
 from accord.rewards.guard import Guard, Guarded
 from accord.rewards.learned import Learned
 from accord.rewards.reader import Reader
 from accord.store.artifact import Artifact
+
+WORD = " word"
+"""a token of usual length"""
 
 
 class ConstitutionJob(Job, Heard):
@@ -49,6 +56,8 @@ class ConstitutionJob(Job, Heard):
     llm: str | None = None
     """who criticises, revises and compares: a folder or hub id, or a server as http://host/v1#NAME;
     none: the model itself"""
+    asking: Asked = Asked()
+    """how that model is spoken to, what it may cost, and asking.dry=true: only tell the cost"""
     prompts: Path
     """prompts that ask for what the constitution is against: a file, folder or hub id"""
     helpful: Path | None = None
@@ -229,8 +238,8 @@ def _page(
     )
 
 
-def run_constitution(desk: Desk, job: ConstitutionJob, cfg: Constitutional) -> Walked:
-    """accord constitution"""
+def run_constitution(desk: Desk, job: ConstitutionJob, cfg: Constitutional) -> Walked | str:
+    """accord constitution; of a dry run, what it would come to"""
     place = desk.place(job)
     c = read_constitution(job.constitution)  # a typo costs no minute
     files = [path for path in (job.prompts, job.helpful, job.comparisons) if path]
@@ -240,7 +249,10 @@ def run_constitution(desk: Desk, job: ConstitutionJob, cfg: Constitutional) -> W
         read(place, job, job.comparisons, "comparisons") if job.comparisons else (),
         tuple(one for path in files for one in origins(path, place)),
     )
+    able(c, cfg, given)
     idle(job, cfg, desk.tell)
+    if job.asking.dry:
+        return rehearsed(place, job, cfg, c, given)
     model = opened(job)
     base = model if job.base is None else opened(job.model_copy(update={"model": job.base}))
     llm = listening(place, job, model)
@@ -251,20 +263,47 @@ def run_constitution(desk: Desk, job: ConstitutionJob, cfg: Constitutional) -> W
 
 def idle(job: ConstitutionJob, cfg: Constitutional, tell: Callable[[str], None]) -> None:
     """Say what was set and changes nothing."""
+    if job.llm is None and replace(job.asking, budget=Budget(), dry=False) != Asked():
+        tell("the model itself is asked (llm=none): of asking.… only budget and dry count")
     if job.helpful is None and cfg.revise.helpful != Revise().helpful:
         tell("there are no helpful prompts (helpful=FILE): revise.helpful changes nothing")
 
 
 def listening(place: Place, job: ConstitutionJob, model: Policy) -> LLM:
     """The model that is asked; what it answered is kept in `calls/` and not asked again."""
-    calls = importlib.import_module("accord.engine.calls")
-    if job.llm is not None and job.llm.startswith(("http://", "https://")):
-        served = importlib.import_module("accord.engine.served")
-        llm = served.Served(job.llm, served.Endpoint())
-    else:
-        other = model if job.llm is None else opened(job.model_copy(update={"model": job.llm}))
-        llm = importlib.import_module("accord.engine.local").Local(other)
-    folder = place.out / "calls"
-    folder.mkdir(parents=True, exist_ok=True)
-    found: LLM = calls.Calls(llm, folder / "calls.jsonl", calls.Budget())
-    return found
+    file = place.out / "calls" / "calls.jsonl"
+    if job.llm is None:
+        return Calls(Local(model), file, job.asking.budget, place.tell)
+    return open_llm(job.llm, file, job.asking, place.tell)
+
+
+class Rehearsal(Dry):
+    """Counts what it is asked, and says as much as it may: no answer is shorter than foreseen."""
+
+    def say(
+        self, asks: Sequence[Ask], *, longest: int, how: Sampling = Sampling()
+    ) -> list[Spoken | Invalid]:
+        """Words without sense."""
+        super().say(asks, longest=longest, how=how)
+        return [Spoken(WORD * longest, True)] * len(asks)
+
+    def weigh(
+        self, asks: Sequence[Ask], options: Sequence[Sequence[str]]
+    ) -> list[tuple[float, ...] | Invalid]:
+        """Options alike."""
+        super().weigh(asks, options)
+        return [(-1.0,) * len(few) for few in options]
+
+
+def rehearsed(
+    place: Place, job: ConstitutionJob, cfg: Constitutional, c: Constitution, given: Given
+) -> str:
+    """What all that is asked would come to, at most; nobody is asked."""
+    learn, _ = split(given.prompts, cfg.held_out, seed=place.seed)
+    llm = Rehearsal(job.llm or job.model)
+    text = WORD * cfg.revise.longest
+    revise(cfg.revise, c, llm, learn, [text] * len(learn), seed=place.seed)
+    two = (WORD * cfg.compare.longest,) * 2
+    pairs = [Pair(str(i), prompt.messages, two) for i, prompt in enumerate(learn)]
+    compare(cfg.compare, c, llm, pairs, seed=place.seed)
+    return f"at most {llm.spent.told(job.asking.budget)}; nobody was asked"

@@ -353,4 +353,5 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    with path.open(encoding="utf-8") as file:  # its lines end in \n; a text may hold other breaks
+        return [json.loads(line) for line in file]

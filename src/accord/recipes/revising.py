@@ -68,7 +68,8 @@ def round_of(
     critiques: dict[int, Spoken | Invalid] = {}
     if not cfg.skip_critique:
         critiques = _critiques(cfg, c, llm, prompts, now, by, seeds)
-    notes = {i: until(c, one.text)[0] for i, one in critiques.items() if isinstance(one, Spoken)}
+    told = {i: until(c, one.text)[0] for i, one in critiques.items() if isinstance(one, Spoken)}
+    notes = {i: text.strip() for i, text in told.items() if text.strip()}
     open_ = [i for i in range(len(now)) if cfg.skip_critique or i in notes]
     asks = [
         Ask(*to_revise(c, by[i], prompts[i].messages, now[i], notes.get(i)), seeds[i])
@@ -79,7 +80,7 @@ def round_of(
     for i, principle in enumerate(by):
         text = _failed(critiques, i) if i not in said else _revised(c, said[i], now[i])
         changed = isinstance(text, str) and text != now[i]
-        note = notes.get(i, "").strip()
+        note = notes.get(i, "")
         made.append(Revision(i, n, principle.id, note, text, changed, seeds[i]))
     return made
 
@@ -100,7 +101,7 @@ def _critiques(
 
 def _failed(critiques: Mapping[int, Spoken | Invalid], i: int) -> Invalid:
     one = critiques[i]
-    return Invalid(f"critique: {one.reason}" if isinstance(one, Invalid) else "critique: none")
+    return Invalid(f"critique: {one.reason}" if isinstance(one, Invalid) else "critique: empty")
 
 
 def _revised(c: Constitution, said: Spoken | Invalid, before: str) -> str | Invalid:
