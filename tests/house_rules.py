@@ -15,6 +15,7 @@ FLOORS = {
     **dict.fromkeys(("recipes", "evaluate", "web", "serve", "demo"), 7),
     "cli": 8,
     "verbs": 8,
+    "shows": 8,
     "": 9,  # accord/__init__.py
     "__main__": 9,
 }
@@ -26,6 +27,8 @@ SIDEWAYS = {  # the few imports that stay on one floor
     ("demo", "web"),
     ("recipes", "evaluate"),
     ("cli", "verbs"),
+    ("cli", "shows"),
+    ("verbs", "shows"),
 }
 MAY_IMPORT = {  # beside the standard library
     "errors": set(),
@@ -57,7 +60,7 @@ MAY_IMPORT = {  # beside the standard library
     },
     "engine": {"torch", "safetensors", "ray", "httpx"},
     "worlds": {"torch", "gymnasium"},
-    "rewards": {"torch", "reasoning_gym"},
+    "rewards": {"torch", "pydantic", "reasoning_gym"},
     "recipes": {"torch", "pydantic", "httpx"},
     "evaluate": {"torch", "matplotlib", "jinja2", "rich", "evalica"},
     "web": {
@@ -75,7 +78,8 @@ MAY_IMPORT = {  # beside the standard library
     "serve": {"fastapi", "starlette", "uvicorn", "pydantic", "torch", "httpx"},
     "demo": {"torch", "rich", "pydantic"},
     "cli": {"typer", "click", "rich"},
-    "verbs": {"rich"},
+    "verbs": set(),
+    "shows": {"rich"},
     "": set(),
     "__main__": set(),
 }

@@ -33,6 +33,7 @@ NEEDED = {
     "best": ("model=m", "prompt=hello there", "reward=r"),
     "evaluate": ("model=m", "against=a", "prompts=p.jsonl", "rule=r.py:f"),
     "compare": (),
+    "judge": ("judge=j", "data=d.jsonl"),
     "label": ("data=d.jsonl", "model=m"),
     "endpoint": ("model=m",),
     "plan": ("model=m",),

@@ -18,7 +18,8 @@ from typer.core import TyperCommand, TyperGroup
 
 from accord.config import as_preset, called, describe, find, presets
 from accord.errors import AccordError, BadSettings
-from accord.verbs import DATA, VERBS, Verb, load, out
+from accord.shows import load, out
+from accord.verbs import DATA, VERBS, Verb
 
 err = Console(stderr=True, highlight=False)
 INTERRUPTED = 130

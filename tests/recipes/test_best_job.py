@@ -11,7 +11,8 @@ from accord.errors import BadSettings, CannotWrite
 from accord.maths.selection import best_of_n_bound
 from accord.recipes.best_job import run_best
 from accord.recipes.job import Desk
-from accord.verbs import VERBS, _show_best
+from accord.shows import show_best
+from accord.verbs import VERBS
 from recipe_fakes import newborn, records
 
 
@@ -44,7 +45,7 @@ def test_the_best_of_n_is_given_and_written(home, capsys):
     assert 0 < made.kl <= best_of_n_bound(8)
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert [row["response"] for row in rows] == [text for _, text, _ in made.rows]
-    _show_best(made)
+    show_best(made)
     assert "KL from the policy at most 1.20 nats" in capsys.readouterr().out
     with pytest.raises(CannotWrite, match="is there already"):
         call(home, f"rule={home}/rule.py:long", f"out={out}")

@@ -10,11 +10,12 @@ from accord.config import read_each
 from accord.data.studies import opened
 from accord.errors import BadSettings
 from accord.recipes.job import Desk
+from accord.shows import load
 from accord.store.artifact import Artifact, lineage, open_artifact
 from accord.store.judgements import people, resolve, studies
 from accord.store.judgements.forms import NewItem, StudyConfig
 from accord.store.judgements.opening import open_store
-from accord.verbs import VERBS, load
+from accord.verbs import VERBS
 from people_fakes import Somebody, judge_all, someone
 from recipe_fakes import WHO, newborn, records
 

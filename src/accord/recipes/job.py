@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from accord.config import Settings
 from accord.config.limits import Count, UpTo1
@@ -64,6 +64,16 @@ class Heard(Settings):
             )
 
 
+class Files(Protocol):
+    """A command that reads files in columns of their own names."""
+
+    @property
+    def columns(self) -> Columns: ...
+
+    @property
+    def split(self) -> str | None: ...
+
+
 @dataclass(frozen=True)
 class Desk:
     """Who watches a job, and whom it tells what."""
@@ -96,7 +106,7 @@ def opened(job: Job, *, on_cpu: bool = False) -> Policy:
     return Policy.open(job.model, dtype=job.dtype, template=job.template, on_cpu=on_cpu)
 
 
-def read(place: Place, job: Job, path: Path, kind: sources.Kind) -> Sequence[Any]:
+def read(place: Place, job: Files, path: Path, kind: sources.Kind) -> Sequence[Any]:
     """The records of a file or a study; what they are is told, and what could not be used."""
     if is_study(path):
         filters = job.judged if isinstance(job, Heard) else Filters()

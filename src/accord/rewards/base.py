@@ -84,5 +84,6 @@ def valid(
 
 
 def weighed(word: str) -> tuple[float, str]:
+    """(0.5, "polite") of "0.5*polite"; 1 where no weight stands before it."""
     found = NUMBER.fullmatch(word)
     return (float(found[1]), found[2].strip()) if found else (1.0, word)

@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TypeVar
 
+from accord.engine.calls import Calls
 from accord.engine.draw import Sampling
 from accord.engine.llm import LLM, Ask, Spoken
 from accord.records import Conversation, Invalid, Rollout
@@ -28,7 +29,8 @@ class Opinion:
     """One who is asked, by a card."""
 
     def __init__(self, llm: LLM, card: Judging):
-        self.llm, self.card = llm, card.fits()
+        self.llm = llm if isinstance(llm, Calls) else Calls(llm, None)
+        self.card = card.fits()
 
     @property
     def which(self) -> str:

@@ -1,0 +1,103 @@
+"""A judge, judged: `accord judge` holds it against what people said, and looks for its habits."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from accord.config import plain
+from accord.config.limits import Count, UpTo1
+from accord.data import sources
+from accord.data.columns import Columns
+from accord.data.comparisons import fingerprint
+from accord.errors import BadData
+from accord.evaluate import hygienepage
+from accord.evaluate.answers import LETTERS
+from accord.evaluate.hygiene import cases, examined, shown, some
+from accord.evaluate.hygienepage import Told, numbers
+from accord.recipes.job import Desk, Heard, read, told
+from accord.recipes.judging import CALLS
+from accord.recipes.stage import Place
+from accord.rewards.judge.opinions import pair_judge
+from accord.store import artifact, files
+from accord.store.artifact import Artifact
+from accord.store.lock import held
+
+NUMBERS = "judge.json"
+
+
+class JudgeJob(Heard):
+    """Hold a judge against people."""
+
+    judge: str
+    """a language model (a folder, a hub id, a server), or its card, judge.yaml"""
+    data: Path
+    """comparisons that people made: a file, folder or hub id, any shape of docs/data.md; or
+    STORE#STUDY"""
+    out: Path = Path("runs/judge")
+    """where numbers, page and what the judge said are kept; the same command again goes on"""
+    pairs: Count = 200
+    """the most pairs that it is asked, each both ways; by chance where there are more"""
+    same: int = Field(default=20, ge=0)
+    """answers that it is shown beside themselves"""
+    own: Path | None = None
+    """answers of the judge's own model (prompt and response): does it favour them?"""
+    seed: int = 0
+    """of which pairs are asked, and of the intervals"""
+    columns: Columns = Columns()
+    """what data= calls our columns, where it is something else: columns.prompt=question"""
+    split: str | None = None
+    """which split of a dataset (a folder or a hub id); none: the only one, or train"""
+    limit: UpTo1 = 0.05
+    """share of rows that may be unusable before nothing is asked"""
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What came out, and where it lies."""
+
+    told: Told
+    artifact: Artifact
+
+
+def run_judge(desk: Desk, job: JudgeJob) -> Examined | None:
+    """accord judge"""
+    job.heard()
+    with held(job.out):
+        return _examined(desk, job)
+
+
+def _examined(desk: Desk, job: JudgeJob) -> Examined | None:
+    place = Place(job.out, job.seed, tell=desk.tell, limit=job.limit)
+    rows = read(place, job, job.data, "comparisons")
+    every = cases(rows, LETTERS.render)
+    few = some(every, job.pairs, job.seed)
+    if not few:
+        raise BadData(f"{job.data} holds no two different answers to one prompt")
+    own = frozenset[tuple[str, str]]()
+    if job.own is not None:
+        mine = told(place, job.own, sources.read(job.own, "demonstrations"))
+        own = frozenset((LETTERS.render(one.prompt), one.response.strip()) for one in mine)
+    judge = pair_judge(job.judge, job.out / CALLS, desk.tell)
+    if judge.card.asked.dry:
+        judge(shown(few, job.same))
+        desk.tell(f"a dry run: {judge.llm.spent.told(judge.card.asked.budget)} at most")
+        return None
+    found = examined(judge, every, few, same=job.same, own=own, seed=job.seed)
+    spent = judge.llm.spent.told(judge.card.asked.budget)
+    name = Path(job.judge).stem if Path(job.judge).exists() else job.judge
+    page = Told(name, judge.which, job.data.name, found, spent)
+
+    def write(into: Path) -> None:
+        settings = {k: v for k, v in plain(job).items() if k != "out"}
+        (into / NUMBERS).write_bytes(files.dump({**numbers(found), "settings": settings}))
+        (into / hygienepage.FILE).write_text(hygienepage.render(page), encoding="utf-8")
+
+    about: dict[str, Any] = {
+        "kind": "judge",
+        "settings": {k: v for k, v in plain(job).items() if k != "out"},
+        "parents": [judge.which],
+        "data": fingerprint(rows),
+    }
+    return Examined(page, artifact.finish(job.out / "report", write, **about))
