@@ -21,8 +21,10 @@ from accord.engine.draw import Sampling
 from accord.engine.llm import LLM
 from accord.engine.roles import Policy
 from accord.errors import BadData, BadSettings
+from accord.evaluate.textspage import write
 from accord.recipes.common import spell_prompts
 from accord.recipes.constitutional import compare, revise
+from accord.recipes.constitutional_page import rounds_page
 from accord.recipes.revising import Revise, Revision
 from accord.recipes.stage import Place, room_for
 from accord.recipes.weighing import Feedback, Label, Pair
@@ -143,7 +145,9 @@ def revise_stage(
 
         def fill(into: Path) -> None:
             write_rows(into / DEMONSTRATIONS, rows)
-            write_rows(into / ROUNDS, _trace(prompts, begun, every))
+            trace = [*_trace(prompts, begun, every)]
+            write_rows(into / ROUNDS, trace)
+            write(rounds_page(c.name, numbers, trace), into / "rounds.html")
 
         there = artifact.finish(folder, fill, numbers=numbers, **told)
     else:
