@@ -6,11 +6,12 @@ import random
 import pytest
 
 from accord.errors import BadData
-from accord.evaluate.match import by_judge, by_score, parsed, rated
+from accord.evaluate.match import by_judge, by_score, rated
 from accord.evaluate.winrate import winrate
 from accord.maths.intervals import bootstrap, wilson
 from accord.records import Invalid
 from accord.rewards.duel import Duel
+from accord.rewards.judge.verdict import parsed
 
 BAD = Invalid("it was silent")
 

@@ -1,7 +1,6 @@
 """Whose answers are better, and how sure that is: by scores, or by a judge who sees both."""
 
 import random
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,6 @@ from accord.rewards.duel import Duel, PairJudge
 
 Many = Sequence[Sequence[Score]]
 """scores of all answers to each prompt, prompt by prompt"""
-_MARK = re.compile(r"\[\[\s*([ABC])\s*\]\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,17 +161,6 @@ def by_judge(
     for n, (i, k) in enumerate(places):
         points[i][k] = _both(said[2 * n], said[2 * n + 1])
     return Judged(rated(points, seed=seed), _first(said), _steady(said), points)
-
-
-def parsed(text: str) -> Score:
-    """[[A]], [[B]] or [[C]] (a tie) in what a judge wrote, as MT-Bench asks for; Invalid where
-    there is none, or more than one that differ.
-    """
-    found = set(_MARK.findall(text))
-    if len(found) != 1:
-        what = "no verdict" if not found else "several verdicts"
-        return Invalid(f"{what} in {text.strip()[-60:]!r}")
-    return {"A": 1.0, "B": 0.0, "C": 0.5}[found.pop()]
 
 
 def _share(verdict: Score) -> Score:

@@ -1,6 +1,7 @@
 """Evaluation as a command: two models, or answers that stand in files, before the same judges."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,12 +22,13 @@ from accord.evaluate.frontier import Distance, distance
 from accord.evaluate.pairwise import FileJudge
 from accord.evaluate.perplexity import Tax, perplexity, read_texts, tax
 from accord.recipes.job import Desk, told
-from accord.recipes.judging import Bench, Rewards
+from accord.recipes.judging import CALLS, Bench, Rewards
 from accord.recipes.stage import Place, room_for
 from accord.records import Conversation, Demonstration, Prompt
 from accord.rewards.base import Reward, Score, which
 from accord.rewards.foreign import Reading
 from accord.rewards.guard import Guard
+from accord.rewards.judge.opinions import PairJudge, pair_judge
 from accord.rewards.remote import Server
 from accord.rewards.rules import called, parts
 from accord.store import artifact, files
@@ -54,8 +56,8 @@ class EvaluateJob(Settings):
     rule: str | None = None
     """file.py:function(prompt, answer, ended) -> number: what is really wanted"""
     judge: str | None = None
-    """file.py:function(prompt, first, second) -> how likely the first is the better one, 0 to 1;
-    each pair is shown both ways"""
+    """who sees both answers, each pair both ways: a language model (a folder, a server, or its
+    card, judge.yaml), or file.py:function(prompt, first, second) -> how likely the first wins"""
     ensemble: tuple[str, ...] = ()
     """two or more reward models, comma-separated: how far they differ is watched"""
     text: Path | None = None
@@ -138,7 +140,7 @@ def _evaluated(desk: Desk, job: EvaluateJob) -> Evaluated:
     prompts = _prompts(place, job, parties)
     asked, kept = _asked(place, job, parties, prompts)
     benches = _benches(job, parties, kept)
-    judge = FileJudge(job.judge, job.guard) if job.judge else None
+    judge = _judge(desk, job)
     texts = _texts(job.text) if job.text else []
 
     def make(folder: Path) -> None:
@@ -185,7 +187,7 @@ def _sane(job: EvaluateJob) -> None:
     if not (job.reward or job.rule or job.judge or job.ensemble or job.text):
         raise BadSettings(
             "nothing to evaluate by: say reward=FOLDER, rule=file.py:function, "
-            "judge=file.py:function, or text=FILE"
+            "judge=FOLDER, judge=file.py:function, or text=FILE"
         )
     if len(job.ensemble) == 1:
         raise BadSettings("ensemble holds one reward model: name two or more, or leave it out")
@@ -277,10 +279,19 @@ def _benches(job: EvaluateJob, parties: Sequence[Party], kept: Sequence[Prompt])
     if not (job.reward or job.rule):
         return []
     spellers = [_speller(parties, party) for party in parties]
-    first = Bench.of(job.rewards, spellers[0], kept, dtype=job.dtype)
+    more: dict[str, Any] = {"dtype": job.dtype, "keep": job.out / CALLS}
+    first = Bench.of(job.rewards, spellers[0], kept, **more)
     if spellers[0].fingerprint == spellers[1].fingerprint:
         return [first, first]
-    return [first, Bench.of(job.rewards, spellers[1], kept, dtype=job.dtype)]
+    return [first, Bench.of(job.rewards, spellers[1], kept, **more)]
+
+
+def _judge(desk: Desk, job: EvaluateJob) -> FileJudge | PairJudge | None:
+    if job.judge is None:
+        return None
+    if re.search(r"\.py:\w+$", job.judge):
+        return FileJudge(job.judge, job.guard)
+    return pair_judge(job.judge, job.out / CALLS, desk.tell)
 
 
 def _sides(
@@ -314,7 +325,7 @@ def _bout(
     parties: Sequence[Party],
     sides: Sequence[Side],
     benches: Sequence[Bench],
-    judge: FileJudge | None,
+    judge: FileJudge | PairJudge | None,
     kept: Sequence[Prompt],
 ) -> measure.Bout:
     scored = []

@@ -11,7 +11,7 @@ from accord.models.load import fastest
 from accord.recipes import grpo
 from accord.recipes.common import spell_prompts
 from accord.recipes.job import Desk, Job, opened, origins, read
-from accord.recipes.judging import Bench, Rewards
+from accord.recipes.judging import CALLS, Bench, Rewards
 from accord.recipes.stage import Made, Place, Work, carry_out, room_for
 from accord.records import Prompt
 from accord.rewards.base import Reward, which
@@ -93,6 +93,7 @@ def run_grpo(desk: Desk, job: GRPOJob, cfg: grpo.GRPO) -> Made[Policy]:
         compared,
         dtype=job.dtype,
         on_cpu="reward" in job.on_cpu,
+        keep=job.out / CALLS,
         tasks=job.reasoning,
     )
     bench.check(desk.tell)

@@ -15,7 +15,7 @@ from accord.models.lora import base_of
 from accord.recipes import ppo, reward, sft
 from accord.recipes.common import spell_prompts
 from accord.recipes.job import Desk, Heard, Job, opened, origins, read, told
-from accord.recipes.judging import Bench, Rewards
+from accord.recipes.judging import CALLS, Bench, Rewards
 from accord.recipes.mixing import Mixed
 from accord.recipes.pipeline import Pipeline, Records, Way, run
 from accord.recipes.stage import Made, Place, room_for
@@ -133,7 +133,10 @@ def run_ppo(desk: Desk, job: PPOJob, cfg: ppo.PPO) -> Made[Policy]:
         desk.tell("on_cpu changes nothing: there is no GPU here, and all models are on the CPU")
     start = opened(job, on_cpu="reference" in job.on_cpu)
     aside = "reward" in job.on_cpu
-    bench = Bench.of(job, start.speller, prompts, compared, dtype=job.dtype, on_cpu=aside)
+    keep = job.out / CALLS
+    bench = Bench.of(
+        job, start.speller, prompts, compared, dtype=job.dtype, on_cpu=aside, keep=keep
+    )
     bench.check(desk.tell)
     critic = bench.critic() if cfg.critic != "zero" else None
     parents = [*bench.parents, *origins(job.prompts, place)]

@@ -24,14 +24,17 @@ from accord.store import artifact
 from accord.store.artifact import Artifact
 from accord.text.tokenizer import Speller
 
+CALLS = "calls"
+"""a folder of a run: what language models said as judges"""
+
 
 class Rewards(Settings):
     """Where the scores of a command come from."""
 
     reward: tuple[str, ...] = ()
-    """a reward model (folder), a server (http://…), file.py:function, tokens, people (STORE#STUDY),
-    or gsm8k (1 where the answer comes to the number that prompts= says is right); several are added
-    up, with weights:
+    """a reward model (folder), a server (http://…), file.py:function, a language model as a judge
+    (its card, judge.yaml), tokens, people (STORE#STUDY), or gsm8k (1 where the answer comes to the
+    number that prompts= says is right); several are added up, with weights:
     FOLDER,0.5*rules.py:polite,-0.01*tokens"""
     rule: str | None = None
     """file.py:function(prompt, answer, ended) -> number: the reward, or what is only watched where
@@ -77,10 +80,12 @@ class Bench:
         dtype: Dtype = "fp32",
         on_cpu: bool = False,
         tasks: Reasoning | None = None,
+        keep: Path | None = None,
     ) -> "Bench":
         """What the words of a command name, for answers of this policy to these prompts.
 
-        `tasks` are what made the prompts: their checker is the reward where none is named.
+        What language models say as judges is kept below `keep`.  `tasks` are what made the prompts:
+        their checker is the reward where none is named.
         """
         reader = Reader(policy, [*prompts, *(Prompt(one.prompt) for one in compared)])
         rule = Guarded(said.rule, reader, said.guard) if said.rule else None
@@ -88,7 +93,7 @@ class Bench:
         if tasks is not None:
             named["reasoning"] = lambda: tasks.reward(reader, said.guard)
         if words := said.reward or tuple(named)[1:]:
-            told = (said.guard, said.classifier, said.http, on_cpu, named, said.people)
+            told = (said.guard, said.classifier, said.http, on_cpu, named, said.people, keep)
             choice = Choice(reader, dtype, *told)
             return cls(choice.of(words), rule, policy, compared)
         if rule is None:

@@ -9,7 +9,7 @@ from accord.errors import BadData
 from accord.recipes import online
 from accord.recipes.common import means, spell_prompts
 from accord.recipes.job import Desk, Job, opened, origins, read
-from accord.recipes.judging import Bench, Rewards
+from accord.recipes.judging import CALLS, Bench, Rewards
 from accord.recipes.stage import Made, Place, Work, carry_out, room_for
 from accord.records import Prompt
 from accord.rewards.base import Reward, which
@@ -68,7 +68,7 @@ def run_online(desk: Desk, job: OnlineJob, cfg: online.Online) -> Made[Policy]:
     prompts = read(place, job, job.prompts, "prompts")
     compared = read(place, job, job.check, "comparisons") if job.check else ()
     start = opened(job)
-    bench = Bench.of(job, start.speller, prompts, compared, dtype=job.dtype)
+    bench = Bench.of(job, start.speller, prompts, compared, dtype=job.dtype, keep=job.out / CALLS)
     bench.check(desk.tell)
     parents = [*bench.parents, *origins(job.prompts, place)]
     return online_stage(place, cfg, start, bench.reward, prompts, parents=parents, gold=bench.gold)

@@ -25,7 +25,7 @@ from accord.recipes.growing import Given, Grow
 from accord.recipes.harvest import Harvest
 from accord.recipes.improving import Improve
 from accord.recipes.job import Desk, Heard, Job, opened, origins, read
-from accord.recipes.judging import Bench, Rewards
+from accord.recipes.judging import CALLS, Bench, Rewards
 from accord.recipes.stage import Made, Place, Work, carry_out, room_for, room_in
 from accord.recipes.stages import sft_stage
 from accord.records import Demonstration, Prompt
@@ -187,7 +187,7 @@ def run_rest(desk: Desk, job: ReSTJob, cfg: rest.ReST) -> Made[Policy]:
     compared = read(place, job, job.check, "comparisons") if job.check else ()
     start = opened(job)
     asked = [*(Prompt(one.prompt) for one in demonstrations), *prompts]
-    bench = Bench.of(job, start.speller, asked, compared, dtype=job.dtype)
+    bench = Bench.of(job, start.speller, asked, compared, dtype=job.dtype, keep=job.out / CALLS)
     bench.check(desk.tell)
     files = [path for path in (job.data, job.prompts) if path]
     parents = [*bench.parents, *(one for path in files for one in origins(path, place))]

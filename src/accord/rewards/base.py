@@ -1,5 +1,6 @@
 """The one protocol of judgement, and what happens when a judgement fails."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from accord.errors import BadData
 from accord.records import Invalid, Rollout
 
 Score = float | Invalid
+NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\*(.+)")
 
 
 class Reward(Protocol):
@@ -79,3 +81,8 @@ def valid(
             f"{reason}. Mend the reward; nothing was learned from this step"
         )
     return kept, numbers, dropped
+
+
+def weighed(word: str) -> tuple[float, str]:
+    found = NUMBER.fullmatch(word)
+    return (float(found[1]), found[2].strip()) if found else (1.0, word)

@@ -18,9 +18,11 @@ from accord.engine.roles import Critic
 from accord.errors import BadModel, BadSettings
 from accord.models.load import Dtype
 from accord.records import Rollout
-from accord.rewards.base import Reward, Score, Sum
+from accord.rewards.base import Reward, Score, Sum, weighed
 from accord.rewards.foreign import Foreign, Reading
 from accord.rewards.guard import Guard, Guarded
+from accord.rewards.judge.card import SUFFIXES
+from accord.rewards.judge.opinions import grader
 from accord.rewards.learned import Learned
 from accord.rewards.people import Asking, People
 from accord.rewards.reader import Reader
@@ -28,7 +30,6 @@ from accord.rewards.remote import Remote, Server
 from accord.text.folder import read
 from accord.text.hub import is_hub_id
 
-NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\*(.+)")
 HEAD = "ForSequenceClassification"
 
 
@@ -56,11 +57,13 @@ class Choice:
     named: Mapping[str, Callable[[], Reward]] = field(default_factory=dict)
     """what else has a name, opened when it is called"""
     people: Asking = field(default_factory=Asking)
+    keep: Path | None = None
+    """where what judges say is kept, so that nobody is asked it twice"""
 
     def of(self, words: Sequence[str]) -> Reward:
         """The reward of one word, or the weighted sum of several."""
-        weighed = [_weighed(word) for word in words]
-        opened = [(weight, self.one(name)) for weight, name in weighed]
+        pairs = [weighed(word) for word in words]
+        opened = [(weight, self.one(name)) for weight, name in pairs]
         return opened[0][1] if len(opened) == 1 and opened[0][0] == 1 else Sum(tuple(opened))
 
     def one(self, name: str) -> Reward:
@@ -73,6 +76,8 @@ class Choice:
             return Tokens()
         if name in self.named:
             return self.named[name]()
+        if name.endswith(SUFFIXES):
+            return grader(name, self.reader, self.keep)
         if re.search(r"\.py:\w+$", name):
             return Guarded(name, self.reader, self.guard)
         return self._folder(name if is_hub_id(name) else str(Path(name).expanduser()))
@@ -114,8 +119,3 @@ def learned(reward: Reward | None) -> Iterator[Learned]:
         yield reward
     for _, part in reward.parts if isinstance(reward, Sum) else ():
         yield from learned(part)
-
-
-def _weighed(word: str) -> tuple[float, str]:
-    found = NUMBER.fullmatch(word)
-    return (float(found[1]), found[2].strip()) if found else (1.0, word)

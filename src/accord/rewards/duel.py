@@ -14,6 +14,8 @@ class Duel:
     prompt: str
     first: str
     second: str
+    reference: str = ""
+    """an answer known to be right, where there is one, for the judge alone"""
 
 
 class PairJudge(Protocol):

@@ -1,0 +1,1 @@
+"""Language models as judges: of two answers, or of one by a grade or by criteria."""
