@@ -88,6 +88,16 @@ def test_too_many_failures_stop_the_stage_and_say_why(c, tmp_path):
     assert not (tmp_path / "revisions").exists()
 
 
+def test_reasons_that_differ_in_a_number_are_one(c, tmp_path):
+    n = iter(range(400, 900))
+    full = Odd(lambda one: Invalid(f"{next(n)} tokens are too many"))
+    with pytest.raises(BadData) as error:
+        revise_stage(Place(tmp_path), Revise(rounds=1, longest=3), c, full, toy_policy(), many())
+    said = str(error.value)
+    assert said.count("critique: N tokens are too many") == 1
+    assert "/r1: critique: 4" in said
+
+
 def test_revisions_that_change_nothing_can_be_left_out(c, tmp_path):
     counts = {}
     for how in ("keep", "drop"):
