@@ -109,6 +109,9 @@ def test_a_constitution_of_three_lines_works_at_the_first_try(words, tmp_path):
     assert made.reward.artifact.parents[1] == made.labels.artifact.id
     shown = (tmp_path / "out/revise/revisions/demonstrations.jsonl").read_text().splitlines()
     assert {json.loads(line)["round"] for line in shown} >= {1, 2}
+    rounds = (tmp_path / "out/revise/revisions/rounds.html").read_text()
+    assert "Round 2, principle" in rounds
+    assert ": critique" in rounds
     line = artifact.lineage(made.policy.artifact, tmp_path / "out")
     kinds = str(line)
     assert all(kind in kinds for kind in ("labels", "revisions", "answers", "reward", "policy"))
@@ -248,8 +251,9 @@ def test_the_check_shows_every_prompt(rules, tmp_path):
     assert "warning: no example of a revision" in said
     assert "of compare says nearly" not in said
     told = page.read_text()
-    assert told.count("<pre>") == 12
-    assert "&lt;" not in told
+    assert told.count('class="said"') == 12
+    assert "What looks wrong" in told
+    assert "<script" not in told
     code, said, _ = call("constitution", "check", "stories")
     assert code == 0
     assert "nothing looks wrong" in said

@@ -3,7 +3,6 @@
 accord constitution check mine.yaml
 """
 
-import html
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from accord.data.principled import (
     to_revise,
 )
 from accord.errors import BadData
+from accord.evaluate.textspage import Page, Part, write
 from accord.records import ask
 
 ALIKE = 0.9
@@ -93,23 +93,17 @@ class CheckedConstitution:
         told += ["", *(f"warning: {one}" for one in self.warnings)]
         return [*told, "nothing looks wrong"] if not self.warnings else told
 
-    def page(self) -> str:
-        """As one file of HTML without scripts."""
-        rows = "".join(
-            f"<h2>{html.escape(one.what)}, principle {html.escape(one.principle)}</h2>"
-            f"<pre>{html.escape(one.text)}</pre>"
-            for one in self.shown
-        )
-        notes = "".join(f"<li>{html.escape(one)}</li>" for one in self.warnings)
-        name = html.escape(self.constitution.name)
-        return (
-            "<!doctype html><html lang=en><meta charset=utf-8>"
-            '<meta name=viewport content="width=device-width">'
-            f"<title>Constitution {name}</title><style>body{{max-width:60rem;margin:2rem auto;"
-            "padding:0 1rem;font:1rem/1.5 system-ui}pre{white-space:pre-wrap;background:#f4f4f4;"
-            "color:#111;padding:1rem}}</style>"
-            f"<h1>Constitution {name}</h1><p>{html.escape(self.lines()[0])}</p>"
-            f"<ul>{notes or '<li>nothing looks wrong</li>'}</ul>{rows}</html>\n"
+    def page(self) -> Page:
+        """For a browser."""
+        parts: dict[str, list[tuple[str, str]]] = {}
+        for one in self.shown:
+            parts.setdefault(one.what, []).append((f"principle {one.principle}", one.text))
+        return Page(
+            "constitution check",
+            f"Constitution {self.constitution.name}",
+            self.lines()[0],
+            [Part(what.capitalize(), texts) for what, texts in parts.items()],
+            self.warnings,
         )
 
 
@@ -123,8 +117,7 @@ def run_check(cfg: ConstitutionCheck) -> CheckedConstitution:
         warnings += _options(counts)
     done = CheckedConstitution(c, every, tuple(warnings))
     if cfg.html is not None:
-        cfg.html.parent.mkdir(parents=True, exist_ok=True)
-        cfg.html.write_text(done.page(), encoding="utf-8")
+        write(done.page(), cfg.html)
     return done
 
 

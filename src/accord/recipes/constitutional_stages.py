@@ -5,6 +5,7 @@ artifact; what a model was asked for them is kept by `accord.engine.calls`, and 
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,8 +22,10 @@ from accord.engine.draw import Sampling
 from accord.engine.llm import LLM
 from accord.engine.roles import Policy
 from accord.errors import BadData, BadSettings
+from accord.evaluate.textspage import write
 from accord.recipes.common import spell_prompts
 from accord.recipes.constitutional import compare, revise
+from accord.recipes.constitutional_page import rounds_page
 from accord.recipes.revising import Revise, Revision
 from accord.recipes.stage import Place, room_for
 from accord.recipes.weighing import Feedback, Label, Pair
@@ -143,7 +146,9 @@ def revise_stage(
 
         def fill(into: Path) -> None:
             write_rows(into / DEMONSTRATIONS, rows)
-            write_rows(into / ROUNDS, _trace(prompts, begun, every))
+            trace = [*_trace(prompts, begun, every)]
+            write_rows(into / ROUNDS, trace)
+            write(rounds_page(c.name, numbers, trace), into / "rounds.html")
 
         there = artifact.finish(folder, fill, numbers=numbers, **told)
     else:
@@ -234,7 +239,7 @@ def _revisions(
     for one in every:
         prompt, name = prompts[one.place], f"{prompts[one.place].id}/r{one.round}"
         if isinstance(one.text, Invalid):
-            tally.drop(one.text.reason, name)
+            _lost(tally, one.text, name)
             continue
         if not one.changed and cfg.unchanged == "drop":
             tally.note("revision that changes nothing, left out", name)
@@ -322,7 +327,7 @@ def _labels(
     """Every label as a comparison, with all that made it."""
     for pair, label in zip(pairs, labels, strict=True):
         if isinstance(label, Invalid):
-            tally.drop(label.reason, pair.name)
+            _lost(tally, label, pair.name)
             continue
         tally.keep()
         ranks = (int(label.q < 0.5), int(label.q > 0.5))
@@ -335,6 +340,12 @@ def _labels(
             "seed": label.seed,
             "place": label.place,
         }
+
+
+def _lost(tally: Tally, why: Invalid, name: str) -> None:
+    """Reasons that differ in a number alone are one."""
+    kind = re.sub(r"\d+", "N", why.reason)
+    tally.drop(kind, name if kind == why.reason else f"{name}: {why.reason}")
 
 
 def _sureness(labels: Sequence[Label]) -> dict[str, float]:
