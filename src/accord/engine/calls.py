@@ -30,7 +30,7 @@ Heard = Spoken | tuple[float, ...] | Invalid
 
 @dataclass(frozen=True)
 class Budget:
-    """What asking may cost.  What is under way when it is reached is still paid for."""
+    """What asking may cost.  What is under way when the tokens are spent is still paid for."""
 
     calls: Count | None = None
     """the most asks that are sent"""
@@ -66,9 +66,9 @@ class Spent:
             f"{self.calls:,} calls, {self.read:,} tokens read and {self.written:,} written{priced}"
         )
 
-    def left(self, budget: Budget) -> bool:
-        """Whether another may be asked."""
-        fine = budget.calls is None or self.calls < budget.calls
+    def left(self, budget: Budget, sent: int) -> bool:
+        """Whether another may be asked, where so many were sent in all."""
+        fine = budget.calls is None or sent < budget.calls
         return fine and (budget.tokens is None or self.read + self.written < budget.tokens)
 
 
@@ -156,12 +156,12 @@ class Calls:
         todo = [place for place, key in enumerate(keys) if firsts[key] == place]
         todo = [place for place in todo if keys[place] not in self._known]
         self.replayed += len(keys) - len(todo)
-        stopped = False
+        stopped, before = False, self.spent.calls
 
         def within() -> Iterator[int]:
             nonlocal stopped
-            for place in todo:
-                if not self.spent.left(self.budget):
+            for sent, place in enumerate(todo):
+                if not self.spent.left(self.budget, before + sent):
                     stopped = True
                     return
                 yield place

@@ -14,7 +14,7 @@ from typing import Any
 from accord.errors import BadData
 from accord.evaluate.winrate import number
 from accord.maths.agreement import alike, kappa
-from accord.maths.intervals import Estimate, bootstrap, quantile
+from accord.maths.intervals import Estimate, bootstrap, quantile, wilson
 from accord.records import Comparison, Invalid
 from accord.rewards.base import Score
 from accord.rewards.duel import Duel, PairJudge
@@ -182,7 +182,7 @@ def _told(
         _mean(
             [(one, _longer(one, one.side) - _longer(one, one.case.side)) for one in unlike], seed
         ),
-        Estimate(fmean(twins), *bootstrap(twins, seed=seed)) if twins else None,
+        _estimate(twins, seed),
         _mean(mine, seed),
         error,
         bins,
@@ -240,10 +240,17 @@ def _by_prompt(rows: Sequence[tuple[Seen, float]]) -> list[list[float]]:
 
 def _mean(rows: Sequence[tuple[Seen, float]], seed: int) -> Estimate | None:
     """Mean over prompts."""
-    if not rows:
+    return _estimate([fmean(few) for few in _by_prompt(rows)], seed)
+
+
+def _estimate(means: Sequence[float], seed: int) -> Estimate | None:
+    """Of shares that are all alike Wilson's interval: no draw would tell how sure that is."""
+    if not means:
         return None
-    means = [fmean(few) for few in _by_prompt(rows)]
-    return Estimate(fmean(means), *bootstrap(means, seed=seed))
+    value = fmean(means)
+    if len({*means}) == 1 and 0 <= value <= 1:
+        return Estimate(value, *wilson(value, len(means)))
+    return Estimate(value, *bootstrap(means, seed=seed))
 
 
 def _kappa(seen: Sequence[Seen], seed: int) -> Estimate | None:
