@@ -220,6 +220,15 @@ VERBS = {
             "accord judge judge=judge.yaml data=accord.db#answers pairs=500",
             "accord judge judge=http://localhost:8000/v1#qwen data=judged.jsonl own=answers.jsonl",
         ),
+        below={
+            "annotate": Verb(
+                (f"{_RECIPES}.annotate_job:AnnotateJob",),
+                f"{_RECIPES}.annotate_job:run_annotate",
+                shows.show_export,
+                "Let a language model judge the pairs of a study, marked as what it is.",
+                ("accord judge annotate study=accord.db#answers judge=judge.yaml",),
+            )
+        },
     ),
     "label": Verb(
         (f"{_RECIPES}.label_job:LabelJob", "accord.store.judgements.forms:StudyConfig"),

@@ -246,6 +246,13 @@ def _comparing(session: Session) -> list[int]:
     return [*session.scalars(select(Study.id).where(Study.kind.in_(kinds)).order_by(Study.id))]
 
 
+def items(store: Store, study_id: int) -> list[Asked]:
+    """Every item of a study, known ones (gold) among them, in order."""
+    with store.read() as session:
+        ids = session.scalars(select(Item.id).where(Item.study_id == study_id).order_by(Item.id))
+        return [*_asked(session, [*ids]).values()]
+
+
 # --- as ballots ---
 
 
