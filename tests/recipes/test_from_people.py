@@ -89,6 +89,21 @@ def test_a_recipe_reads_a_study(
     assert any("nothing to do" in line for line in again)
 
 
+def test_the_prompts_of_a_study_are_asked(home: Path, tmp_path: Path) -> None:
+    few = [f"model={home}/model", f"prompts={home}/a.db#pairwise", "longest=4"]
+    said = load(VERBS["sample"].work)(
+        Desk((), print), *read_each(VERBS["sample"].classes(), None, few)
+    )
+    assert len(said) == len(WHO)
+    out, rules = tmp_path / "e", tmp_path / "rules.py"
+    rules.write_text("def short(prompt, answer, ended):\n    return len(answer)")
+    words = [*few, f"against={home}/model", f"out={out}", "seed=1", f"rule={rules}:short"]
+    job = read_each(VERBS["evaluate"].classes(), None, words)
+    done = load(VERBS["evaluate"].work)(Desk((), print), *job)
+    assert done.told["prompts"] == len(WHO)
+    assert (out / "judged" / "prompts" / "artifact.json").exists()
+
+
 def test_filters_make_another_model(home: Path, tmp_path: Path) -> None:
     given = (f"data={home}/a.db#pairwise", "epochs=1", *FAST)
     one = call("reward", home, tmp_path / "a", *given)

@@ -93,6 +93,16 @@ def take(out: Path, where: str | Path, kind: Kind, filters: Filters, tell: Tell)
     return Read(found.records, found.tally, kind, f"study {name!r}")
 
 
+def glanced(where: str | Path, kind: Kind) -> Read[Any]:
+    """What a study gives now, kept nowhere: for what makes no artifact."""
+    store, name = opened(where)
+    try:
+        taken = gather(store, name, kind, Filters())
+    finally:
+        store.close()
+    return Read(taken.records, taken.tally, kind, f"study {name!r}")
+
+
 def seal(
     folder: Path, where: str | Path, kind: Kind, filters: Filters, settings: Any, tell: Tell
 ) -> Artifact:

@@ -9,9 +9,10 @@ from typing import Any, Literal
 
 from accord.config import Settings, plain
 from accord.config.limits import Count, UpTo1
-from accord.data import sources
+from accord.data import judged, sources
 from accord.data.columns import Columns
 from accord.data.comparisons import fingerprint
+from accord.data.studies import is_study
 from accord.data.tally import Tally
 from accord.engine.draw import Sampling
 from accord.engine.roles import Policy
@@ -33,6 +34,7 @@ from accord.rewards.remote import Server
 from accord.rewards.rules import called, parts
 from accord.store import artifact, files
 from accord.store.artifact import Artifact
+from accord.store.judgements.resolve import Filters
 from accord.store.lock import held
 from accord.text.tokenizer import Speller
 
@@ -47,7 +49,7 @@ class EvaluateJob(Settings):
     against: str
     """the baseline: likewise a model, or a file of answers, such as references"""
     prompts: Path | None = None
-    """prompts: a file, folder or hub id; none: those that a file of answers answers"""
+    """prompts: a file, folder or hub id, or STORE#STUDY; none: those of a file of answers"""
     out: Path = Path("runs/evaluate")
     """where answers and results are kept; the same command again goes on from there"""
     reward: tuple[str, ...] = ()
@@ -217,7 +219,10 @@ def _party(place: Place, job: EvaluateJob, word: str) -> Party:
 def _prompts(place: Place, job: EvaluateJob, parties: Sequence[Party]) -> list[Prompt]:
     """Those of the file, or of the first party that is a file; each conversation once."""
     if job.prompts is not None:
-        found = sources.read(job.prompts, "prompts", columns=job.columns.mapping())
+        if is_study(job.prompts):
+            found = judged.take(place.out, job.prompts, "prompts", Filters(), place.tell)
+        else:
+            found = sources.read(job.prompts, "prompts", columns=job.columns.mapping())
         prompts: Sequence[Prompt] = told(place, job.prompts, found)
     else:
         talks = next((party.said for party in parties if party.said), None)

@@ -6,7 +6,8 @@ from typing import Literal
 
 from accord.config import Settings
 from accord.config.limits import Count
-from accord.data import sources
+from accord.data import judged, sources
+from accord.data.studies import is_study
 from accord.engine.draw import Sampling
 from accord.engine.roles import Critic, Policy
 from accord.errors import BadSettings
@@ -85,7 +86,7 @@ class SampleJob(Settings):
     system: str | None = None
     """a system message before it"""
     prompts: Path | None = None
-    """or many: JSON lines with prompt, or messages"""
+    """or many: JSON lines with prompt, or messages; or STORE#STUDY"""
     n: Count = 1
     """answers to each"""
     longest: Count = 200
@@ -182,9 +183,10 @@ def questions(desk: Desk, job: SampleJob) -> Sequence[Prompt]:
     if job.system is not None and job.prompt is None:
         raise BadSettings("system='…' goes with prompt='…'; rows of prompts=FILE bring their own")
     if job.prompts is not None:
-        prompts, tally = sources.read_prompts(job.prompts)
-        desk.tell("\n".join(tally.lines())) if tally.dropped else None
-        return prompts
+        look = judged.glanced if is_study(job.prompts) else sources.read
+        found = look(job.prompts, "prompts")
+        desk.tell("\n".join(found.tally.lines())) if found.tally.dropped else None
+        return found.records
     system = () if job.system is None else (Message.of("system", job.system),)
     return [Prompt((*system, *ask(job.prompt or "")), "0")]
 
