@@ -30,9 +30,10 @@ from accord.engine.roles import Policy
 from accord.recipes.common import spell_prompts
 from accord.recipes.job import Desk
 from accord.recipes.stage import room_for
+from accord.shows import load
 from accord.store.judgements import agreement, people, progress, studies
 from accord.store.judgements.opening import Store, open_store
-from accord.verbs import VERBS, load
+from accord.verbs import VERBS
 from accord.web.beside import beside
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))

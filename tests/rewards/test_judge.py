@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from accord.engine.draw import Sampling
 from accord.engine.llm import Ask
 from accord.engine.roles import Policy
 from accord.errors import BadSettings
 from accord.records import Invalid, Prompt, Rollout, ask
+from accord.rewards.asking import Asked, open_llm
 from accord.rewards.base import Score
 from accord.rewards.duel import Duel
 from accord.rewards.judge import verdict
@@ -90,11 +92,11 @@ def test_several_verdicts_are_averaged_and_each_has_its_own_dice() -> None:
 
 
 def test_a_chain_of_thought_stands_before_the_options() -> None:
-    fake = FakeLLM(speak=lambda _: " The Baltic is one.", weigh=odds)
+    fake = FakeLLM(speak=lambda one: f" {one.seed}: the Baltic is one.", weigh=odds)
     given = PairJudge(fake, card(think=True, n=2, temperature=1.0))(DUELS[:1])
     assert given == pytest.approx([1 / (1 + math.exp(-2))])
     assert [bool(one.opened) for one in fake.asked] == [True] * 4
-    assert fake.asked[-1].opened.endswith("The Baltic is one.\n\nSo the answer is")
+    assert fake.asked[-1].opened.endswith("1: the Baltic is one.\n\nSo the answer is")
 
 
 # --- one answer ---
@@ -201,6 +203,32 @@ def test_who_judges_is_known_by_all_that_decides() -> None:
     kinds = [card(), card(counts="x"), card(verdict="text"), card(most=4), card(seed=1)]
     assert len({PairJudge(FakeLLM(), one).which for one in kinds}) == 5
     assert PairJudge(FakeLLM(which="x"), card()).which != PairJudge(FakeLLM(), card()).which
+
+
+def test_what_counts_and_how_it_writes_reach_the_model() -> None:
+    class Told(FakeLLM):
+        def say(self, asks: Any, *, longest: int, how: Sampling = Sampling()) -> Any:
+            self.told = (longest, how.temperature)
+            return super().say(asks, longest=longest, how=how)
+
+    llm = Told(speak=lambda _: "[[A]]")
+    PairJudge(llm, card(verdict="text", counts="it rhymes", longest=7, temperature=0.5))(DUELS)
+    assert llm.told == (7, 0.5)
+    assert all("What counts: it rhymes." in one.messages[0].text for one in llm.asked)
+
+
+def test_how_a_folder_is_opened_reaches_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+
+    def opened(word: str, **more: Any) -> Any:
+        seen.update(more, word=word)
+        raise BadSettings("far enough")
+
+    monkeypatch.setattr(Policy, "open", opened)
+    for how in (Asked(), Asked(dtype="bf16", template="turns")):
+        with pytest.raises(BadSettings, match="far enough"):
+            open_llm("some/folder", None, how)
+        assert seen == {"word": "some/folder", "dtype": how.dtype, "template": how.template}
 
 
 def test_a_server_judges_and_is_asked_once(tmp_path: Path) -> None:
