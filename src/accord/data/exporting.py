@@ -180,7 +180,9 @@ def _of_study(cfg: Export) -> Exported:
             _within(cfg, written, f"{cfg.data} as {named}", "items" if own else kind)
 
         write_rows(cfg.out, rows())
-        more = {"file": cfg.out.name, "form": named, "rows": made}
+        more: dict[str, Any] = {"file": cfg.out.name, "form": named, "rows": made}
+        if own:
+            more["study"] = {"name": name, "kind": study.kind, "config": study.config}
         with files.writing(str(beside[0])):
             told = judged.card(taken, named if own else kind, filters, made)
             files.write_whole(beside[0], told.encode())

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from accord.config import Settings
 from accord.config.limits import UpTo1
-from accord.data import dossier, sources
+from accord.data import archive, dossier, sources
 from accord.data.columns import Columns
 from accord.data.pieces import ranked_by
 from accord.data.studies import opened
@@ -59,6 +59,9 @@ class Said:
     told: dict[str, Any]
     """columns of the judgement"""
     name: str
+    ai: bool = False
+    excluded: bool = False
+    """its judge's judgements do not count"""
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -71,7 +74,10 @@ class Imported:
     """What became of a file."""
 
     cfg: Import
-    read: sources.Read[Any]
+    found: str
+    """what the file held"""
+    lost: Tally
+    """its rows"""
     study: Study
     items: int
     """new ones"""
@@ -82,9 +88,9 @@ class Imported:
 
     def lines(self) -> Iterator[str]:
         """For people."""
-        yield f"{self.cfg.data}: {len(self.read.records)} {self.read.kind} ({self.read.shape})"
-        if self.read.tally.dropped:
-            yield from self.read.tally.lines()
+        yield f"{self.cfg.data}: {self.found}"
+        if self.lost.dropped:
+            yield from self.lost.lines()
         yield (
             f"{self.cfg.study}: {self.judgements} judgements by {self.judges} judges, "
             f"{self.items} new items ({self.study.kind})"
@@ -95,6 +101,8 @@ class Imported:
 
 def run(cfg: Import) -> Imported:
     """Read, then items, then what was said of them."""
+    if archive.is_archive(cfg.data):
+        return _whole(cfg)
     kind = None if cfg.kind == "auto" else cfg.kind
     read = sources.read(cfg.data, kind, columns=cfg.columns.mapping(), split=cfg.split)
     read.tally.check(cfg.limit)
@@ -114,7 +122,43 @@ def run(cfg: Import) -> Imported:
         count, judges = _put(store, study, said, str(cfg.data), tally)
     finally:
         store.close()
-    return Imported(cfg, read, study, added.new, count, judges, tally)
+    found = f"{len(read.records)} {read.kind} ({read.shape})"
+    return Imported(cfg, found, read.tally, study, added.new, count, judges, tally)
+
+
+def _whole(cfg: Import) -> Imported:
+    """A whole study, as its own form keeps it."""
+    if cfg.kind != "auto" or cfg.columns != Columns() or cfg.split is not None:
+        raise BadSettings(
+            f"{cfg.data} is a whole study, in the form that to=study writes: leave kind, columns "
+            "and split out"
+        )
+    tally, lost = Tally(), Tally()
+    kind, config, items, kept = archive.opened(cfg.data, lost)
+    lost.check(cfg.limit)
+    said = [Said(o.item, o.judge, o.told, o.name, o.ai, o.excluded) for o in kept]
+    store, name = opened(cfg.study, make=True)
+    try:
+        study = _named(store, name, kind) or studies.create(store, name, kind, config)
+        added = studies.add_items(store, study.id, items)
+        for why in added.refused:
+            tally.note("item refused", why)
+        count, judges = _put(store, study, said, str(cfg.data), tally)
+    finally:
+        store.close()
+    found = f"{len(items)} items and {len(said)} judgements (a whole study)"
+    return Imported(cfg, found, lost, study, added.new, count, judges, tally)
+
+
+def _named(store: Store, name: str, kind: Kind) -> Study | None:
+    """The study of that name; BadSettings where it is of another kind."""
+    there = [row.study for row in studies.studies(store) if row.study.name == name]
+    if there and there[0].kind != kind:
+        raise BadSettings(
+            f"study {name!r} is of kind {there[0].kind}, and these are judgements of kind {kind}: "
+            "import them into another study"
+        )
+    return there[0] if there else None
 
 
 def _study(store: Store, name: str, records: Sequence[Any]) -> Study:
@@ -123,14 +167,8 @@ def _study(store: Store, name: str, records: Sequence[Any]) -> Study:
     kind: Kind = "rewrite" if isinstance(first, Demonstration) else "rate"
     if isinstance(first, Comparison):
         kind = "rank" if any(len(one.responses) > 2 for one in records) else "pairwise"
-    there = [row.study for row in studies.studies(store) if row.study.name == name]
-    if there and there[0].kind != kind:
-        raise BadSettings(
-            f"study {name!r} is of kind {there[0].kind}, and these are judgements of kind {kind}: "
-            "import them into another study"
-        )
-    if there:
-        return there[0]
+    if (there := _named(store, name, kind)) is not None:
+        return there
     cfg = StudyConfig(verdicts=("tie", "both_bad", "strength"))
     if kind == "rate":
         cfg = StudyConfig(axes=("good",), scale=2)
@@ -185,7 +223,8 @@ def _put(
         _key(case.messages, [one.text for one in case.answers]): case.id
         for case in dossier.cases(store, study.id)
     }
-    users = {judge: _judge(store, judge) for judge in dict.fromkeys(one.judge for one in said)}
+    judges = {one.judge: one for one in said}
+    users = {judge: _judge(store, judge, one.ai, one.excluded) for judge, one in judges.items()}
     seen: set[tuple[int, int]] = set()
     new = 0
     for start in range(0, len(said), BATCH):
@@ -204,9 +243,9 @@ def _put(
                 if session.query(Judgement.id).filter(Judgement.key == key).first():
                     continue
                 more: dict[str, Any] = {"item_id": item, "user_id": user, "key": key}
-                more["shown"] = list(range(len(one.item.answers)))
+                more |= {"shown": list(range(len(one.item.answers))), "created": now()}
                 more["origin"] = {"imported": source, "row": one.name}
-                session.add(Judgement(act="judge", created=now(), **more, **one.told))
+                session.add(Judgement(act="judge", **{**more, **one.told}))
                 new += 1
     with store.write() as session:
         recount(session, Item.study_id == study.id)
@@ -214,12 +253,14 @@ def _put(
     return new, len(users)
 
 
-def _judge(store: Store, name: str) -> int:
+def _judge(store: Store, name: str, ai: bool, excluded: bool) -> int:
     """The closed account of a judge in a file: it counts, and nobody comes in by it."""
     called = f"imported: {name}"[:120]
     for one in people.users(store):
         if one.name == called:
             return one.id
-    made = people.add(store, called, "annotator")
+    made = people.add(store, called, "annotator", kind="ai" if ai else "person")
     people.close_account(store, made.id)
+    if excluded:
+        people.exclude(store, made.id)
     return made.id
