@@ -185,6 +185,18 @@ VERBS = {
             "rule=rules.py:short",
             "accord evaluate model=runs/ppo/policy against=answers.jsonl reward=runs/reward/reward",
         ),
+        below={
+            "mt-bench": Verb(
+                (f"{_RECIPES}.mtbench_job:MTBenchJob",),
+                f"{_RECIPES}.mtbench_job:run_mtbench",
+                shows.show_export,
+                "Let two models talk through MT-Bench's questions, or yours, before a judge.",
+                (
+                    "accord evaluate mt-bench model=runs/ppo/policy against=path/to/model "
+                    "questions=question.jsonl judge=judge.yaml references=reference.jsonl",
+                ),
+            )
+        },
     ),
     "compare": Verb(
         (f"{_RECIPES}.compare_job:CompareJob", f"{_RECIPES}.compare:Compare"),

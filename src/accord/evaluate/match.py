@@ -128,6 +128,16 @@ class Judged:
     """share of pairs that came out alike both ways"""
     points: Many = ()
     """of each pair, as in `rated`"""
+    said: Mapping[tuple[int, int], tuple[Score, Score]] = field(default_factory=dict)
+    """(prompt, which of its pairs) -> the verdicts, the old shown first, then second"""
+
+    def of(self, prompts: Sequence[int], *, seed: int = 0) -> "Judged":
+        """The same of some prompts alone; BadData where none of them was judged."""
+        places = {place: at for at, place in enumerate(prompts)}
+        said = {(places[i], k): few for (i, k), few in self.said.items() if i in places}
+        flat = [one for few in said.values() for one in few]
+        points = [self.points[place] for place in prompts]
+        return Judged(rated(points, seed=seed), _first(flat), _steady(flat), points, said)
 
 
 def by_judge(
@@ -136,19 +146,22 @@ def by_judge(
     after: Sequence[Sequence[str]],
     judge: PairJudge,
     *,
+    references: Sequence[str] = (),
     seed: int = 0,
 ) -> Judged:
     """Each pair is shown twice, in either order; where the two verdicts differ, it is a tie (Zheng
     et al. 2023, section 3.4).  A pair of which either verdict cannot be read is invalid.
 
-    Identical answers are a tie without asking.
+    Identical answers are a tie without asking.  `references` are right answers to each prompt, for
+    the judge alone.
     """
     asked, places = [], []
     points: list[list[Score]] = [[0.5] * len(few) for few in after]
     for i, (prompt, olds, news) in enumerate(zip(prompts, before, after, strict=True)):
         for k, (old, new) in enumerate(zip(olds, news, strict=True)):
             if old != new:
-                asked += [Duel(prompt, old, new), Duel(prompt, new, old)]
+                right = references[i] if references else ""
+                asked += [Duel(prompt, old, new, right), Duel(prompt, new, old, right)]
                 places.append((i, k))
     order = list(range(len(asked)))
     random.Random(f"duels/{seed}").shuffle(order)  # no judge sees the two ways side by side
@@ -160,7 +173,8 @@ def by_judge(
         said[at] = _share(verdict)
     for n, (i, k) in enumerate(places):
         points[i][k] = _both(said[2 * n], said[2 * n + 1])
-    return Judged(rated(points, seed=seed), _first(said), _steady(said), points)
+    both = {place: (said[2 * n], said[2 * n + 1]) for n, place in enumerate(places)}
+    return Judged(rated(points, seed=seed), _first(said), _steady(said), points, both)
 
 
 def _share(verdict: Score) -> Score:
