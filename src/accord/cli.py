@@ -89,7 +89,7 @@ def _register(name: str, verb: Verb) -> None:
         with _clearly():
             first, *rest = words or [""]
             if first in verb.below:
-                _read_one(verb.below[first], rest, preset, show)
+                _read_one(verb.below[first], rest, preset, show, desk=verb.below[first].desk)
                 return
             given = verb.read(find(name, preset), [_word(word) for word in words or ()])
             if show:
@@ -122,7 +122,9 @@ def _register_data(name: str, verb: Verb) -> None:
             _read_one(verb, words or (), preset, show)
 
 
-def _read_one(verb: Verb, words: Sequence[str], preset: Path | None, show: bool) -> None:
+def _read_one(
+    verb: Verb, words: Sequence[str], preset: Path | None, show: bool, desk: bool = False
+) -> None:
     """A command of one settings class, whose first words may stand without their keys."""
     given = [_word(word) for word in words]
     for place, (key, _) in enumerate(verb.leading[: len(given)]):
@@ -133,7 +135,7 @@ def _read_one(verb: Verb, words: Sequence[str], preset: Path | None, show: bool)
     if show:
         print(as_preset(cfg), end="")
         return
-    done = load(verb.work)(cfg)
+    done = load(verb.work)(*((_desk(),) if desk else ()), cfg)
     verb.shows(done)
     verb.ends(cfg, done)
 

@@ -82,6 +82,12 @@ def show_examined(done: Any) -> None:
     out.print(f"\nthe page: [bold]{escape(str(page))}[/]", soft_wrap=True)
 
 
+def show_sheet(done: Any) -> None:
+    """What a measurement found; of a dry run, which told as it went, nothing."""
+    for line in done.lines() if done is not None else ():
+        out.print(line, soft_wrap=True)
+
+
 def show_check(done: Any) -> None:
     """What was found in a file of data."""
     for line in load("accord.evaluate.checkpage:lines")(done):

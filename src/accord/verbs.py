@@ -195,7 +195,15 @@ VERBS = {
                     "accord evaluate mt-bench model=runs/ppo/policy against=path/to/model "
                     "questions=question.jsonl judge=judge.yaml references=reference.jsonl",
                 ),
-            )
+            ),
+            "choices": Verb(
+                (f"{_RECIPES}.choices_job:ChoicesJob",),
+                f"{_RECIPES}.choices_job:run_choices",
+                shows.show_sheet,
+                "Put questions of multiple choice to a model, by the log-probs of its options.",
+                ("accord evaluate choices hhh.jsonl model=runs/ppo/policy against=path/to/model",),
+                leading=(("choices", "FILE"),),
+            ),
         },
     ),
     "compare": Verb(

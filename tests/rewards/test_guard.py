@@ -1,6 +1,7 @@
 """Rules that misbehave in every way, behind the wall."""
 
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -174,3 +175,110 @@ def test_its_processes_end_with_it(rules: str) -> None:
             return
         time.sleep(0.1)
     pytest.fail("the worker still lives")
+
+
+GREEDY = """
+import os, subprocess, sys, time
+
+kept = []
+
+def eats(prompt, text, ended):
+    if text == "a":
+        kept.append(bytearray(400_000_000))
+    if text == "b":
+        kept.append([0] * 100_000_000)
+    return 1.0 + len(kept)
+
+def tensors(prompt, text, ended):
+    import torch
+    if text == "a":
+        torch.zeros(100_000_000)
+    return float(torch.ones(2).sum())
+
+def child(prompt, text, ended):
+    code = "x = bytearray(400_000_000)" if text == "a" else "pass"
+    return subprocess.run([sys.executable, "-c", code], stderr=subprocess.DEVNULL).returncode
+
+def opens(prompt, text, ended):
+    import resource
+    resource.setrlimit(resource.RLIMIT_NOFILE, (60, 60))
+    while text == "a":
+        kept.append(open(__file__))
+    return float(len(kept))
+
+def floods(prompt, text, ended):
+    for _ in range(300):
+        print("x" * 99_999)
+    sys.stderr.write("and more")
+    return 5.0
+
+def wails(prompt, text, ended):
+    raise ValueError("woe " * 1_000_000)
+
+def complains(prompt, text, ended):
+    os.write(2, b"why it dies")
+    os.abort()
+"""
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux limits memory")
+
+
+@pytest.fixture
+def greedy(tmp_path: Path) -> str:
+    (tmp_path / "greedy.py").write_text(GREEDY)
+    return str(tmp_path / "greedy.py")
+
+
+@linux
+def test_who_eats_memory_is_told_the_limit_and_begins_anew(greedy: str) -> None:
+    found = guarded(greedy, "eats", memory=0.3)(spelled("c", "a", "c", "b", "c"))
+    limited = Invalid("MemoryError: ; it may use 0.3 GB (guard.memory)")
+    assert found == [1.0, limited, 1.0, limited, 1.0]
+    assert guarded(greedy, "eats", memory=None)(spelled("a", "c")) == [2.0, 2.0]
+
+
+@linux
+def test_torch_has_room_and_its_words_for_no_memory_are_known(greedy: str) -> None:
+    good, bad, after = guarded(greedy, "tensors", memory=0.5, seconds=60)(spelled("c", "a", "c"))
+    assert good == after == 2.0
+    assert isinstance(bad, Invalid)
+    assert bad.reason.endswith("it may use 0.5 GB (guard.memory)")
+
+
+@linux
+def test_what_a_rule_starts_has_the_same_limit(greedy: str) -> None:
+    found = guarded(greedy, "child", memory=0.3, seconds=30)(spelled("c", "a"))
+    assert found == [0.0, 1.0]
+
+
+@linux
+def test_a_file_that_needs_more_to_load_is_no_rule(tmp_path: Path) -> None:
+    (tmp_path / "big.py").write_text("x = bytearray(400_000_000)\ndef f(p, a, e): return 1")
+    with pytest.raises(BadSettings, match=r"MemoryError.*0\.3 GB \(guard\.memory\)"):
+        guarded(str(tmp_path / "big.py"), "f", memory=0.3)
+
+
+def test_open_files_run_out_for_one_answer_alone(greedy: str) -> None:
+    good, bad, after = guarded(greedy, "opens")(spelled("c", "a", "c"))
+    assert good == after == 0.0
+    assert isinstance(bad, Invalid)
+    assert "Too many open files" in bad.reason
+
+
+def test_of_a_flood_the_beginning_is_shown(greedy: str, capfd) -> None:
+    reward = guarded(greedy, "floods")
+    assert reward(spelled("a", "b")) == [5.0, 5.0]
+    time.sleep(0.3)
+    said = capfd.readouterr().err
+    assert said.startswith("xxxx")
+    assert said.count("prints more than 65536 bytes: the rest is not shown") == 1
+    assert len(said) < 70_000
+
+
+def test_a_long_complaint_is_cut_and_last_words_are_heard(greedy: str, capfd) -> None:
+    (bad,) = guarded(greedy, "wails")(spelled("a"))
+    assert isinstance(bad, Invalid)
+    assert len(bad.reason) == 500
+    (dead,) = guarded(greedy, "complains")(spelled("a"))
+    assert dead == Invalid("its process died (SIGABRT)")
+    time.sleep(0.3)
+    assert "why it dies" in capfd.readouterr().err

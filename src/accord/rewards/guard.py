@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 import weakref
 from collections.abc import Sequence
@@ -28,6 +30,8 @@ START = 120.0
 """seconds that a rule's file may take to load: it may import torch"""
 GLANCE = 0.2
 """seconds between two looks at whether the process still lives"""
+HEARD = 1 << 16
+"""bytes of what a process prints that are shown"""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,9 @@ class Guard:
     """the longest it may take over one answer; then its process is killed, the answer invalid"""
     processes: Count = 1
     """how many answers are judged at once; with more than one, a rule that remembers forgets"""
+    memory: Above0 | None = 8.0
+    """GB that each process may write to (importing torch takes 0.2); beyond, the answer is invalid
+    and the process begins anew; none: no limit.  On Linux alone"""
 
 
 class Guarded:
@@ -51,7 +58,7 @@ class Guarded:
         self.reader, self.guard = reader, guard
         path, name = parts(spec)
         self.which = called(name, path)
-        self._crew = [_Process(spec, path, name, guard.seconds) for _ in range(guard.processes)]
+        self._crew = [_Process(spec, path, name, guard) for _ in range(guard.processes)]
         self._crew[0].start()
 
     def __call__(self, rollouts: Sequence[Rollout]) -> list[Score]:
@@ -77,9 +84,14 @@ class Guarded:
 class _Process:
     """One worker, started again when it is needed after it died."""
 
-    def __init__(self, spec: str, file: Path, name: str, seconds: float):
-        self.spec, self.seconds = spec, seconds
-        self._told = {"file": str(file), "name": name, "seconds": seconds}
+    def __init__(self, spec: str, file: Path, name: str, guard: Guard):
+        self.spec, self.guard = spec, guard
+        self._told = {
+            "file": str(file),
+            "name": name,
+            "seconds": guard.seconds,
+            "memory": guard.memory,
+        }
         self._running: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -89,29 +101,42 @@ class _Process:
             [sys.executable, "-P", worker.__file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             start_new_session=True,
         )
         for pipe in (self._running.stdin, self._running.stdout):
             os.set_blocking(pipe.fileno(), False)  # type: ignore[union-attr]
         weakref.finalize(self, _kill, self._running)
+        threading.Thread(target=_hear, args=(self._running, self.spec), daemon=True).start()
         given = self._ask({**self._told, "path": sys.path}, START)
         if isinstance(given, Invalid):
             raise BadSettings(f"rule={self.spec}: loading it failed: {given.reason}")
         if "unusable" in given:
-            raise BadSettings(f"rule={self.spec}: {given['unusable']}")
+            why = given["unusable"]
+            why = self._limited(why) if "MemoryError" in why else why
+            raise BadSettings(f"rule={self.spec}: {why}")
 
     def judge(self, said: Said) -> Score:
         """The rule's score of one answer, or why there is none."""
         if self._running is None:
             self.start()
         asked = {"prompt": said.prompt, "messages": said.messages}
-        given = self._ask({**asked, "answer": said.answer, "ended": said.ended}, self.seconds)
+        given = self._ask({**asked, "answer": said.answer, "ended": said.ended}, self.guard.seconds)
         if isinstance(given, Invalid):
             return given
+        if "spent" in given:
+            self._end()  # what this process has used up the next one has again
+            return Invalid(self._limited(given["reason"]))
         if "reason" in given:
             return Invalid(given["reason"])
         score = float(given["score"])
         return score if abs(score) < float("inf") else Invalid(f"the score is {score}")
+
+    def _limited(self, reason: str) -> str:
+        """The reason, with the limit where it is memory that was short."""
+        if self.guard.memory is None or not re.search("memory", reason, re.IGNORECASE):
+            return f"{reason}; its process was ended"
+        return f"{reason}; it may use {self.guard.memory:g} GB (guard.memory)"
 
     def _ask(self, said: dict[str, Any], seconds: float) -> dict[str, Any] | Invalid:
         assert self._running is not None
@@ -161,6 +186,24 @@ def _exchange(process: subprocess.Popen[bytes], line: bytes, seconds: float) -> 
         if not ready and process.poll() is not None:  # a child that it forked holds the pipe
             raise EOFError
     return given
+
+
+def _hear(process: subprocess.Popen[bytes], spec: str) -> None:
+    """Passes on what a process prints, and of a flood only the beginning."""
+    assert process.stderr is not None
+    left = HEARD
+    with process.stderr as pipe, suppress(OSError, ValueError):
+        while some := os.read(pipe.fileno(), 1 << 16):
+            if left <= 0:
+                continue
+            _show(some[:left])
+            left -= len(some)
+            if left <= 0:
+                _show(f"\n{spec} prints more than {HEARD} bytes: the rest is not shown\n".encode())
+
+
+def _show(some: bytes) -> None:
+    os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, some)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

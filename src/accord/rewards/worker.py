@@ -5,6 +5,7 @@ whatever the rule does to it, the trainer goes on.
 """
 
 import asyncio
+import errno
 import inspect
 import json
 import os
@@ -15,10 +16,19 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any, TextIO
 
+try:
+    import resource
+except ImportError:  # not on Windows
+    resource = None  # type: ignore[assignment]
+
 Asked = dict[str, Any]
 """prompt, messages, answer, ended"""
 GRACE = 5
 """seconds after which a process whose trainer was killed ends by itself"""
+MOST = 500
+"""characters of an error that are told"""
+USED_UP = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
+"""files, memory, processes: what a process runs out of, and one of its own would have again"""
 
 
 class Unusable(Exception):
@@ -34,7 +44,7 @@ def find(file: str, name: str) -> Callable[..., Any]:
     try:
         made.loader.exec_module(module)
     except Exception as error:
-        raise Unusable(f"{file} does not run ({error!r})") from error
+        raise Unusable(f"{file} does not run ({repr(error)[:MOST]})") from error
     found = getattr(module, name, None)
     if not callable(found):
         there = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
@@ -77,6 +87,27 @@ def number(given: Any) -> float:
     return float(given)
 
 
+def hold(gigabytes: float | None) -> None:
+    """No more memory than this for the process, and as much for each that it forks: RLIMIT_DATA,
+    what it can write to.  Linux alone keeps to it; elsewhere nothing is limited.
+    """
+    if gigabytes is None or resource is None or not sys.platform.startswith("linux"):
+        return
+    most = int(gigabytes * 1e9)
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if hard != resource.RLIM_INFINITY:
+        most = min(most, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+
+
+def used_up(error: BaseException) -> bool:
+    """Whether a fresh process would not fail so: this one has run out of something."""
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):  # torch's words
+        return True
+    threads = isinstance(error, RuntimeError) and "can't start new thread" in str(error)
+    return threads or (isinstance(error, OSError) and error.errno in USED_UP)
+
+
 def _awaited(given: Any) -> Any:
     return asyncio.run(_whole(given)) if inspect.isawaitable(given) else given
 
@@ -109,6 +140,7 @@ def _serve(asks: TextIO, answers: TextIO) -> None:
 
     told = json.loads(asks.readline())
     sys.path[:] = told["path"]
+    hold(told["memory"])
     try:
         judge = as_judge(find(told["file"], told["name"]))
     except Unusable as error:
@@ -119,7 +151,8 @@ def _serve(asks: TextIO, answers: TextIO) -> None:
         try:
             tell(score=number(judge(json.loads(line))))
         except BaseException as error:  # noqa: BLE001  a user's rule may fail in any way
-            tell(reason=f"{type(error).__name__}: {error}")
+            said = f"{type(error).__name__}: {error}"[:MOST]
+            tell(reason=said, **({"spent": True} if used_up(error) else {}))
         signal.alarm(0)
 
 

@@ -1,0 +1,105 @@
+"""What a measurement found, for a terminal and as one page that loads nothing: what to know first,
+then tables and pictures.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from rich.markup import escape
+
+from accord.data.check.texts import visible
+from accord.store import files
+
+COLOURS = {"error": "red", "warning": "yellow", "note": "green"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to know."""
+
+    severity: str
+    """error, warning, or note"""
+    title: str
+    number: str
+    todo: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table, a picture, texts, or several of these under one heading."""
+
+    title: str
+    note: str
+    columns: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
+    """of a table under these columns; the first cell names the row"""
+    chart: str = ""
+    """SVG"""
+    alt: str = ""
+    """the picture in words"""
+    texts: Sequence[tuple[str, Sequence[tuple[str, str]]]] = ()
+    """(what it shows, (name, text) of each)"""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """All that is told."""
+
+    kind: str
+    title: str
+    summary: str
+    findings: Sequence[Finding]
+    sections: Sequence[Section]
+    foot: str = ""
+    told: int = field(default=1)
+    """how many sections' tables a terminal shows"""
+
+    def lines(self) -> Iterator[str]:
+        """For a terminal, with rich's markup."""
+        yield f"[bold]{escape(self.title)}[/]: {escape(self.summary)}"
+        for one in self.findings:
+            yield f"[{COLOURS[one.severity]}]{escape(one.title)}[/]: {escape(one.number)}"
+        for section in [one for one in self.sections if one.rows][: self.told]:
+            yield f"\n[dim]{escape(section.title)}[/]"
+            yield from map(escape, laid(section.columns, section.rows))
+
+
+def laid(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """A table in letters of one width: the first column to the left, the others to the right."""
+    every = [columns, *rows]
+    widths = [max(len(row[k]) for row in every) for k in range(len(columns))]
+    for row in every:
+        first, *rest = zip(row, widths, strict=True)
+        cells = [first[0].ljust(first[1]), *(text.rjust(width) for text, width in rest)]
+        yield "  " + "  ".join(cells).rstrip()
+
+
+def write(sheet: Sheet, path: Path) -> Path:
+    """The page as a file; CannotWrite where the disk refuses."""
+    with files.writing(f"the page {path}", "html"):
+        files.write_whole(path, render(sheet).encode())
+    return path
+
+
+def render(sheet: Sheet) -> str:
+    """The page as text."""
+    folder = Path(__file__).parent / "page"
+    names = ("report.css", "check.css", "contest.css")
+    css = "".join((folder / name).read_text("utf-8") for name in names)
+    return _template().render(sheet=sheet, css=css)
+
+
+@cache
+def _template() -> Template:
+    env = Environment(
+        loader=PackageLoader("accord.evaluate", "page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    env.filters["visible"] = visible
+    return env.get_template("sheet.html.jinja")
