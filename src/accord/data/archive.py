@@ -12,8 +12,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
-from pydantic import ValidationError
-
 from accord.data.documents import json_lines
 from accord.data.dossier import SAID
 from accord.data.pieces import Flaw
@@ -102,7 +100,7 @@ def _study(path: Path, said: list[Kept]) -> tuple[Kind, StudyConfig]:
             told = json.loads(manifest.read_text("utf-8")).get("study")
             if isinstance(told, Mapping) and told.get("kind") in KINDS:
                 return cast(Kind, told["kind"]), StudyConfig(**told["config"])
-        except (ValueError, ValidationError, LookupError, TypeError) as error:
+        except (ValueError, LookupError, TypeError) as error:
             raise BadData(f"{manifest}: it does not say what the study was ({error})") from error
     rated = [one.told["ratings"] for one in said if "ratings" in one.told]
     if rated:
