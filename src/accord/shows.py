@@ -36,6 +36,17 @@ def show_report(way: Any) -> None:
     out.print(f"the report: [bold]{way.report.folder / 'report.html'}[/]", soft_wrap=True)
 
 
+def show_demo(done: Any) -> None:
+    """The report of a demo; of RLAIF, each stage too."""
+    if not hasattr(done, "lines"):
+        show_report(done)
+        return
+    for line in done.lines():
+        out.print(escape(line), soft_wrap=True)
+    page = done.page.folder / "feedback.html"
+    out.print(f"the page: [bold]{escape(str(page))}[/]", soft_wrap=True)
+
+
 def show_walked(done: Any) -> None:
     """Of constitutional AI: its report, or what a dry run says."""
     out.print(done, soft_wrap=True) if isinstance(done, str) else show_report(done)

@@ -52,16 +52,17 @@ _IMPROVED = ("eval/", "before/", "kept", "prompts")
 _JOBS, _RECIPES = "accord.recipes.jobs", "accord.recipes"
 VERBS = {
     "demo": Verb(
-        ("accord.demo.show:Demo",),
-        "accord.demo.show:run",
-        shows.show_report,
+        ("accord.demo.show:Demo", "accord.demo.feedback:RLAIF"),
+        "accord.demo.begin:run",
+        shows.show_demo,
         "Bring a small model into accord with a preference, and show it, in a few minutes.",
         (
             "accord demo",
             "accord demo out=runs/cheap ppo.kl.beta=0.01",
             "accord demo model=smollm2",
+            "accord demo method=rlaif",
         ),
-        "accord.demo.show:defaults",
+        "accord.demo.begin:defaults",
     ),
     "sft": Verb(
         (f"{_JOBS}:SFTJob", f"{_RECIPES}.sft:SFT"),

@@ -62,6 +62,9 @@ __all__ = ["SHIPPED", "Demo", "defaults", "run"]
 class Demo(Settings):
     """A small model, a preference, and all that lies between."""
 
+    method: Literal["ppo", "rlaif"] = "ppo"
+    """ppo: people compare, a reward model learns, PPO follows it; rlaif: a model criticises,
+    revises and compares by written principles"""
     out: Path = Path("runs/demo")
     """where everything is kept; the same command again goes on from there"""
     model: str = "storyteller"
@@ -144,7 +147,7 @@ def run(desk: Desk, cfg: Demo) -> Way:
     _understood(cfg, start, asked[0])
     yours = isinstance(cfg.judge, Me)
     desk.tell((scene.begins_with_you if yours else scene.begins).format(prompts=cfg.prompts))
-    judged = _judged(desk, cfg, start, asked)
+    judged = judged_by(desk, cfg, start, asked)
     made = reward_stage(
         place.below("reward"),
         cfg.reward,
@@ -190,7 +193,7 @@ def _understood(cfg: Demo, start: Policy, prompt: Prompt) -> None:
         ) from error
 
 
-def _judged(desk: Desk, cfg: Demo, start: Policy, asked: Sequence[Prompt]) -> Judged:
+def judged_by(desk: Desk, cfg: Demo, start: Policy, asked: Sequence[Prompt]) -> Judged:
     """Sample answers, have them judged, and keep both as an artifact."""
     folder = cfg.out / "judged"
     about: dict[str, Any] = {

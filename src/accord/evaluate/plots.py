@@ -178,6 +178,8 @@ def tradeoff(lines: Sequence[Line], x: str, y: str) -> str:
                 xs, ys, marker + stroke, color=colour, markersize=4, linewidth=1.1, label=line.name
             )
         axes.grid(axis="both")
+        if all(float(at).is_integer() for line in lines for at, _ in line.points):
+            axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_xlabel(x)
         axes.set_ylabel(y)
         if len(lines) > 1:

@@ -1,0 +1,51 @@
+"""`accord demo`: the method that was chosen."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from accord.demo import rlaif, show
+from accord.demo.feedback import RLAIF
+from accord.demo.me import Panel
+from accord.demo.scene import SCENES
+from accord.demo.show import Demo
+from accord.engine.steps import Optimizer
+from accord.errors import BadSettings
+from accord.maths.control import FixedKL
+from accord.recipes.job import Desk
+from accord.recipes.ppo import PPO
+
+
+def defaults(cfg: Demo, more: RLAIF) -> Mapping[str, Any]:
+    """What a first reading calls for where nothing is said."""
+    if cfg.method == "ppo":
+        return show.defaults(cfg)
+    ppo = PPO(
+        steps=25,
+        batch=48,
+        longest=120,
+        temperature=0.7,
+        kl=FixedKL(0.05),
+        epochs=2,
+        lr=2e-4,
+        lr_critic=5e-4,
+        optimizer=Optimizer(betas=(0.9, 0.95), eps=1e-5, micro_tokens=2048),
+    )
+    reward = cfg.reward.model_copy(update={"epochs": 2.0})
+    return {"out": Path("runs/demo-rlaif"), "ppo": ppo, "reward": reward, "pairs": 1, "tests": 100}
+
+
+def run(desk: Desk, cfg: Demo, more: RLAIF) -> Any:
+    """accord demo"""
+    if cfg.method == "rlaif":
+        if not isinstance(cfg.judge, Panel):
+            raise BadSettings("judge=me: with method=rlaif a model judges by principles; say llm=…")
+        if cfg.played is not SCENES["stories"]:
+            raise BadSettings("method=rlaif plays stories: model=storyteller, or scene=stories")
+        return rlaif.run(desk, cfg, more)
+    if more != RLAIF():
+        raise BadSettings(
+            "llm, asking, noise, place, revise, sft, compare, helpful and seeds are of "
+            "method=rlaif: say that too, or leave them out"
+        )
+    return show.run(desk, cfg)

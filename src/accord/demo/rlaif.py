@@ -1,0 +1,243 @@
+"""The demo of constitutional AI: a storyteller that learns from principles, and the page about it.
+
+answers → critiques and revisions → SFT → two answers compared under principles → preference model →
+PPO → measured at every stage
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from accord.config import plain
+from accord.data.comparisons import split
+from accord.data.constitution import Constitution, read_constitution
+from accord.data.votes import vote
+from accord.demo.feedback import RLAIF
+from accord.demo.find import find
+from accord.demo.gentle import ANY, gentle, harms
+from accord.demo.rule import names_animal
+from accord.demo.show import Demo, judged_by
+from accord.demo.simulated import Simulated
+from accord.engine.llm import LLM
+from accord.engine.roles import Policy
+from accord.evaluate import feedbackpage
+from accord.evaluate.feedbackpage import Row, Told, Variant
+from accord.maths.intervals import Estimate, bootstrap, wilson
+from accord.recipes.common import spell_prompts
+from accord.recipes.constitutional import Constitutional, compare
+from accord.recipes.constitutional_job import Given, Walked, walk
+from accord.recipes.job import Desk
+from accord.recipes.stage import Place, room_for
+from accord.recipes.stages import reward_stage
+from accord.recipes.verdict import answers
+from accord.recipes.weighing import Pair
+from accord.records import Comparison, Invalid, Prompt
+from accord.rewards.asking import open_llm
+from accord.rewards.learned import Learned
+from accord.rewards.rules import Rule
+from accord.store import artifact
+from accord.store.artifact import Artifact
+
+CONSTITUTION = "stories"
+SHOWN = 3
+KINDS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("soft labels, both orders", {}),
+    ("hard labels, both orders", {"labels": "hard"}),
+    ("soft labels, one order", {"swap": False}),
+    ("hard labels, one order", {"labels": "hard", "swap": False}),
+)
+"""labels that preference models are compared on"""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What was made, and the page about it."""
+
+    walked: Walked
+    page: Artifact
+
+    def lines(self) -> list[str]:
+        """For people."""
+        told = json.loads((self.page.folder / feedbackpage.NUMBERS).read_text("utf-8"))
+        rows = [f"{'':<24}{'gentle':>9}{'an animal':>12}"]
+        for row in told["stages"]:
+            gentle_, helpful = row["gentle"]["value"], row["helpful"]["value"]
+            rows.append(f"{row['name']:<24}{gentle_:>9.0%}{helpful:>12.0%}")
+        return [*rows, *([told["simulated"]] if told["simulated"] else [])]
+
+
+def run(desk: Desk, cfg: Demo, more: RLAIF) -> Shown:
+    """Everything, or what is still to do of it."""
+    place = Place(cfg.out, cfg.seed, 5, desk.view, desk.tell, limit=0.25)
+    c = read_constitution(CONSTITUTION)
+    start = Policy.open(find(cfg.model), dtype=cfg.dtype)
+    llm, simulated = _asked(desk, cfg, more, c)
+    desk.tell(f"{llm.which} criticises, revises and compares stories by {len(c.revise)} principles")
+    told = cfg.played.prompts(cfg.prompts + cfg.tests, cfg.seed)
+    way = Constitutional(
+        revise=more.revise,
+        sft=more.sft,
+        compare=more.compare.model_copy(update={"helpful": more.helpful or None}),
+        reward=cfg.reward,
+        ppo=cfg.ppo,
+        held_out=cfg.tests / len(told),
+    )
+    learn, tests = split(told, way.held_out, seed=cfg.seed)
+    people = judged_by(desk, cfg, start, learn)
+    given = Given(told, (), vote(people.comparisons) if more.helpful else (), (people.artifact,))
+    gold = Rule(gentle, start.speller)
+    walked = walk(place, way, c, llm, start, start, given, gold)
+
+    def write(into: Path) -> None:
+        page = _told(desk, cfg, more, c, llm, walked, start, tests, simulated)
+        feedbackpage.write(page, into)
+
+    about: dict[str, Any] = {
+        "kind": "feedback",
+        "settings": {**plain(cfg), **plain(more), "out": ""},
+        "parents": [walked.report, llm.which],
+    }
+    return Shown(walked, artifact.finish(cfg.out / "page", write, **about))
+
+
+def _asked(desk: Desk, cfg: Demo, more: RLAIF, c: Constitution) -> tuple[LLM, bool]:
+    """Who is asked, and whether it is a program that plays a model."""
+    if more.llm == "simulated":
+        return Simulated(c, more.noise, more.place), True
+    file = cfg.out / "calls" / "calls.jsonl"
+    return open_llm(str(find(more.llm)), file, more.asking, desk.tell), False
+
+
+def _told(
+    desk: Desk, cfg: Demo, more: RLAIF, c: Constitution, llm: LLM, walked: Walked, start: Policy,
+    tests: Sequence[Prompt], simulated: bool,
+) -> Told:  # fmt: skip
+    """All that is measured, on openings that nobody learned from."""
+    asked, _ = spell_prompts(tests, start.speller, room_for(cfg.ppo.longest, start))
+    gold, learned = Rule(gentle, start.speller), Learned(walked.reward.handle, start.speller)
+    stages, stories = [], []
+    for name, policy in (
+        ("the start", start),
+        ("after SFT", walked.sl.handle),
+        ("after PPO", walked.policy.handle),
+    ):
+        with desk.count(name, len(asked), "stories") as watch:
+            said = answers(policy, asked, cfg.ppo, gold, learned, watch=watch)
+        stages.append(_row(name, [one.text for one in said]))
+        stories.append(said)
+    shown = [
+        (
+            tests[i].messages[-1].text,
+            [(row.name, said[i].text) for row, said in zip(stages, stories, strict=True)],
+        )
+        for i in range(min(SHOWN, len(tests)))
+    ]
+    return Told(
+        simulated=_SIMULATED if simulated else "",
+        which=llm.which,
+        constitution=c.name,
+        rounds=_rounds(walked),
+        stages=stages,
+        labels=_labelled(walked),
+        variants=_variants(desk, cfg, more, c, llm, walked, asked, tests),
+        stories=shown,
+        pattern=ANY,
+        files=_files(walked),
+    )
+
+
+_SIMULATED = (
+    "The model that criticises, revises and compares is simulated: a program that follows the "
+    "principles most of the time, errs by chance, and likes what is shown first. The panel that "
+    "says what is helpful is simulated too. No person and no large model judged anything here."
+)
+
+
+def _row(name: str, texts: Sequence[str]) -> Row:
+    """How gentle and how helpful some stories are."""
+    kind = [float(harms(text) == 0) for text in texts]
+    animal = [float(names_animal(text)) for text in texts]
+    words = [float(harms(text)) for text in texts]
+    return Row(name, _share(kind), _share(animal), Estimate(fmean(words), *bootstrap(words)))
+
+
+def _share(yes: Sequence[float]) -> Estimate:
+    return Estimate(fmean(yes), *wilson(fmean(yes), len(yes)))
+
+
+def _rounds(walked: Walked) -> list[Row]:
+    """The answers, and what each round made of them; a failed one stands as it was."""
+    file = walked.revisions.artifact.folder / "rounds.jsonl"
+    rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    now = [row["answer"] for row in rows]
+    found = [_row("as answered", now)]
+    for n in range(max((len(row["rounds"]) for row in rows), default=0)):
+        now = [row["rounds"][n]["text"] or before for row, before in zip(rows, now, strict=True)]
+        found.append(_row(f"revision {n + 1}", now))
+    return found
+
+
+def _labelled(walked: Walked) -> list[tuple[float, bool]]:
+    """(q, whether the first is the gentler one) of each labelled pair that differs."""
+    found = []
+    for one in walked.labels.records:
+        a, b = map(harms, one.responses)
+        if a != b and one.p_first is not None:
+            found.append((float(one.p_first), a < b))
+    return found
+
+
+def _variants(
+    desk: Desk, cfg: Demo, more: RLAIF, c: Constitution, llm: LLM, walked: Walked,
+    asked: Sequence[Any], tests: Sequence[Prompt],
+) -> list[Variant]:  # fmt: skip
+    """Preference models on the same pairs under other labels, held against the word lists."""
+    sl = walked.sl.handle
+    pairs = [
+        Pair(one.id, one.prompt, (one.responses[0], one.responses[1]))
+        for one in walked.labels.records
+    ]
+    said = sl.sample(
+        [one.ids for one in asked], n=2, longest=cfg.ppo.longest, seed=-2, how=more.compare.how
+    )
+    texts = [sl.speller.text(one) for one in said]
+    differ = [i for i in range(0, len(said), 2) if harms(texts[i]) != harms(texts[i + 1])]
+    found = []
+    for name, change in KINDS:
+        feedback = more.compare.model_copy(update=change)
+        rows = [
+            Comparison(
+                pair.prompt, pair.answers, (int(q.q < 0.5), int(q.q > 0.5)), "ai",
+                p_first=q.q, id=pair.name,
+            )
+            for pair, q in zip(pairs, compare(feedback, c, llm, pairs, seed=cfg.seed), strict=True)
+            if not isinstance(q, Invalid)
+        ]  # fmt: skip
+        shares = []
+        for seed in range(more.seeds):
+            folder = "-".join((*name.replace(",", "").split(), str(seed)))
+            place = Place(cfg.out / "labels" / folder, seed, 5, desk.view, limit=0.25)
+            made = reward_stage(place, cfg.reward, sl, rows)
+            scores = Learned(made.handle, sl.speller)(said)
+            shares.append(fmean(_right(scores, texts, i) for i in differ))
+        found.append(Variant(name, len(rows), shares))
+    return found
+
+
+def _right(scores: Sequence[Any], texts: Sequence[str], i: int) -> float:
+    """Whether the gentler of two stories has the higher score, ½ where they are equal."""
+    gap, truth = scores[i] - scores[i + 1], harms(texts[i + 1]) - harms(texts[i])
+    return 0.5 if gap == 0 else float((gap > 0) == (truth > 0))
+
+
+def _files(walked: Walked) -> list[tuple[str, str]]:
+    revised, labels = walked.revisions.artifact.folder, walked.labels.artifact.folder
+    return [
+        (str(walked.report.folder / "report.html"), "PPO's own report: curves, samples, distance"),
+        (str(revised / "rounds.html"), "all rounds of some stories"),
+        (str(labels / "comparisons.jsonl"), "the AI labels, each with its principle"),
+        (str(walked.policy.artifact.folder), "the trained model"),
+    ]
