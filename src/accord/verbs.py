@@ -204,6 +204,18 @@ VERBS = {
                 ("accord evaluate choices hhh.jsonl model=runs/ppo/policy against=path/to/model",),
                 leading=(("choices", "FILE"),),
             ),
+            "rewards": Verb(
+                (f"{_RECIPES}.suite_job:SuiteJob",),
+                f"{_RECIPES}.suite_job:run_suite",
+                shows.show_sheet,
+                "Hold a reward against known verdicts, subset by subset, and spoiled answers.",
+                (
+                    "accord evaluate rewards judged.jsonl reward=runs/reward/reward",
+                    "accord evaluate rewards judged.jsonl reward=runs/b/reward "
+                    "against=runs/a/reward",
+                ),
+                leading=(("data", "FILE"),),
+            ),
         },
     ),
     "compare": Verb(
