@@ -216,6 +216,16 @@ VERBS = {
                 ),
                 leading=(("data", "FILE"),),
             ),
+            "elo": Verb(
+                (f"{_RECIPES}.elo_job:EloJob",),
+                f"{_RECIPES}.elo_job:run_elo",
+                shows.show_sheet,
+                "Let snapshots of a run, or any models, play each other: Bradley-Terry and Elo.",
+                (
+                    "accord evaluate elo models=path/to/model,runs/rest/improve-*/policy "
+                    "prompts=ask.jsonl rule=rules.py:short",
+                ),
+            ),
         },
     ),
     "compare": Verb(

@@ -47,6 +47,16 @@ def case(subset: str, *scores: Any, texts=("One. Two.", "A third one"), prompt="
     return Case(Comparison.pair(ask(prompt), *texts), subset, scores)
 
 
+def test_a_rule_is_told_who_was_cut() -> None:
+    def shown(rollouts):
+        return [LETTERS.text(one) + one.finish for one in rollouts]
+
+    rows = [(ask("q"), ["ab", "cd"]), (ask("r"), ["", "e"])]
+    ended = [[True, False], [False, True]]
+    assert scored(shown, rows, ended=ended) == [["abstop", "cdlength"], ["length", "estop"]]
+    assert scored(shown, rows) == [["abstop", "cdstop"], ["stop", "estop"]]
+
+
 def test_measures_by_hand() -> None:
     found = judged(
         [case("x", 2.0, 1.0), case("x", 0.0, 1.0), case("y", 3.0, 0.0), case("y", 1.0, 1.0)]

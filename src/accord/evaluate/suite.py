@@ -18,6 +18,7 @@ from accord.evaluate.trend import pearson, spearman
 from accord.evaluate.winrate import number
 from accord.maths.intervals import Estimate
 from accord.records import Comparison, Conversation, Invalid, Rollout
+from accord.records.rollout import Finish
 from accord.rewards.base import Reward, Score
 
 LOT = 256
@@ -137,8 +138,12 @@ def scored(
     reward: Reward,
     rows: Sequence[tuple[Conversation, Sequence[str]]],
     watch: Callable[[int], None] = lambda _: None,
+    *,
+    ended: Sequence[Sequence[bool]] | None = None,
 ) -> list[list[Score]]:
-    """Every answer to every prompt, as text."""
+    """Every answer to every prompt, as text; `ended` says which came to their end by themselves,
+    all where it is None.
+    """
     made: list[Rollout] = []
     for place, (spelled, (_, texts)) in enumerate(zip(LETTERS.many(rows), rows, strict=True)):
         if isinstance(spelled, BadData):
@@ -146,7 +151,10 @@ def scored(
         ids, answers = spelled
         for k in range(len(texts)):
             logp = (0.0,) * len(answers[k])
-            made.append(Rollout(f"{place}/{k}", ids, answers[k], logp, 0, "stop"))
+            whole = ended is None or ended[place][k]
+            said = answers[k] if whole else answers[k][:-1]  # no end where it was cut
+            finish: Finish = "stop" if whole else "length"
+            made.append(Rollout(f"{place}/{k}", ids, said, logp[: len(said)], 0, finish))
     flat: list[Score] = []
     for start in range(0, len(made), LOT):
         flat += reward(made[start : start + LOT])
