@@ -205,6 +205,28 @@ VERBS = {
                 ("accord evaluate choices hhh.jsonl model=runs/ppo/policy against=path/to/model",),
                 leading=(("choices", "FILE"),),
             ),
+            "rewards": Verb(
+                (f"{_RECIPES}.suite_job:SuiteJob",),
+                f"{_RECIPES}.suite_job:run_suite",
+                shows.show_sheet,
+                "Hold a reward against known verdicts, subset by subset, and spoiled answers.",
+                (
+                    "accord evaluate rewards judged.jsonl reward=runs/reward/reward",
+                    "accord evaluate rewards judged.jsonl reward=runs/b/reward "
+                    "against=runs/a/reward",
+                ),
+                leading=(("data", "FILE"),),
+            ),
+            "elo": Verb(
+                (f"{_RECIPES}.elo_job:EloJob",),
+                f"{_RECIPES}.elo_job:run_elo",
+                shows.show_sheet,
+                "Let snapshots of a run, or any models, play each other: Bradley-Terry and Elo.",
+                (
+                    "accord evaluate elo models=path/to/model,runs/rest/improve-*/policy "
+                    "prompts=ask.jsonl rule=rules.py:short",
+                ),
+            ),
         },
     ),
     "compare": Verb(
