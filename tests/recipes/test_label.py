@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from accord import cli, verbs
+from accord import cli, shows
 from accord.config import read_each
 from accord.data.sources import write
 from accord.engine.client import Client, Endpoint
@@ -318,7 +318,7 @@ def test_the_command_says_how_to_open_the_site(
     assert done.exit_code == 0, done.output
     assert f"accord serve where={tmp_path}/a.db" in done.output.replace("\n", "")
     served: list[Any] = []
-    monkeypatch.setattr(verbs, "serve", served.append)
+    monkeypatch.setattr(shows, "serve", served.append)
     done = CliRunner().invoke(cli.app, [*given, "port=0"])
     assert done.exit_code == 0, done.output
     (cfg,) = served
