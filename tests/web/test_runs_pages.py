@@ -111,8 +111,9 @@ def test_a_stream_tells_what_is_new_and_no_more(tmp_path: Path) -> None:
     assert found
     stream = Stream([found], finder, shelf, shelf.get(root / "a").mark)
     first = list(stream.poll(Rules()))
-    assert [one.event for one in first] == ["state"]
-    assert first[0].data["status"] == "done"
+    assert [one.event for one in first] == ["samples", "state"], "samples since the page was made"
+    assert first[0].data["step"] == 2
+    assert first[1].data["status"] == "done"
     assert list(stream.poll(Rules())) == []
     write_lines(root / "a" / "metrics.jsonl", [{"step": 3, **numbers(3), "bad": float("nan")}])
     write_lines(root / "a" / "samples.jsonl", shown_at(3))
@@ -178,7 +179,7 @@ def test_the_stream_ends_when_the_site_goes_down(tmp_path: Path) -> None:
         return seen
 
     with ThreadPoolExecutor(1) as pool:  # a browser's loop may be running in this thread
-        assert pool.submit(asyncio.run, watch()).result(20) == ["state"]
+        assert pool.submit(asyncio.run, watch()).result(20) == ["samples", "state"]
 
 
 def test_compare_overlays_and_says_what_differs(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from accord.web.runs_alerts import Rules, alerts
 from accord.web.runs_find import Finder, Found
 from accord.web.runs_samples import Sample, sample
 from accord.web.runs_series import FILES, Shelf
-from accord.web.tail import Tail
+from accord.web.tail import Tail, last_step
 
 MOST = 400
 """lines told one by one; whoever is further behind fetches the picture again"""
@@ -66,6 +66,11 @@ class _Followed:
         ]
         self.shown: list[Sample] = []
         """of the last step: more of them may still be on their way"""
+        self.late = len(places) < len(paths)
+        """what was sampled between the page and this stream is not on the page yet"""
+        if self.late:
+            last = last_step(paths[-1], self.tails[-1].offset)
+            self.shown = [sample(row, -1) for row in last][:SHOWN]
         self.state: Any = None
         self.next = 0.0
         """when its alerts are looked for again: what takes long is done seldom"""
@@ -88,7 +93,7 @@ class _Followed:
             yield "again", {}
         elif rows:
             yield "rows", {"rows": [_finite(row) for row in rows]}
-        heard = False
+        heard, self.late = self.late and bool(self.shown), False
         while few := texts.read():
             heard = True
             shown = [*self.shown, *(sample(row, -1) for _, row in few)]

@@ -120,6 +120,19 @@ def last_line(path: Path, most: int = 1 << 16) -> dict[str, Any] | None:
     return None
 
 
+def last_step(path: Path, end: int, most: int = 1 << 16) -> list[dict[str, Any]]:
+    """The last lines before `end` that are of one step, as far as the bytes there hold them."""
+    try:
+        with path.open("rb") as file:
+            begin = file.seek(max(0, end - most))
+            data = file.read(end - begin)
+    except OSError:
+        return []
+    lines = data[: data.rfind(b"\n") + 1].splitlines()
+    rows = [row for row in map(_one, lines) if isinstance(row, dict)]
+    return [row for row in rows if row.get("step") == rows[-1].get("step")]
+
+
 def glance(path: Path, count: int) -> list[dict[str, Any]]:
     """About `count` lines from all over a file, the last among them: its course at a glance."""
     found: list[dict[str, Any]] = []
