@@ -15,7 +15,7 @@ from accord.data.pieces import Flaw
 from accord.engine.local import Local
 from accord.engine.roles import Policy
 from accord.errors import BadData
-from accord.evaluate.choices import Put, answered, calibrated, chosen, mcnemar, paired, put
+from accord.evaluate.choices import Put, answered, chosen, paired, put
 from accord.recipes.choices_job import ChoicesJob, run_choices
 from accord.recipes.job import Desk
 from accord.records import Invalid
@@ -187,14 +187,6 @@ def test_two_models_question_by_question() -> None:
         paired([Invalid("no")] * 12, first)
 
 
-def test_mcnemar_and_calibration_by_hand() -> None:
-    assert mcnemar(1, 8) == pytest.approx(2 * (1 + 9) / 512)
-    assert mcnemar(0, 0) == 1
-    error, bins = calibrated([(0.95, 1.0), (0.91, 0.0), (0.35, 1.0)])
-    assert bins == [(0.35, 1.0, 1), (pytest.approx(0.93), 0.5, 2)]
-    assert error == pytest.approx((0.65 + 2 * 0.43) / 3)
-
-
 def test_whole_options_are_scored_not_their_first_token(tmp_path: Path) -> None:
     """The oracle: log p of each option is that of prompt and option less that of the prompt."""
     policy = Policy.open(newborn(tmp_path / "model"))
@@ -293,3 +285,13 @@ def test_it_is_called_with_its_file_first(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.stderr
     assert "Accuracy" in done.stdout
     assert "choices.html" in done.stdout
+
+
+def test_a_dry_run_asks_nobody_and_a_split_is_of_a_folder(tmp_path: Path) -> None:
+    told: list[str] = []
+    words = [f"choices={SAMPLE}", "model=http://127.0.0.1:9/v1#x", f"out={tmp_path}/out"]
+    dry = read(ChoicesJob, None, [*words, "asked.dry=true"])
+    assert run_choices(Desk((), told.append), dry) is None
+    assert "4 calls" in told[-1]
+    with pytest.raises(BadData, match="a single file has no splits"):
+        run_choices(Desk((), told.append), read(ChoicesJob, None, [*words, "split=test"]))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from accord.maths.agreement import Level, alike, alpha, kappa
+from accord.maths.agreement import Level, alike, alpha, calibrated, kappa, mcnemar
 
 
 def slowly(units: Sequence[Sequence[int]], level: Level) -> float:
@@ -93,3 +93,35 @@ def test_kappa_of_nothing_and_of_one_value_is_undefined() -> None:
     assert kappa({(1, 1): 7}) is None
     assert kappa({(1, 0): 7}) == 0.0
     assert kappa({(1, 1): 3, (0, 0): 4}) == 1.0
+
+
+def test_mcnemar_is_a_fair_coin_thrown() -> None:
+    assert mcnemar(1, 8) == pytest.approx(2 * (1 + 9) / 512)
+    assert mcnemar(8, 1) == mcnemar(1, 8)
+    assert mcnemar(0, 6) == pytest.approx(2 / 64)
+    assert mcnemar(0, 0) == mcnemar(5, 5) == 1
+    # by listing: as many heads or fewer, or as many tails or fewer
+    for b, c in ((2, 5), (3, 4), (0, 3)):
+        n, few = b + c, min(b, c)
+        heads = [bin(throw).count("1") for throw in range(2**n)]
+        far = sum(k <= few or k >= n - few for k in heads) / 2**n
+        assert mcnemar(b, c) == pytest.approx(min(1.0, far))
+
+
+def test_calibration_by_hand() -> None:
+    error, bins = calibrated([(0.95, 1.0), (0.91, 0.0), (0.35, 1.0)])
+    assert bins == [(0.35, 1.0, 1), (pytest.approx(0.93), 0.5, 2)]
+    assert error == pytest.approx((0.65 + 2 * 0.43) / 3)
+    # from ½ on, bins are half as wide: 0.56 and 0.52 part, which they do not from 0 on
+    assert [n for *_, n in calibrated([(0.52, 1.0), (0.56, 0.0)], 0.5)[1]] == [1, 1]
+    assert [n for *_, n in calibrated([(0.52, 1.0), (0.56, 0.0)])[1]] == [2]
+    assert calibrated([(1.0, 1.0), (0.97, 1.0)])[1] == [(pytest.approx(0.985), 1.0, 2)]
+    assert calibrated([(0.5, 0.5)], 0.5) == (0.0, [(0.5, 0.5, 1)])
+
+
+def test_who_is_as_sure_as_right_has_no_error() -> None:
+    rng = random.Random(3)
+    sure = [rng.uniform(0.5, 1) for _ in range(20_000)]
+    fair = [(p, float(rng.random() < p)) for p in sure]
+    assert calibrated(fair, 0.5)[0] < 0.02
+    assert calibrated([(p, float(rng.random() < 0.75)) for p in sure], 0.5)[0] > 0.1

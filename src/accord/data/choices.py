@@ -47,8 +47,8 @@ def read_choices(path: str | Path, split: str | None = None) -> tuple[list[Choic
         try:
             if isinstance(entry.row, Flaw):
                 raise entry.row
-            stem = entry.stem or Path(entry.file).name
-            found.append(choice(entry.row, f"{stem}:{entry.number}"))
+            called = entry.stem or formats.stem(Path(entry.file).name)
+            found.append(choice(entry.row, f"{called}:{entry.number}"))
             tally.keep()
         except Flaw as flaw:
             tally.drop(flaw.reason, f"{where}: {flaw.detail}")

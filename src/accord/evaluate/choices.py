@@ -16,10 +16,10 @@ from typing import Literal
 from accord.data.choices import LETTERS, Choice
 from accord.engine.llm import LLM, Ask
 from accord.errors import BadData
+from accord.maths.agreement import calibrated, mcnemar
 from accord.maths.intervals import Estimate, bootstrap, wilson
 from accord.records import Invalid, ask
 
-BINS = 10
 Form = Literal["texts", "letters"]
 
 
@@ -207,35 +207,12 @@ def paired(
     return Paired(len(both), change, only, only_other, mcnemar(only, only_other))
 
 
-def mcnemar(b: int, c: int) -> float:
-    """Two-sided exact p of b against c discordant pairs: a fair coin thrown b + c times (McNemar
-    1947).
-    """
-    n = b + c
-    tail = sum(math.comb(n, k) for k in range(min(b, c) + 1)) / 2**n
-    return min(1.0, 2 * tail)
-
-
 def estimate(values: Sequence[float], seed: int, low: float = 0.0) -> Estimate:
     """A mean over units with its 95 % interval: Wilson's where all are 0 or all are 1."""
     value = fmean(values)
     if len(set(values)) == 1 and low == 0 and 0 <= value <= 1:
         return Estimate(value, *wilson(value, len(values)))
     return Estimate(value, *bootstrap(values, seed=seed))
-
-
-def calibrated(
-    sure: Sequence[tuple[float, float]], low: float = 0.0
-) -> tuple[float, list[tuple[float, float, int]]]:
-    """Expected calibration error of (certainty, right), in ten bins from `low` to 1, and these."""
-    bins: dict[int, list[tuple[float, float]]] = defaultdict(list)
-    for p, right in sure:
-        bins[min(BINS - 1, int((p - low) / (1 - low) * BINS))].append((p, right))
-    rows = [
-        (fmean(p for p, _ in few), fmean(right for _, right in few), len(few))
-        for _, few in sorted(bins.items())
-    ]
-    return sum(n * abs(p - right) for p, right, n in rows) / len(sure), rows
 
 
 def _group(name: str, few: Sequence[Answered], seed: int) -> Group:

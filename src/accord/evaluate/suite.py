@@ -13,9 +13,10 @@ from typing import Any
 
 from accord.errors import BadData
 from accord.evaluate.answers import LETTERS
-from accord.evaluate.choices import calibrated, estimate
+from accord.evaluate.choices import estimate
 from accord.evaluate.trend import pearson, spearman
 from accord.evaluate.winrate import number
+from accord.maths.agreement import calibrated
 from accord.maths.intervals import Estimate
 from accord.records import Comparison, Conversation, Invalid, Rollout
 from accord.records.rollout import Finish

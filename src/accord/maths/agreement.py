@@ -1,12 +1,17 @@
-"""How far judges agree beyond chance: Krippendorff's alpha, Cohen's kappa, plain agreement."""
+"""How far judges agree beyond chance: Krippendorff's alpha, Cohen's kappa, plain agreement; whether
+two of them are unlike (McNemar), and how far certainty agrees with what came of it.
+"""
 
+import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Literal
 
 Values = tuple[int, ...]
 """what the judges of one unit said, each once; their order says nothing"""
 Level = Literal["nominal", "ordinal"]
+BINS = 10
 
 
 def alpha(units: Mapping[Values, int], level: Level = "nominal") -> float | None:
@@ -57,6 +62,34 @@ def alike(units: Mapping[Values, int]) -> float | None:
         pairs += count * m * (m - 1)
         equal += count * sum(values.count(c) - 1 for c in values)
     return equal / pairs if pairs else None
+
+
+def mcnemar(b: int, c: int) -> float:
+    """Two-sided exact p of b questions that one alone answers rightly, c that the other alone does:
+    2 P(X ≤ min(b, c)) of b + c throws of a fair coin, at most 1.
+
+    McNemar 1947, "Note on the sampling error of the difference between correlated proportions".
+    """
+    n = b + c
+    tail = sum(math.comb(n, k) for k in range(min(b, c) + 1)) / 2**n
+    return min(1.0, 2 * tail)
+
+
+def calibrated(
+    sure: Sequence[tuple[float, float]], low: float = 0.0
+) -> tuple[float, list[tuple[float, float, int]]]:
+    """Expected calibration error Σ n_b / n |mean certainty - share right| of (certainty, right), in
+    ten bins from `low` to 1 (Guo et al. 2017, eq. 5); and (certainty, share right, n) of each bin
+    that has some.
+    """
+    bins: dict[int, list[tuple[float, float]]] = defaultdict(list)
+    for p, right in sure:
+        bins[min(BINS - 1, int((p - low) / (1 - low) * BINS))].append((p, right))
+    rows = [
+        (fmean(p for p, _ in few), fmean(right for _, right in few), len(few))
+        for _, few in sorted(bins.items())
+    ]
+    return sum(n * abs(p - right) for p, right, n in rows) / len(sure), rows
 
 
 def _coincidences(units: Mapping[Values, int]) -> dict[tuple[int, int], float]:
