@@ -38,6 +38,8 @@ from accord.rewards.learned import judged
 
 SHARP, NOISE, LEAN = 0.7, 1.5, -2.0
 """nats: for a standard deviation of gold; standard deviation, anew for each order; to a place"""
+SURE = 5.0
+"""times: a judge that is too sure; its hard labels are those of the even-handed one"""
 PAIRS, TESTS, EACH = 800, 120, 8
 """pairs that are labelled; prompts held out, and answers to each"""
 ASKS = Constitution(
@@ -59,11 +61,13 @@ class Way:
     lean: float = LEAN
     swap: bool = False
     pairs: int = PAIRS
+    sure: float = 1.0
+    """what the judge's log odds are multiplied by: its verdicts are the same, and surer"""
 
     @property
     def name(self) -> str:
         """In tables."""
-        judge = "leaning" if self.lean else "even-handed"
+        judge = "leaning" if self.lean else "even-handed" if self.sure == 1 else "too sure"
         return f"{judge}, {'both orders' if self.swap else 'one order'}, {self.pairs} pairs"
 
 
@@ -72,6 +76,7 @@ WAYS = (
     *(Way(kind) for kind in KINDS),
     *(Way(kind, swap=True) for kind in KINDS),
     *(Way(kind, pairs=2 * PAIRS) for kind in ("soft", "hard")),
+    *(Way(kind, 0.0, sure=SURE) for kind in ("soft", "clamped")),
 )
 """both orders are twice the calls, so that once with twice the pairs costs as much"""
 
@@ -79,8 +84,8 @@ WAYS = (
 class Wavering:
     """A simulated judge of one pair, as an `LLM`: it knows what gold gives, and errs."""
 
-    def __init__(self, worth: Mapping[str, float], lean: float, seed: int):
-        self.worth, self.lean, self.seed = worth, lean, seed
+    def __init__(self, worth: Mapping[str, float], way: Way, seed: int):
+        self.worth, self.way, self.seed = worth, way, seed
 
     which = "simulated judge"
 
@@ -96,7 +101,8 @@ class Wavering:
 
     def _verdict(self, first: str, second: str) -> tuple[float, float]:
         noise = random.Random(dice(self.seed, first, second)).gauss(0, NOISE)
-        odds = SHARP * (self.worth[first] - self.worth[second]) + noise + self.lean
+        odds = SHARP * (self.worth[first] - self.worth[second]) + noise
+        odds = self.way.sure * (odds + self.way.lean)
         return -log1p(exp(-odds)), -log1p(exp(odds))
 
 
@@ -143,7 +149,7 @@ class World:
             if not all(texts) or texts[0] == texts[1]:
                 continue
             worth = dict(zip(texts, self.gold(two), strict=True))
-            llm = Wavering(worth, way.lean, dice(self.seed, n))
+            llm = Wavering(worth, way, dice(self.seed, n))
             pair = Pair(str(n), ask(speller.decode(two[0].prompt_ids)), texts)
             put = votes(cfg, ASKS, pair, self.seed)
             label = labelled(cfg, put, asked(cfg, ASKS, llm, put))
@@ -227,7 +233,8 @@ def differences() -> list[tuple[Way, Way]]:
         (Way(kind, *how), Way("hard", *how)) for how in settings for kind in ("soft", "clamped")
     ]
     orders = [(Way(kind, swap=True), Way(kind, pairs=2 * PAIRS)) for kind in ("soft", "hard")]
-    return [*against_hard, *orders]
+    sure, even = (Way(kind, 0.0, sure=SURE) for kind in ("soft", "clamped")), Way("hard", 0.0)
+    return [*against_hard, *orders, *((way, even) for way in sure)]
 
 
 def draw(seeds: Sequence[Told], path: Path) -> None:

@@ -107,6 +107,7 @@ def drawn_theory(axes: Any) -> None:
         ("clamped", 0.0, False, "#7a7a3c", "-", "clamped, even-handed"),
         ("hard", LEAN, False, "#b2452b", "--", "hard, leaning, one order"),
         ("hard", LEAN, True, "#b2452b", ":", "hard, leaning, both orders"),
+        ("clamped", LEAN, True, "#7a7a3c", ":", "clamped, leaning, both orders"),
     ]
     for kind, lean, swap, colour, stroke, name in styles:
         y = [more(kind, x, lean, swap) for x in NOISES]
