@@ -1,6 +1,6 @@
 """Soft or hard labels, clamped or not, both orders or one: preference models from a noisy judge.
 
-    python benchmarks/exhibits/story_labels.py [--seeds 0 1 2 3 4] [--out FILE.json] [--svg FILE.svg]
+    python benchmarks/exhibits/story_labels.py [--seeds 0 1 2 3 4] [--out FILE] [--svg FILE]
 
 The storyteller tells two stories to each opening; a simulated judge (src/accord/demo/simulated.py)
 labels the pairs under the principles of `stories`, with noise on its odds and a liking for the

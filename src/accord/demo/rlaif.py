@@ -74,7 +74,7 @@ def run(desk: Desk, cfg: Demo, more: RLAIF) -> Shown:
     place = Place(cfg.out, cfg.seed, 5, desk.view, desk.tell, limit=0.25)
     c = read_constitution(CONSTITUTION)
     start = Policy.open(find(cfg.model), dtype=cfg.dtype)
-    llm, simulated = _asked(desk, cfg, more, c)
+    llm = _asked(desk, cfg, more, c)
     desk.tell(f"{llm.which} criticises, revises and compares stories by {len(c.revise)} principles")
     told = cfg.played.prompts(cfg.prompts + cfg.tests, cfg.seed)
     way = Constitutional(
@@ -92,7 +92,7 @@ def run(desk: Desk, cfg: Demo, more: RLAIF) -> Shown:
     walked = walk(place, way, c, llm, start, start, given, gold)
 
     def write(into: Path) -> None:
-        page = _told(desk, cfg, more, c, llm, walked, start, tests, simulated)
+        page = _told(desk, cfg, more, c, llm, walked, start, tests)
         feedbackpage.write(page, into)
 
     about: dict[str, Any] = {
@@ -103,17 +103,17 @@ def run(desk: Desk, cfg: Demo, more: RLAIF) -> Shown:
     return Shown(walked, artifact.finish(cfg.out / "page", write, **about))
 
 
-def _asked(desk: Desk, cfg: Demo, more: RLAIF, c: Constitution) -> tuple[LLM, bool]:
-    """Who is asked, and whether it is a program that plays a model."""
+def _asked(desk: Desk, cfg: Demo, more: RLAIF, c: Constitution) -> LLM:
+    """Who is asked."""
     if more.llm == "simulated":
-        return Simulated(c, more.noise, more.place), True
+        return Simulated(c, more.noise, more.place)
     file = cfg.out / "calls" / "calls.jsonl"
-    return open_llm(str(find(more.llm)), file, more.asking, desk.tell), False
+    return open_llm(str(find(more.llm)), file, more.asking, desk.tell)
 
 
 def _told(
     desk: Desk, cfg: Demo, more: RLAIF, c: Constitution, llm: LLM, walked: Walked, start: Policy,
-    tests: Sequence[Prompt], simulated: bool,
+    tests: Sequence[Prompt],
 ) -> Told:  # fmt: skip
     """All that is measured, on openings that nobody learned from."""
     asked, _ = spell_prompts(tests, start.speller, room_for(cfg.ppo.longest, start))
@@ -136,7 +136,7 @@ def _told(
         for i in range(min(SHOWN, len(tests)))
     ]
     return Told(
-        simulated=_SIMULATED if simulated else "",
+        simulated=_SIMULATED if isinstance(llm, Simulated) else "",
         which=llm.which,
         constitution=c.name,
         rounds=_rounds(walked),
