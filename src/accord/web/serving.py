@@ -153,6 +153,9 @@ def _listen(host: str, port: int) -> socket.socket:
     room.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         room.bind((host, port))
+        room.listen(
+            128
+        )  # whoever follows the link before the site answers waits, and is not refused
     except OSError as error:
         room.close()
         raise CannotWrite(
