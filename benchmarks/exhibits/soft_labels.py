@@ -13,6 +13,7 @@ models learn from these.
 import argparse
 import json
 import random
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -157,7 +158,7 @@ class World:
             yield two, label
 
     def learned_from(self, way: Way) -> dict[str, float]:
-        """A reward model of such labels, held against gold."""
+        """A reward model of such labels, held against gold; a label of ½ counts as the second."""
         rows, right = list[Spelled](), list[float]()
         for n, (two, label) in enumerate(self.labels(way)):
             ranks = (int(label.q < 0.5), int(label.q > 0.5))
@@ -223,7 +224,7 @@ def summary(seeds: Sequence[Told]) -> str:
         by = ", ".join(f"{x:+.1f}" for x in few)
         told = f"{one.kind} ({one.name}) less {other.kind} ({other.name})"
         lines.append(f"| {told} | {spread(few)} | {by} | {spread(best, 2)} |")
-    return "\n".join(lines).replace("-0.", "−0.")
+    return re.sub(r"-(?=\d)", "−", "\n".join(lines))
 
 
 def differences() -> list[tuple[Way, Way]]:
