@@ -84,6 +84,18 @@ def test_who_may_not_add(tmp_path: Path, role: str) -> None:
         assert client.get("/models").status_code == 200
 
 
+@pytest.mark.parametrize(("role", "sees"), [("owner", True), ("viewer", False)])
+def test_who_sees_where_things_lie(tmp_path: Path, role: str, sees: bool) -> None:
+    made = policy(tmp_path / "runs" / "policy")
+    with site(tmp_path, tmp_path / "runs", role) as (client, app, _):
+        register(app.state.store, "far", "http://10.0.0.9:1/v1")
+        said = client.get("/models").text + client.get("/models/policy").text
+        far = client.get("/models/far").text
+    assert (str(made.folder) in said) == sees
+    assert ("demo/storyteller" in said) == sees
+    assert ("10.0.0.9" in far) == sees
+
+
 class Workers:
     def __init__(self) -> None:
         self.asked: list[str] = []
