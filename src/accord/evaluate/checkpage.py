@@ -1,11 +1,9 @@
 """What a check found, in a terminal and as one page that loads nothing."""
 
 from collections.abc import Iterator
-from functools import cache
 from math import isfinite
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from rich.markup import escape
 
 from accord.data.check.check import Checked
@@ -14,6 +12,7 @@ from accord.data.check.lengths import Lengths
 from accord.data.check.sheet import Line
 from accord.data.check.spelling import Piece
 from accord.data.check.texts import visible
+from accord.evaluate import paper
 from accord.evaluate.words import count, digits, percent
 from accord.maths.intervals import Estimate
 from accord.store import files
@@ -157,27 +156,14 @@ def write(done: Checked, path: Path) -> Path:
 
 def render(done: Checked) -> str:
     """The page as text."""
-    folder = Path(__file__).parent / "page"
-    css = "".join((folder / name).read_text("utf-8") for name in ("report.css", "check.css"))
-    return _template().render(
+    return paper.filled(
+        "check",
+        ("report", "check"),
+        {"visible": visible, "shown": shown},
+        quantiles=quantiles,
         done=done,
         summary=summary(done),
         shape=shape(done),
         numbers=numbers(done),
         bars=bars,
-        css=css,
     )
-
-
-@cache
-def _template() -> Template:
-    env = Environment(
-        loader=PackageLoader("accord.evaluate", "page"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    env.globals.update(quantiles=quantiles)
-    env.filters.update(visible=visible, shown=shown)
-    return env.get_template("check.html.jinja")

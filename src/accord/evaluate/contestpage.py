@@ -1,13 +1,11 @@
 """A comparison of methods in a terminal, and as one page that loads nothing."""
 
 from collections.abc import Iterator, Mapping
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from rich.markup import escape
 
+from accord.evaluate import paper
 from accord.evaluate.contest import Contest, Player
 from accord.evaluate.plots import Line, tradeoff
 from accord.evaluate.winrate import number
@@ -49,11 +47,16 @@ def lines(told: Row) -> Iterator[str]:
         yield f"\n[red]{escape(name)} made nothing[/]: {escape(why)}"
 
 
+_FILTERS = {"percent": percent, "digits": digits, "signed": signed, "duration": duration}
+
+
 def render(told: Row, contest: Contest) -> str:
     """The page as text."""
-    folder = Path(__file__).parent / "page"
-    names = ("report.css", "contest.css")
-    return _template().render(
+    return paper.filled(
+        "contest",
+        ("report", "contest"),
+        _FILTERS,
+        count=count,
         told=told,
         tone=TONES[told["verdict"]["tone"]],
         chart=chart(contest),
@@ -63,7 +66,6 @@ def render(told: Row, contest: Contest) -> str:
         stories=_stories(contest),
         troubled=[row for row in told["players"] if row["signs"]],
         settings=_settings(told["settings"]),
-        css="".join((folder / name).read_text("utf-8") for name in names),
     )
 
 
@@ -195,17 +197,3 @@ def _flat(told: Row, above: str = "") -> Iterator[tuple[str, Any]]:
             name = above.removesuffix(".") if key == "kind" else f"{above}{key}"
             if name and not (key == "kind" and not above):
                 yield name, ", ".join(map(str, value)) if isinstance(value, list) else value
-
-
-@cache
-def _template() -> Template:
-    env = Environment(
-        loader=PackageLoader("accord.evaluate", "page"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    env.filters.update(percent=percent, digits=digits, signed=signed, duration=duration)
-    env.globals.update(count=count)
-    return env.get_template("contest.html.jinja")

@@ -1,14 +1,12 @@
 """An evaluation in a terminal, and as one page that loads nothing."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from rich.markup import escape
 
-from accord.evaluate import measure
+from accord.evaluate import measure, paper
 from accord.evaluate.measure import Bout
 from accord.evaluate.plots import scatter
 from accord.evaluate.winrate import number
@@ -135,12 +133,26 @@ def write(told: Row, shown: Sequence[Row], folder: Path) -> Path:
     return folder / FILE
 
 
+_FILTERS: dict[str, Callable[..., Any]] = {
+    "percent": percent,
+    "digits": digits,
+    "signed": signed,
+    "said": said,
+    "short": lambda x: "–" if x is None else f"{x:.3g}".replace("-", MINUS),
+}
+
+
 def render(told: Row, shown: Sequence[Row]) -> str:
     """The page as text."""
-    folder = Path(__file__).parent / "page"
-    names = ("report.css", "evaluation.css")
     rates = [{**one, "alt": _alt(one), "shares": _shares(one)} for one in told["win_rates"]]
-    return _template().render(
+    return paper.filled(
+        "evaluation",
+        ("report", "evaluation"),
+        _FILTERS,
+        count=count,
+        alike=alike,
+        places=places,
+        distance=distance,
         told=told,
         tone=TONES[told["verdict"]["tone"]],
         keys=_keys(told),
@@ -150,7 +162,6 @@ def render(told: Row, shown: Sequence[Row]) -> str:
         scatter=_scatter(shown),
         stories=picked(shown, _voice(told)),
         settings={k: v for k, v in told["settings"].items() if v not in (None, [], "")},
-        css="".join((folder / name).read_text("utf-8") for name in names),
     )
 
 
@@ -227,23 +238,3 @@ def _scatter(shown: Sequence[Row]) -> str:
 def _spread(mean: Row) -> str:
     error = mean["error"]
     return digits(mean["value"]) + (f" ± {digits(error)}" if error is not None else "")
-
-
-@cache
-def _template() -> Template:
-    env = Environment(
-        loader=PackageLoader("accord.evaluate", "page"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    env.filters.update(
-        percent=percent,
-        digits=digits,
-        signed=signed,
-        said=said,
-        short=lambda x: "–" if x is None else f"{x:.3g}".replace("-", MINUS),
-    )
-    env.globals.update(count=count, alike=alike, places=places, distance=distance)
-    return env.get_template("evaluation.html.jinja")

@@ -1,14 +1,12 @@
 """The report: one page that says what happened, with nothing to load from anywhere else."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-
+from accord.evaluate import paper
 from accord.evaluate.outcome import Answer, Outcome
 from accord.evaluate.plots import Curve, Plot, curve, scatter
 from accord.evaluate.tell import ANSWERS, Subject, keys, tell
@@ -184,10 +182,23 @@ def write(report: Report, folder: str | Path) -> Path:
     return folder / FILE
 
 
+_FILTERS: dict[str, Callable[..., Any]] = {
+    "digits": lambda x: digits(number(x)) if isinstance(x, float | int) else "invalid",
+    "percent": percent,
+    "short": lambda x: "invalid" if number(x) is None else f"{x:.3g}".replace("-", MINUS),
+    "duration": duration,
+    "share": lambda x: "–" if x is None or x != x else percent(x),
+}
+
+
 def render(report: Report) -> str:
     """The page as text."""
     outcome = report.outcome
-    return _template().render(
+    return paper.filled(
+        "report",
+        ("report",),
+        _FILTERS,
+        count=count,
         report=report,
         told=tell(outcome, report.subject),
         keys=keys(outcome, report.seconds, report.subject),
@@ -197,7 +208,6 @@ def render(report: Report) -> str:
         scatter=_agreement(report),
         stories=[_columns(story, report.highlight) for story in report.stories],
         reward_rows=_reward_rows(report),
-        css=_asset("report.css"),
     )
 
 
@@ -308,27 +318,3 @@ def _reward_rows(report: Report) -> list[tuple[str, str, str]]:
         elif not key.startswith("score_"):  # its zero and unit say nothing by themselves
             rows.append((key.replace("_", " "), digits(value), ""))
     return rows
-
-
-@cache
-def _template() -> Template:
-    env = Environment(
-        loader=PackageLoader("accord.evaluate", "page"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    env.filters.update(
-        digits=lambda x: digits(number(x)) if isinstance(x, float | int) else "invalid",
-        percent=percent,
-        short=lambda x: "invalid" if number(x) is None else f"{x:.3g}".replace("-", MINUS),
-        duration=duration,
-        share=lambda x: "–" if x is None or x != x else percent(x),
-    )
-    env.globals.update(count=count)
-    return env.get_template("report.html.jinja")
-
-
-def _asset(name: str) -> str:
-    return (Path(__file__).parent / "page" / name).read_text(encoding="utf-8")

@@ -4,13 +4,12 @@ then tables and pictures.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from rich.markup import escape
 
 from accord.data.check.texts import visible
+from accord.evaluate import paper
 from accord.store import files
 
 COLOURS = {"error": "red", "warning": "yellow", "note": "green"}
@@ -86,20 +85,4 @@ def write(sheet: Sheet, path: Path) -> Path:
 
 def render(sheet: Sheet) -> str:
     """The page as text."""
-    folder = Path(__file__).parent / "page"
-    names = ("report.css", "check.css", "contest.css")
-    css = "".join((folder / name).read_text("utf-8") for name in names)
-    return _template().render(sheet=sheet, css=css)
-
-
-@cache
-def _template() -> Template:
-    env = Environment(
-        loader=PackageLoader("accord.evaluate", "page"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    env.filters["visible"] = visible
-    return env.get_template("sheet.html.jinja")
+    return paper.filled("sheet", ("report", "check", "contest"), {"visible": visible}, sheet=sheet)

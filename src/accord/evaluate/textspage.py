@@ -2,11 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-
+from accord.evaluate import paper
 from accord.store import files
 
 
@@ -43,17 +41,4 @@ def write(page: Page, path: Path) -> Path:
 
 def render(page: Page) -> str:
     """The page as text."""
-    folder = Path(__file__).parent / "page"
-    return _template().render(page=page, css=(folder / "report.css").read_text("utf-8"))
-
-
-@cache
-def _template() -> Template:
-    env = Environment(
-        loader=PackageLoader("accord.evaluate", "page"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return env.get_template("texts.html.jinja")
+    return paper.filled("texts", ("report",), page=page)
