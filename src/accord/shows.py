@@ -83,16 +83,6 @@ def show_best(done: Any) -> None:
         out.print(line, soft_wrap=True)
 
 
-def show_examined(done: Any) -> None:
-    """What was found about a judge; of a dry run, which told as it went, nothing."""
-    if done is None:  # a dry run: told as it went
-        return
-    for line in load("accord.evaluate.hygienepage:lines")(done.told):
-        out.print(line, soft_wrap=True)
-    page = done.artifact.folder / "judge.html"
-    out.print(f"\nthe page: [bold]{escape(str(page))}[/]", soft_wrap=True)
-
-
 def show_sheet(done: Any) -> None:
     """What a measurement found; of a dry run, which told as it went, nothing."""
     for line in done.lines() if done is not None else ():

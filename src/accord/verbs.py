@@ -244,7 +244,7 @@ VERBS = {
     "judge": Verb(
         (f"{_RECIPES}.judge_job:JudgeJob",),
         f"{_RECIPES}.judge_job:run_judge",
-        shows.show_examined,
+        shows.show_sheet,
         "Hold a language model that judges against people: agreement, and its habits.",
         (
             "accord judge judge=path/to/model data=judged.jsonl",

@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 from accord import cli
 from accord.data.constitution import read_constitution
 from accord.data.principled import OPTIONS, to_choose, to_criticise, to_revise
-from accord.demo.gentle import OF, gentle, harms
+from accord.demo import rlaif
+from accord.demo.gentle import OF, gentle, harms, is_gentle
+from accord.demo.rlaif_page import Row, Told, _findings
 from accord.demo.simulated import NOTHING, Simulated
 from accord.engine.llm import Ask, Spoken
-from accord.evaluate import feedbackpage
-from accord.evaluate.feedbackpage import bins
 from accord.records import ask
 
 C = read_constitution("stories")
@@ -84,18 +84,35 @@ def test_it_says_that_it_is_simulated_and_all_that_decides() -> None:
 
 
 def test_gentle_counts_words_and_an_empty_story_is_none() -> None:
-    long = "They played and laughed and ran and sang and then went home."
-    assert gentle("", long, True) == 1
-    assert gentle("", long + " He was sad.", True) == 0.75
-    assert gentle("", long + " Sad, scared, hurt, angry, upset.", True) == 0
+    assert gentle("", LONG, True) == 1
+    assert gentle("", LONG + " He was sad.", True) == 0.75
+    assert gentle("", LONG + " Sad, scared, hurt, angry, upset.", True) == 0
     assert gentle("", "They played.", True) == 0
     assert set(OF) == {one.id for one in C.revise} == {one.id for one in C.compare}
 
 
-def test_bins_are_of_certainty() -> None:
-    rows = bins([(0.9, True), (0.1, True), (0.55, False), (0.5, True)])
-    assert [n for *_, n in rows] == [2, 2]
-    assert rows[1][:2] == pytest.approx((0.9, 0.5))
+LONG = "They played and laughed and ran and sang and then went home."
+
+
+def test_few_words_are_no_gentle_story_and_length_is_told() -> None:
+    row = Row.of("x", [LONG, "They played.", LONG + " He was sad."])
+    assert row.gentle.value == pytest.approx(1 / 3)
+    assert is_gentle(LONG)
+    assert not is_gentle("")
+    assert row.harm.value == pytest.approx(100 / 15 / 3)
+    assert row.words.value == pytest.approx((12 + 2 + 15) / 3)
+    long, short = (Row.of(name, [LONG * n] * 30) for name, n in (("a", 3), ("b", 1)))
+    titles = [one.title for one in _findings(long, short)]
+    assert "Stories grew shorter" in titles
+    assert "Stories grew shorter" not in [one.title for one in _findings(short, long)]
+
+
+def test_certainty_is_held_against_what_is_true() -> None:
+    labels = [(0.9, True), (0.1, True), (0.55, False), (0.5, True)]
+    told = Told(True, "", "", (), (), labels, (), (), ())
+    assert [n for *_, n in told.certainty] == [1, 1, 2]
+    assert told.certainty[-1][:2] == pytest.approx((0.9, 0.5))
+    assert Told(True, "", "", (), (), (), (), (), ()).certainty == []
 
 
 def call(*words: str) -> tuple[int, str]:
@@ -118,9 +135,9 @@ def test_the_whole_way_and_the_same_again(tmp_path: Path) -> None:
     page = tmp_path / "out/page"
     numbers = json.loads((page / "feedback.json").read_text())
     assert [row["name"] for row in numbers["stages"]] == ["the start", "after SFT", "after PPO"]
-    gentle_ = [row["gentle"]["value"] for row in numbers["rounds"]]
-    assert len(gentle_) == 3
-    assert gentle_ == sorted(gentle_), "a revision never adds a word"
+    harm = [row["harm"]["value"] * row["words"]["value"] for row in numbers["rounds"]]
+    assert len(harm) == 3
+    assert harm[2] < harm[0], "sentences that hurt or scare are left out"
     assert [len(one["right"]) for one in numbers["variants"]] == [1] * 4
     text = (page / "feedback.html").read_text()
     assert text.count("imulated") >= 3
@@ -134,7 +151,7 @@ def test_the_whole_way_and_the_same_again(tmp_path: Path) -> None:
     code, told = call(*SMALL, f"out={tmp_path}/out")
     assert code == 0
     assert (page / "artifact.json").read_bytes() == before
-    assert feedbackpage.FILE in told
+    assert rlaif.PAGE in told
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import pytest
 
 from accord.errors import BadData
-from accord.evaluate import hygienepage
+from accord.evaluate import hygienepage, sheet
 from accord.evaluate.hygiene import Case, Hygiene, cases, examined, some
-from accord.evaluate.hygienepage import Told, findings
+from accord.evaluate.hygienepage import findings
 from accord.maths.agreement import kappa
 from accord.records import Comparison, Invalid, ask
 from accord.rewards.base import Score
@@ -142,8 +142,13 @@ def test_what_cannot_be_judged_is_counted_and_never_a_number() -> None:
     assert "Pairs without a verdict" in titles(found, "warning")
     with pytest.raises(BadData, match="none of 60 pairs could be judged: it was silent"):
         examined(Judge(silent=1), every, every)
-    odd = examined(lambda duels: [2.0, *Judge()(duels[1:])], every, every)
-    assert odd.invalid == {"2.0 is no probability": 1} or not odd.invalid  # or a twin's
+    first = every[0].first
+
+    def mad(duels: Sequence[Duel]) -> list[Score]:
+        given = Judge()(duels)
+        return [2.0 if d.first == first else p for d, p in zip(duels, given, strict=True)]
+
+    assert examined(mad, every, every).invalid == {"2 is no probability": 1}
 
 
 def test_its_own_answers() -> None:
@@ -186,7 +191,7 @@ def test_the_page_says_it_all_and_answers_are_text() -> None:
     every = people(60, noise=0.3)
     every[0] = Case("prompt 0", "good <script>alert(1)</script>", "bad", -1, "x")
     found = examined(Judge(first=1.0), every, every)
-    page = hygienepage.render(Told("me", "judge me", "a.jsonl", found, "spent nothing"))
+    page = sheet.render(hygienepage.told("me", "judge me", "a.jsonl", found, "spent nothing"))
     assert "<script>" not in page
     assert "Can me be trusted?" in page
     for one in findings(found):

@@ -54,16 +54,16 @@ def test_a_judge_is_asked_both_ways_once_and_told_of(home: Path, tmp_path: Path)
         done = call([], *words, "pairs=20", "same=3")
         asked = len(server.asked)
         assert done
-        assert asked == 2 * len(done.told.found.seen) + 3
+        assert asked == 2 * len(done.found.seen) + 3
         again = call([], *words, "pairs=20", "same=3")
         assert len(server.asked) == asked, "all is known"
         assert again
         assert again.artifact.id == done.artifact.id
     numbers = json.loads((done.artifact.folder / "judge.json").read_text())
-    assert numbers["pairs"] == len(done.told.found.seen)
+    assert numbers["pairs"] == len(done.found.seen)
     assert numbers["longer"]["value"] == 0
     page = (done.artifact.folder / "judge.html").read_text()
-    assert all(one.title in page for one in findings(done.told.found))
+    assert all(one.title in page for one in findings(done.found))
 
 
 def test_a_dry_run_asks_nobody(home: Path, tmp_path: Path) -> None:

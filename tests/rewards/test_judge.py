@@ -17,7 +17,7 @@ from accord.rewards.base import Score
 from accord.rewards.duel import Duel
 from accord.rewards.judge import verdict
 from accord.rewards.judge.card import Judging, judging
-from accord.rewards.judge.opinions import Grader, PairJudge, pair_judge
+from accord.rewards.judge.opinions import Grader, LLMJudge, pair_judge
 from accord.rewards.reader import Reader
 from llm_fakes import FakeLLM, served
 from recipe_fakes import newborn
@@ -39,7 +39,7 @@ def odds(ask: Ask, options: Any) -> list[float]:
 
 def test_the_label_is_the_share_of_the_options_probability() -> None:
     fake = FakeLLM(weigh=odds)
-    given = PairJudge(fake, card())(DUELS)
+    given = LLMJudge(fake, card())(DUELS)
     assert given == pytest.approx([1 / (1 + math.exp(-2)), 1 / 3])
     first = fake.asked[0]
     told = first.messages[0].text
@@ -65,7 +65,7 @@ def test_the_label_is_the_share_of_the_options_probability() -> None:
     ],
 )
 def test_a_written_verdict_is_read_or_invalid(how: str, says: str, want: Any) -> None:
-    (given,) = PairJudge(FakeLLM(speak=lambda _: says), card(verdict=how))(DUELS[:1])
+    (given,) = LLMJudge(FakeLLM(speak=lambda _: says), card(verdict=how))(DUELS[:1])
     if isinstance(want, str):
         assert isinstance(given, Invalid)
         assert want in given.reason
@@ -74,26 +74,26 @@ def test_a_written_verdict_is_read_or_invalid(how: str, says: str, want: Any) ->
 
 
 def test_what_the_model_could_not_say_is_invalid() -> None:
-    (given,) = PairJudge(FakeLLM(speak=lambda _: "!it was down"), card(verdict="text"))(DUELS[:1])
+    (given,) = LLMJudge(FakeLLM(speak=lambda _: "!it was down"), card(verdict="text"))(DUELS[:1])
     assert given == Invalid("it was down")
     nothing = FakeLLM(weigh=lambda a, o: [-math.inf, -math.inf])
-    (given,) = PairJudge(nothing, card())(DUELS[:1])
+    (given,) = LLMJudge(nothing, card())(DUELS[:1])
     assert isinstance(given, Invalid)
 
 
 def test_several_verdicts_are_averaged_and_each_has_its_own_dice() -> None:
     says = {0: "[[A]]", 1: "[[B]]", 2: "?", 3: "[[A]]"}
     fake = FakeLLM(speak=lambda one: says[one.seed])
-    (given,) = PairJudge(fake, card(verdict="text", n=4, temperature=1.0))(DUELS[:1])
+    (given,) = LLMJudge(fake, card(verdict="text", n=4, temperature=1.0))(DUELS[:1])
     assert given == pytest.approx(2 / 3), "of those that can be read"
     other = FakeLLM(speak=lambda one: "[[A]]")
-    PairJudge(other, card(verdict="text", n=4, temperature=1.0, seed=1))(DUELS[:1])
+    LLMJudge(other, card(verdict="text", n=4, temperature=1.0, seed=1))(DUELS[:1])
     assert not {one.seed for one in fake.asked} & {one.seed for one in other.asked}
 
 
 def test_a_chain_of_thought_stands_before_the_options() -> None:
     fake = FakeLLM(speak=lambda one: f" {one.seed}: the Baltic is one.", weigh=odds)
-    given = PairJudge(fake, card(think=True, n=2, temperature=1.0))(DUELS[:1])
+    given = LLMJudge(fake, card(think=True, n=2, temperature=1.0))(DUELS[:1])
     assert given == pytest.approx([1 / (1 + math.exp(-2))])
     assert [bool(one.opened) for one in fake.asked] == [True] * 4
     assert fake.asked[-1].opened.endswith("1: the Baltic is one.\n\nSo the answer is")
@@ -201,8 +201,8 @@ def test_settings_that_contradict_are_refused(more: dict[str, Any], why: str) ->
 
 def test_who_judges_is_known_by_all_that_decides() -> None:
     kinds = [card(), card(counts="x"), card(verdict="text"), card(most=4), card(seed=1)]
-    assert len({PairJudge(FakeLLM(), one).which for one in kinds}) == 5
-    assert PairJudge(FakeLLM(which="x"), card()).which != PairJudge(FakeLLM(), card()).which
+    assert len({LLMJudge(FakeLLM(), one).which for one in kinds}) == 5
+    assert LLMJudge(FakeLLM(which="x"), card()).which != LLMJudge(FakeLLM(), card()).which
 
 
 def test_what_counts_and_how_it_writes_reach_the_model() -> None:
@@ -212,7 +212,7 @@ def test_what_counts_and_how_it_writes_reach_the_model() -> None:
             return super().say(asks, longest=longest, how=how)
 
     llm = Told(speak=lambda _: "[[A]]")
-    PairJudge(llm, card(verdict="text", counts="it rhymes", longest=7, temperature=0.5))(DUELS)
+    LLMJudge(llm, card(verdict="text", counts="it rhymes", longest=7, temperature=0.5))(DUELS)
     assert llm.told == (7, 0.5)
     assert all("What counts: it rhymes." in one.messages[0].text for one in llm.asked)
 

@@ -116,14 +116,11 @@ def run(cfg: Import) -> Imported:
         study = _study(store, name, read.records)
         tally = Tally()
         said = list(_said(read.records, study, tally))
-        added = studies.add_items(store, study.id, {one.key: one.item for one in said}.values())
-        for why in added.refused:
-            tally.note("item refused", why)
-        count, judges = _put(store, study, said, str(cfg.data), tally)
+        items = [*{one.key: one.item for one in said}.values()]
+        found = f"{len(read.records)} {read.kind} ({read.shape})"
+        return _put(cfg, store, study, items, said, found, read.tally, tally)
     finally:
         store.close()
-    found = f"{len(read.records)} {read.kind} ({read.shape})"
-    return Imported(cfg, found, read.tally, study, added.new, count, judges, tally)
 
 
 def _whole(cfg: Import) -> Imported:
@@ -133,20 +130,28 @@ def _whole(cfg: Import) -> Imported:
             f"{cfg.data} is a whole study, in the form that to=study writes: leave kind, columns "
             "and split out"
         )
-    tally, lost = Tally(), Tally()
+    lost = Tally()
     kind, config, items, kept = archive.opened(cfg.data, lost)
     lost.check(cfg.limit)
     said = [Said(o.item, o.judge, o.told, o.name, o.ai, o.excluded) for o in kept]
     store, name = opened(cfg.study, make=True)
     try:
         study = _named(store, name, kind) or studies.create(store, name, kind, config)
-        added = studies.add_items(store, study.id, items)
-        for why in added.refused:
-            tally.note("item refused", why)
-        count, judges = _put(store, study, said, str(cfg.data), tally)
+        found = f"{len(items)} items and {len(said)} judgements (a whole study)"
+        return _put(cfg, store, study, items, said, found, lost, Tally())
     finally:
         store.close()
-    found = f"{len(items)} items and {len(said)} judgements (a whole study)"
+
+
+def _put(
+    cfg: Import, store: Store, study: Study, items: Sequence[NewItem], said: Sequence[Said],
+    found: str, lost: Tally, tally: Tally,
+) -> Imported:  # fmt: skip
+    """Items, then what was said of them."""
+    added = studies.add_items(store, study.id, items)
+    for why in added.refused:
+        tally.note("item refused", why)
+    count, judges = _judged(store, study, said, str(cfg.data), tally)
     return Imported(cfg, found, lost, study, added.new, count, judges, tally)
 
 
@@ -215,7 +220,7 @@ def _key(talk: Sequence[Any], answers: Sequence[str]) -> tuple[Any, ...]:
     return (repr(talk), tuple(answers))
 
 
-def _put(
+def _judged(
     store: Store, study: Study, said: Sequence[Said], source: str, tally: Tally
 ) -> tuple[int, int]:
     """(new judgements, judges)."""

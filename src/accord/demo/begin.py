@@ -45,7 +45,7 @@ def run(desk: Desk, cfg: Demo, more: RLAIF) -> Any:
         return rlaif.run(desk, cfg, more)
     if more != RLAIF():
         raise BadSettings(
-            "llm, asking, noise, place, revise, sft, compare, helpful and seeds are of "
+            "llm, asked, noise, place, slips, revise, sft, compare, helpful and seeds are of "
             "method=rlaif: say that too, or leave them out"
         )
     return show.run(desk, cfg)

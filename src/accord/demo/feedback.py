@@ -5,7 +5,7 @@ from dataclasses import field
 from pydantic import Field
 
 from accord.config import Settings
-from accord.config.limits import Count, Share
+from accord.config.limits import Count, Share, UpTo1
 from accord.engine.draw import Sampling
 from accord.engine.steps import Optimizer
 from accord.recipes.revising import Revise
@@ -22,12 +22,14 @@ class RLAIF(Settings):
     llm: str = "simulated"
     """who criticises, revises and compares: simulated, a program that follows the principles most
     of the time; smollm2, or any folder, hub id or server"""
-    asking: Asked = field(default_factory=Asked)
+    asked: Asked = field(default_factory=Asked)
     """how that model is spoken to, and what that may cost"""
     noise: float = Field(default=1.0, ge=0)
     """of the simulated one: how far its odds err, logits"""
     place: float = 1.0
     """of the simulated one: how much it prefers what is shown first, logits"""
+    slips: UpTo1 = 0.1
+    """of the simulated one: share of revisions in which it changes nothing"""
     revise: Revise = Revise(rounds=3, longest=120, how=HOW)
     """critiques and revisions"""
     sft: SFT = SFT(

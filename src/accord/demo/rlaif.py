@@ -17,15 +17,13 @@ from accord.data.constitution import Constitution, read_constitution
 from accord.data.votes import vote
 from accord.demo.feedback import RLAIF
 from accord.demo.find import find
-from accord.demo.gentle import ANY, gentle, harms
-from accord.demo.rule import names_animal
+from accord.demo.gentle import gentle, harms
+from accord.demo.rlaif_page import Row, Told, Variant
 from accord.demo.show import Demo, judged_by
 from accord.demo.simulated import Simulated
 from accord.engine.llm import LLM
 from accord.engine.roles import Policy
-from accord.evaluate import feedbackpage
-from accord.evaluate.feedbackpage import Row, Told, Variant
-from accord.maths.intervals import Estimate, bootstrap, wilson
+from accord.evaluate import sheet
 from accord.recipes.common import spell_prompts
 from accord.recipes.constitutional import Constitutional, compare
 from accord.recipes.constitutional_job import Given, Walked, walk
@@ -38,10 +36,11 @@ from accord.records import Comparison, Invalid, Prompt
 from accord.rewards.asking import open_llm
 from accord.rewards.learned import Learned
 from accord.rewards.rules import Rule
-from accord.store import artifact
+from accord.store import artifact, files
 from accord.store.artifact import Artifact
 
 CONSTITUTION = "stories"
+NUMBERS, PAGE = "feedback.json", "feedback.html"
 SHOWN = 3
 KINDS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("soft labels, both orders", {}),
@@ -61,11 +60,11 @@ class Shown:
 
     def lines(self) -> list[str]:
         """For people."""
-        told = json.loads((self.page.folder / feedbackpage.NUMBERS).read_text("utf-8"))
-        rows = [f"{'':<24}{'gentle':>9}{'an animal':>12}"]
+        told = json.loads((self.page.folder / NUMBERS).read_text("utf-8"))
+        rows = [f"{'':<14}{'gentle':>8}{'an animal':>11}{'harm in 100':>13}{'words':>7}"]
         for row in told["stages"]:
-            gentle_, helpful = row["gentle"]["value"], row["helpful"]["value"]
-            rows.append(f"{row['name']:<24}{gentle_:>9.0%}{helpful:>12.0%}")
+            a, b, c, d = (row[key]["value"] for key in ("gentle", "helpful", "harm", "words"))
+            rows.append(f"{row['name']:<14}{a:>8.0%}{b:>11.0%}{c:>13.2f}{d:>7.0f}")
         return [*rows, *([told["simulated"]] if told["simulated"] else [])]
 
 
@@ -93,7 +92,8 @@ def run(desk: Desk, cfg: Demo, more: RLAIF) -> Shown:
 
     def write(into: Path) -> None:
         page = _told(desk, cfg, more, c, llm, walked, start, tests)
-        feedbackpage.write(page, into)
+        (into / NUMBERS).write_bytes(files.dump(page.numbers()))
+        sheet.write(page.sheet(), into / PAGE)
 
     about: dict[str, Any] = {
         "kind": "feedback",
@@ -106,9 +106,9 @@ def run(desk: Desk, cfg: Demo, more: RLAIF) -> Shown:
 def _asked(desk: Desk, cfg: Demo, more: RLAIF, c: Constitution) -> LLM:
     """Who is asked."""
     if more.llm == "simulated":
-        return Simulated(c, more.noise, more.place)
+        return Simulated(c, more.noise, more.place, more.slips)
     file = cfg.out / "calls" / "calls.jsonl"
-    return open_llm(str(find(more.llm)), file, more.asking, desk.tell)
+    return open_llm(str(find(more.llm)), file, more.asked, desk.tell)
 
 
 def _told(
@@ -126,7 +126,7 @@ def _told(
     ):
         with desk.count(name, len(asked), "stories") as watch:
             said = answers(policy, asked, cfg.ppo, gold, learned, watch=watch)
-        stages.append(_row(name, [one.text for one in said]))
+        stages.append(Row.of(name, [one.text for one in said]))
         stories.append(said)
     shown = [
         (
@@ -136,7 +136,7 @@ def _told(
         for i in range(min(SHOWN, len(tests)))
     ]
     return Told(
-        simulated=_SIMULATED if isinstance(llm, Simulated) else "",
+        simulated=isinstance(llm, Simulated),
         which=llm.which,
         constitution=c.name,
         rounds=_rounds(walked),
@@ -144,28 +144,8 @@ def _told(
         labels=_labelled(walked),
         variants=_variants(desk, cfg, more, c, llm, walked, asked, tests),
         stories=shown,
-        pattern=ANY,
         files=_files(walked),
     )
-
-
-_SIMULATED = (
-    "The model that criticises, revises and compares is simulated: a program that follows the "
-    "principles most of the time, errs by chance, and likes what is shown first. The panel that "
-    "says what is helpful is simulated too. No person and no large model judged anything here."
-)
-
-
-def _row(name: str, texts: Sequence[str]) -> Row:
-    """How gentle and how helpful some stories are."""
-    kind = [float(harms(text) == 0) for text in texts]
-    animal = [float(names_animal(text)) for text in texts]
-    words = [float(harms(text)) for text in texts]
-    return Row(name, _share(kind), _share(animal), Estimate(fmean(words), *bootstrap(words)))
-
-
-def _share(yes: Sequence[float]) -> Estimate:
-    return Estimate(fmean(yes), *wilson(fmean(yes), len(yes)))
 
 
 def _rounds(walked: Walked) -> list[Row]:
@@ -173,10 +153,10 @@ def _rounds(walked: Walked) -> list[Row]:
     file = walked.revisions.artifact.folder / "rounds.jsonl"
     rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
     now = [row["answer"] for row in rows]
-    found = [_row("as answered", now)]
+    found = [Row.of("as answered", now)]
     for n in range(max((len(row["rounds"]) for row in rows), default=0)):
         now = [row["rounds"][n]["text"] or before for row, before in zip(rows, now, strict=True)]
-        found.append(_row(f"revision {n + 1}", now))
+        found.append(Row.of(f"revision {n + 1}", now))
     return found
 
 

@@ -35,7 +35,7 @@ SHOWN = 200
 _DICE = random.Random()
 """so that those who were turned away together do not come back together"""
 Body = Mapping[str, Any]
-Call = tuple[str, Body]
+Call = tuple[str, Body | None]
 """a path below the address, and what is sent there"""
 Reply = dict[str, Any] | Invalid
 
@@ -102,8 +102,8 @@ class Client:
         """Address and name."""
         return f"{self.url}#{self.model}"
 
-    def post(self, path: str, body: Body) -> Reply:
-        """One request."""
+    def post(self, path: str, body: Body | None) -> Reply:
+        """One request; without a body it is a GET."""
         return next(iter(self.answered([(path, body)])))[1]
 
     def answered(self, calls: Iterable[Call]) -> Iterator[tuple[int, Reply]]:
@@ -141,7 +141,7 @@ class Client:
 
     async def _all(
         self,
-        calls: Iterator[tuple[int, tuple[str, Body]]],
+        calls: Iterable[tuple[int, Call]],
         put: Callable[[tuple[int, Reply]], None],
     ) -> None:
         async def serve() -> None:
@@ -225,12 +225,7 @@ class Client:
 
     def _only(self) -> str:
         """The name of the only model that is served."""
-
-        async def ask() -> Reply:
-            async with self._http() as http:
-                return await self._patient(http, "/models", None)
-
-        told = _apart(ask)
+        told = self.post("/models", None)
         data = told.get("data", []) if isinstance(told, dict) else []
         names = [one.get("id") for one in data if isinstance(one, dict)]
         if len(names) != 1:
@@ -245,24 +240,6 @@ class Client:
     def _quoted(self, text: str) -> str:
         text = text.replace(self._secret, "…") if self._secret else text
         return repr(text[:SHOWN] + ("…" if len(text) > SHOWN else ""))
-
-
-def _apart(ask: Callable[[], Any]) -> Any:
-    """What a coroutine comes to, in a thread and loop of its own."""
-    found: list[Any] = []
-
-    def run() -> None:
-        try:
-            found.append(asyncio.run(ask()))
-        except BaseException as error:  # noqa: BLE001  raised again below
-            found.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    if isinstance(found[0], BaseException):
-        raise found[0]
-    return found[0]
 
 
 def _object(text: str) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ from accord.data.choices import LETTERS, Choice
 from accord.engine.llm import LLM, Ask
 from accord.errors import BadData
 from accord.maths.agreement import calibrated, mcnemar
-from accord.maths.intervals import Estimate, bootstrap, wilson
+from accord.maths.intervals import Estimate, estimate
 from accord.records import Invalid, ask
 
 Form = Literal["texts", "letters"]
@@ -203,25 +203,17 @@ def paired(
     if not both:
         raise BadData("there is no question that both models could be asked")
     only, only_other = sum(a > b for a, b in both), sum(a < b for a, b in both)
-    change = estimate([a - b for a, b in both], seed, low=-1.0)
+    change = estimate([a - b for a, b in both], seed=seed, share=False)
     return Paired(len(both), change, only, only_other, mcnemar(only, only_other))
-
-
-def estimate(values: Sequence[float], seed: int, low: float = 0.0) -> Estimate:
-    """A mean over units with its 95 % interval: Wilson's where all are 0 or all are 1."""
-    value = fmean(values)
-    if len(set(values)) == 1 and low == 0 and 0 <= value <= 1:
-        return Estimate(value, *wilson(value, len(values)))
-    return Estimate(value, *bootstrap(values, seed=seed))
 
 
 def _group(name: str, few: Sequence[Answered], seed: int) -> Group:
     return Group(
         name,
         len(few),
-        estimate([row.hit() for row in few], seed),
-        estimate([row.hit(normalised=True) for row in few], seed),
-        estimate([sum(row.odds[k] for k in row.choice.right) for row in few], seed),
+        estimate([row.hit() for row in few], seed=seed),
+        estimate([row.hit(normalised=True) for row in few], seed=seed),
+        estimate([sum(row.odds[k] for k in row.choice.right) for row in few], seed=seed),
         fmean(len(row.choice.right) / len(row.choice.options) for row in few),
     )
 

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from accord.evaluate.checkpage import spread
 from accord.evaluate.choices import Answered, Chosen, Group, Paired
-from accord.evaluate.plots import Line, tradeoff
-from accord.evaluate.sheet import Finding, Section, Sheet
+from accord.evaluate.sheet import Finding, Section, Sheet, certainty
 from accord.evaluate.words import count, digits, percent
 from accord.maths.intervals import Estimate
 
@@ -129,16 +128,8 @@ def _kinds(
 
 
 def _certainty(found: Chosen, name: str) -> Section:
-    if len(found.bins) < 2:
-        return Section("How sure, and how often right", "")
-    points = [(sure, right) for sure, right, _ in found.bins]
-    errors = [(0.0, (right * (1 - right) / n) ** 0.5) for _, right, n in found.bins]
-    low = min(sure for sure, _ in points)
-    limit = Line("as sure as it is right", [(low, low), (1.0, 1.0)], role="limit")
-    chart = tradeoff([limit, Line(name, points, errors)], "how sure it is", "how often right")
-    alt = "; ".join(f"{percent(sure)} sure: right in {percent(right)}" for sure, right in points)
-    note = "By the probability of the likeliest option. Points below the line: surer than right."
-    return Section("How sure, and how often right", note, chart=chart, alt=alt)
+    note = "By the probability of the likeliest option."
+    return certainty(name, found.bins, "how sure it is", note)
 
 
 def _placed(found: Chosen) -> Section:

@@ -15,7 +15,7 @@ from typing import Literal
 
 from accord.evaluate.match import Many
 from accord.evaluate.winrate import number
-from accord.maths.intervals import Estimate, bootstrap, wilson
+from accord.maths.intervals import Estimate, estimate
 from accord.maths.tournament import Winner
 from accord.records import Invalid
 from accord.store.judgements.ranking import START, Game, Table, table
@@ -135,10 +135,5 @@ def _match(i: int, j: int, points: Many, seed: int) -> Match:
     means = [fmean(few) for few in valid if few]
     every = [value for few in valid for value in few]
     wins, losses = sum(v > 0.5 for v in every), sum(v < 0.5 for v in every)
-    rate = None
-    if means:
-        value = fmean(means)
-        alike = len(set(means)) == 1
-        ends = wilson(value, len(means)) if alike else bootstrap(means, seed=seed, draws=500)
-        rate = Estimate(value, *ends)
+    rate = estimate(means, seed=seed, draws=500) if means else None
     return Match(i, j, rate, wins, len(every) - wins - losses, losses)

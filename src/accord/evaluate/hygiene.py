@@ -12,15 +12,13 @@ from statistics import fmean
 from typing import Any
 
 from accord.errors import BadData
-from accord.evaluate.winrate import number
-from accord.maths.agreement import alike, kappa
-from accord.maths.intervals import Estimate, bootstrap, quantile, wilson
+from accord.maths import agreement
+from accord.maths.agreement import calibrated, kappa
+from accord.maths.feedback import by_place, unswapped
+from accord.maths.intervals import Estimate, estimate, redrawn
 from accord.records import Comparison, Invalid
-from accord.rewards.base import Score
-from accord.rewards.duel import Duel, PairJudge
+from accord.rewards.duel import Duel, PairJudge, both_ways, probability
 
-BINS = 10
-DRAWS = 500
 Render = Callable[[Any], str]
 
 
@@ -116,10 +114,10 @@ def some(every: Sequence[Case], most: int, seed: int) -> list[Case]:
     return [once[i] for i in kept]
 
 
-def shown(few: Sequence[Case], same: int) -> list[Duel]:
-    """What a judge is asked: each pair both ways, then answers beside themselves."""
-    alone = list(dict.fromkeys((case.prompt, case.first) for case in few))[:same]
-    return [d for case in few for d in _both(case)] + [Duel(p, a, a) for p, a in alone]
+def twins(few: Sequence[Case], most: int) -> list[Duel]:
+    """Answers beside themselves."""
+    alone = list(dict.fromkeys((case.prompt, case.first) for case in few))[:most]
+    return [Duel(prompt, answer, answer) for prompt, answer in alone]
 
 
 def examined(
@@ -135,40 +133,34 @@ def examined(
 
     `own` are (prompt, answer) of the judge itself.  BadData where nothing could be judged.
     """
-    duels = shown(few, same)
-    order = list(range(len(duels)))
-    random.Random(f"duels/{seed}").shuffle(order)  # no judge sees the two ways side by side
-    said: list[Score] = [Invalid("")] * len(duels)
-    for at, verdict in zip(order, judge([duels[at] for at in order]), strict=True):
-        p = number(verdict)
-        sound = p is not None and 0 <= p <= 1
-        said[at] = p if sound else _why(verdict)  # type: ignore[assignment]
+    duels = [Duel(case.prompt, case.first, case.second) for case in few]
     seen, lost = [], Counter[str]()
-    for case, one, other in zip(few, said[0::2], said[1::2], strict=False):
-        bad = next((s for s in (one, other) if isinstance(s, Invalid)), None)
-        if bad is not None:
-            lost[bad.reason] += 1
+    for case, (one, other) in zip(few, both_ways(judge, duels, seed=seed), strict=True):
+        if isinstance(one, Invalid) or isinstance(other, Invalid):
+            lost[next(s.reason for s in (one, other) if isinstance(s, Invalid))] += 1
         else:
-            seen.append(Seen(case, (one + 1 - other) / 2, one + other - 1))  # type: ignore[operator]
+            seen.append(Seen(case, unswapped(one, other), 2 * by_place(one, other)))
     if not seen:
         told = f": {lost.most_common(1)[0][0]}" if lost else ""
         raise BadData(f"none of {len(few)} pairs could be judged{told}")
-    twins = [p for p in said[2 * len(few) :] if not isinstance(p, Invalid)]
-    return _told(seen, lost, every, twins, own, seed)
+    alike = [p for p in map(probability, judge(twins(few, same))) if not isinstance(p, Invalid)]
+    return _told(seen, lost, every, alike, own, seed)
 
 
 def _told(
     seen: Sequence[Seen],
     lost: Counter[str],
     every: Sequence[Case],
-    twins: Sequence[float],
+    alike: Sequence[float],
     own: Collection[tuple[str, str]],
     seed: int,
 ) -> Hygiene:
     decided = [one for one in seen if one.case.side]
     unlike = [one for one in decided if len(one.case.first) != len(one.case.second)]
+    more = [(one, _longer(one, one.side) - _longer(one, one.case.side)) for one in unlike]
     mine = [pair for one in decided if (pair := _own(one, own)) is not None]
-    error, bins = _calibrated(decided)
+    sure = [(max(one.q, 1 - one.q), _right(one)) for one in decided]
+    error, bins = calibrated(sure, low=0.5) if sure else (None, [])
     return Hygiene(
         seen,
         dict(lost.most_common()),
@@ -179,25 +171,12 @@ def _told(
         _mean([(one, float(abs(one.lean) <= abs(2 * one.q - 1))) for one in seen], seed),
         _mean([(one, _longer(one, one.side)) for one in unlike], seed),
         _mean([(one, _longer(one, one.case.side)) for one in unlike], seed),
-        _mean(
-            [(one, _longer(one, one.side) - _longer(one, one.case.side)) for one in unlike], seed
-        ),
-        _estimate(twins, seed),
-        _mean(mine, seed),
+        _mean(more, seed, share=False),
+        estimate(alike, seed=seed) if alike else None,
+        _mean(mine, seed, share=False),
         error,
         bins,
     )
-
-
-def _both(case: Case) -> tuple[Duel, Duel]:
-    return (
-        Duel(case.prompt, case.first, case.second),
-        Duel(case.prompt, case.second, case.first),
-    )
-
-
-def _why(verdict: Score) -> Invalid:
-    return verdict if isinstance(verdict, Invalid) else Invalid(f"{verdict} is no probability")
 
 
 def _side(p: float) -> int:
@@ -238,42 +217,29 @@ def _by_prompt(rows: Sequence[tuple[Seen, float]]) -> list[list[float]]:
     return list(found.values())
 
 
-def _mean(rows: Sequence[tuple[Seen, float]], seed: int) -> Estimate | None:
+def _mean(rows: Sequence[tuple[Seen, float]], seed: int, *, share: bool = True) -> Estimate | None:
     """Mean over prompts."""
-    return _estimate([fmean(few) for few in _by_prompt(rows)], seed)
-
-
-def _estimate(means: Sequence[float], seed: int) -> Estimate | None:
-    """Of shares that are all alike Wilson's interval: no draw would tell how sure that is."""
-    if not means:
-        return None
-    value = fmean(means)
-    if len({*means}) == 1 and 0 <= value <= 1:
-        return Estimate(value, *wilson(value, len(means)))
-    return Estimate(value, *bootstrap(means, seed=seed))
+    means = [fmean(few) for few in _by_prompt(rows)]
+    return estimate(means, seed=seed, share=share) if means else None
 
 
 def _kappa(seen: Sequence[Seen], seed: int) -> Estimate | None:
     """Both ways round count: no answer is the first by nature."""
-    by_prompt: dict[str, list[Seen]] = defaultdict(list)
+    groups: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for one in seen:
-        by_prompt[one.case.prompt].append(one)
-    groups = list(by_prompt.values())
+        groups[one.case.prompt].append((one.case.side, one.side))
 
-    def of(drawn: Sequence[Sequence[Seen]]) -> float | None:
+    def of(units: Mapping[tuple[tuple[int, int], ...], int]) -> float | None:
         pairs: Counter[tuple[int, int]] = Counter()
-        for few in drawn:
-            for one in few:
-                pairs[one.case.side, one.side] += 1
-                pairs[-one.case.side, -one.side] += 1
+        for few, count in units.items():
+            for a, b in few:
+                pairs[a, b] += count
+                pairs[-a, -b] += count
         return kappa(pairs)
 
-    if (value := of(groups)) is None:
-        return None
-    rng = random.Random(f"kappa/{seed}")
-    drawn = (of(rng.choices(groups, k=len(groups))) for _ in range(DRAWS))
-    again = sorted(k for k in drawn if k is not None)
-    return Estimate(value, quantile(again, 0.025), quantile(again, 0.975))
+    units = Counter(tuple(few) for few in groups.values())
+    value, ends = of(units), redrawn(units, of, seed=seed)
+    return None if value is None or ends is None else Estimate(value, *ends)
 
 
 def _people(every: Sequence[Case]) -> float | None:
@@ -281,19 +247,4 @@ def _people(every: Sequence[Case]) -> float | None:
     said: dict[tuple[str, frozenset[str]], list[int]] = defaultdict(list)
     for case in every:
         said[case.key].append(case.side if case.first <= case.second else -case.side)
-    return alike(Counter(tuple(sorted(few)) for few in said.values() if len(few) > 1))
-
-
-def _calibrated(decided: Sequence[Seen]) -> tuple[float | None, list[tuple[float, float, int]]]:
-    if not decided:
-        return None, []
-    bins: dict[int, list[tuple[float, float]]] = defaultdict(list)
-    for one in decided:
-        sure = max(one.q, 1 - one.q)
-        bins[min(BINS - 1, int((2 * sure - 1) * BINS))].append((sure, _right(one)))
-    rows = [
-        (fmean(sure for sure, _ in few), fmean(right for _, right in few), len(few))
-        for _, few in sorted(bins.items())
-    ]
-    error = sum(n * abs(sure - right) for sure, right, n in rows) / len(decided)
-    return error, rows
+    return agreement.alike(Counter(tuple(sorted(few)) for few in said.values() if len(few) > 1))

@@ -1,46 +1,26 @@
-"""What was found about a judge, in a terminal and as one page that loads nothing."""
+"""What was found about a judge, for people."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from rich.markup import escape
-
-from accord.data.check.texts import visible
 from accord.evaluate.checkpage import spread
 from accord.evaluate.hygiene import Hygiene, Seen
-from accord.evaluate.plots import Line, tradeoff
+from accord.evaluate.sheet import Finding, Section, Sheet, certainty
 from accord.evaluate.words import count, digits, percent
 from accord.maths.intervals import Estimate
 
-FILE = "judge.html"
 SHOWN = 4
 """cases that are shown in which it differs from people most surely"""
 LOST = 0.05
 """share of pairs without a verdict that is worth a warning"""
 OFF = 0.1
 """calibration error that is worth a warning"""
-COLOURS = {"error": "red", "warning": "yellow", "note": "green"}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One habit, or that there is none."""
-
-    severity: str
-    """error, warning, or note"""
-    title: str
-    number: str
-    todo: str
 
 
 def findings(found: Hygiene) -> list[Finding]:
     """What to know before it is trusted, the worst first."""
     every = [*_agreement(found), *_place(found), *_habits(found)]
-    return sorted(every, key=lambda one: list(COLOURS).index(one.severity))
+    return sorted(every, key=lambda one: ("error", "warning", "note").index(one.severity))
 
 
 def _agreement(found: Hygiene) -> Iterator[Finding]:
@@ -129,27 +109,6 @@ def _leaning(one: Estimate, leans: str, fair: str, todo: str) -> Finding:
     return Finding("warning" if sure else "note", leans if sure else fair, spread(one), todo)
 
 
-def lines(told: "Told") -> Iterator[str]:
-    """For a terminal, with rich's markup."""
-    yield f"[bold]{escape(told.judge)}[/] on {count(len(told.found.seen), 'pair')}"
-    for one in findings(told.found):
-        yield f"[{COLOURS[one.severity]}]{escape(one.title)}[/]: {escape(one.number)}"
-    yield f"[dim]{escape(told.spent)}[/]"
-
-
-@dataclass(frozen=True)
-class Told:
-    """All that the page says."""
-
-    judge: str
-    """a name for people"""
-    which: str
-    """what it is, exactly"""
-    data: str
-    found: Hygiene
-    spent: str
-
-
 def numbers(found: Hygiene) -> dict[str, Any]:
     """As JSON."""
     names = "agrees kappa first steady longer longer_by_people longer_more same own_more"
@@ -167,49 +126,39 @@ def numbers(found: Hygiene) -> dict[str, Any]:
     }
 
 
-def render(told: Told) -> str:
-    """The page as text."""
-    folder = Path(__file__).parent / "page"
-    css = "".join((folder / name).read_text("utf-8") for name in ("report.css", "check.css"))
-    found = told.found
-    return _template().render(
-        told=told,
-        findings=findings(found),
-        steady=spread(found.steady) if found.steady else None,
-        chart=_chart(found) if len(found.bins) > 1 else None,
-        apart=_apart(found.seen),
-        css=css,
+def told(name: str, which: str, data: str, found: Hygiene, spent: str) -> Sheet:
+    """The page."""
+    steady = spread(found.steady) if found.steady else "–"
+    return Sheet(
+        "judge",
+        f"Can {name} be trusted?",
+        f"{count(len(found.seen), 'pair')} of {data} that people have judged, each shown both "
+        f"ways. Verdicts that hold when the two change places: {steady}. Intervals are 95%, over "
+        "prompts.",
+        findings(found),
+        [one for one in _sections(name, found) if one.chart or one.texts],
+        f"{spent}. Judge: {which}.",
     )
 
 
-def _chart(found: Hygiene) -> str:
-    """How often it is right, where it is so sure."""
-    errors = [(0.0, (right * (1 - right) / n) ** 0.5) for _, right, n in found.bins]
-    points = [(sure, right) for sure, right, _ in found.bins]
-    return tradeoff(
-        [
-            Line("as sure as it is right", [(0.5, 0.5), (1.0, 1.0)], role="limit"),
-            Line("this judge", points, errors),
-        ],
-        "how sure it is",
-        "how often people agree",
+def _sections(name: str, found: Hygiene) -> Iterator[Section]:
+    note = "Pairs that people decided, by how sure the judge is."
+    yield certainty(name, found.bins, "how sure it is", note)
+    wrong = [one for one in found.seen if one.case.side and one.side == -one.case.side]
+    few = sorted(wrong, key=lambda one: -abs(one.q - 0.5))[:SHOWN]
+    yield Section(
+        "Where it differs from people most surely",
+        "Read these before the numbers.",
+        texts=[(_differs(one), _shown(one)) for one in few],
     )
 
 
-def _apart(seen: Sequence[Seen]) -> list[Seen]:
-    """The cases in which it is most sure of what people did not say."""
-    wrong = [one for one in seen if one.case.side and one.side == -one.case.side]
-    return sorted(wrong, key=lambda one: -abs(one.q - 0.5))[:SHOWN]
+def _differs(one: Seen) -> str:
+    mine, theirs = ("first", "second") if one.side > 0 else ("second", "first")
+    sure = percent(max(one.q, 1 - one.q))
+    return f"{one.case.id} The judge is {sure} sure of the {mine}; people preferred the {theirs}."
 
 
-@cache
-def _template() -> Template:
-    env = Environment(
-        loader=PackageLoader("accord.evaluate", "page"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    env.filters.update(visible=visible, percent=percent)
-    return env.get_template("hygiene.html.jinja")
+def _shown(one: Seen) -> list[tuple[str, str]]:
+    case = one.case
+    return [("Asked.", case.prompt), ("First.", case.first), ("Second.", case.second)]

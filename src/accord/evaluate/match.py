@@ -1,6 +1,5 @@
 """Whose answers are better, and how sure that is: by scores, or by a judge who sees both."""
 
-import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,10 +7,10 @@ from statistics import fmean
 
 from accord.errors import BadData
 from accord.evaluate.winrate import FEW, number
-from accord.maths.intervals import Estimate, bootstrap, proportion, wilson
+from accord.maths.intervals import Estimate, bootstrap, estimate, proportion, wilson
 from accord.records import Invalid
 from accord.rewards.base import Score
-from accord.rewards.duel import Duel, PairJudge
+from accord.rewards.duel import Duel, PairJudge, both_ways
 
 Many = Sequence[Sequence[Score]]
 """scores of all answers to each prompt, prompt by prompt"""
@@ -135,9 +134,7 @@ class Judged:
         """The same of some prompts alone; BadData where none of them was judged."""
         places = {place: at for at, place in enumerate(prompts)}
         said = {(places[i], k): few for (i, k), few in self.said.items() if i in places}
-        flat = [one for few in said.values() for one in few]
-        points = [self.points[place] for place in prompts]
-        return Judged(rated(points, seed=seed), _first(flat), _steady(flat), points, said)
+        return _judged([self.points[place] for place in prompts], said, seed)
 
 
 def by_judge(
@@ -155,33 +152,22 @@ def by_judge(
     Identical answers are a tie without asking.  `references` are right answers to each prompt, for
     the judge alone.
     """
-    asked, places = [], []
+    asked: dict[tuple[int, int], Duel] = {}
     points: list[list[Score]] = [[0.5] * len(few) for few in after]
     for i, (prompt, olds, news) in enumerate(zip(prompts, before, after, strict=True)):
         for k, (old, new) in enumerate(zip(olds, news, strict=True)):
             if old != new:
                 right = references[i] if references else ""
-                asked += [Duel(prompt, old, new, right), Duel(prompt, new, old, right)]
-                places.append((i, k))
-    order = list(range(len(asked)))
-    random.Random(f"duels/{seed}").shuffle(order)  # no judge sees the two ways side by side
-    said: list[Score] = [Invalid("")] * len(asked)
-    given = judge([asked[at] for at in order]) if asked else []
-    if len(given) != len(asked):
-        raise BadData(f"the judge gave {len(given)} verdicts on {len(asked)} pairs of answers")
-    for at, verdict in zip(order, given, strict=True):
-        said[at] = _share(verdict)
-    for n, (i, k) in enumerate(places):
-        points[i][k] = _both(said[2 * n], said[2 * n + 1])
-    both = {place: (said[2 * n], said[2 * n + 1]) for n, place in enumerate(places)}
-    return Judged(rated(points, seed=seed), _first(said), _steady(said), points, both)
+                asked[i, k] = Duel(prompt, old, new, right)
+    said = dict(zip(asked, both_ways(judge, [*asked.values()], seed=seed), strict=True))
+    for (i, k), few in said.items():
+        points[i][k] = _both(*few)
+    return _judged(points, said, seed)
 
 
-def _share(verdict: Score) -> Score:
-    p = number(verdict)
-    if p is None:
-        return verdict if isinstance(verdict, Invalid) else Invalid("not a number")
-    return p if 0 <= p <= 1 else Invalid(f"{p:g} is no probability")
+def _judged(points: Many, said: Mapping[tuple[int, int], tuple[Score, Score]], seed: int) -> Judged:
+    sides = _sides([*said.values()])
+    return Judged(rated(points, seed=seed), _first(sides), _steady(sides), points, said)
 
 
 def _both(one: Score, other: Score) -> Score:
@@ -199,23 +185,18 @@ def _side(p: float) -> int:
     return (p > 0.5) - (p < 0.5)
 
 
-def _sides(said: Sequence[Score]) -> list[tuple[int, int]]:
+def _sides(said: Sequence[tuple[Score, Score]]) -> list[tuple[int, int]]:
     """Of the pairs that were judged both ways: they are one witness, not two."""
-    pairs = [(number(a), number(b)) for a, b in zip(said[::2], said[1::2], strict=True)]
+    pairs = [(number(a), number(b)) for a, b in said]
     return [(_side(a), _side(b)) for a, b in pairs if a is not None and b is not None]
 
 
-def _first(said: Sequence[Score]) -> Estimate | None:
-    means = [(2 + a + b) / 4 for a, b in _sides(said)]
-    if not means:
-        return None
-    rate = fmean(means)
-    alike = len(set(means)) == 1  # equal numbers drawn again say nothing of their spread
-    return Estimate(rate, *(wilson(rate, len(means)) if alike else bootstrap(means)))
+def _first(sides: Sequence[tuple[int, int]]) -> Estimate | None:
+    return estimate([(2 + a + b) / 4 for a, b in sides]) if sides else None
 
 
-def _steady(said: Sequence[Score]) -> Estimate | None:
-    same = [a == -b for a, b in _sides(said)]
+def _steady(sides: Sequence[tuple[int, int]]) -> Estimate | None:
+    same = [a == -b for a, b in sides]
     return proportion(sum(same), len(same)) if same else None
 
 

@@ -2,6 +2,7 @@
 then tables and pictures.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,10 @@ from rich.markup import escape
 
 from accord.data.check.texts import visible
 from accord.evaluate import paper
+from accord.evaluate.plots import Line, tradeoff
+from accord.evaluate.report import marked
+from accord.evaluate.words import percent
+from accord.maths.intervals import wilson
 from accord.store import files
 
 COLOURS = {"error": "red", "warning": "yellow", "note": "green"}
@@ -41,6 +46,8 @@ class Section:
     """the picture in words"""
     texts: Sequence[tuple[str, Sequence[tuple[str, str]]]] = ()
     """(what it shows, (name, text) of each)"""
+    marks: re.Pattern[str] | None = None
+    """what is marked in texts"""
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,23 @@ class Sheet:
             yield from map(escape, laid(section.columns, section.rows))
 
 
+def certainty(name: str, bins: Sequence[tuple[float, float, int]], of: str, note: str) -> Section:
+    """How often something is right, where it is so sure; empty of fewer than two bins.
+
+    `bins` are (mean certainty, share right, how many); `of` says what is sure.
+    """
+    title = "How sure, and how often right"
+    if len(bins) < 2:
+        return Section(title, note)
+    points = [(sure, right) for sure, right, _ in bins]
+    errors = [(0.0, (high - low) / 4) for low, high in (wilson(r, n) for _, r, n in bins)]
+    low = min(sure for sure, _ in points)
+    limit = Line("as sure as it is right", [(low, low), (1.0, 1.0)], role="limit")
+    chart = tradeoff([limit, Line(name, points, errors)], of, "how often right")
+    alt = "; ".join(f"{percent(sure)} sure: right in {percent(right)}" for sure, right in points)
+    return Section(title, f"{note} Points below the line: surer than right.", chart=chart, alt=alt)
+
+
 def laid(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """A table in letters of one width: the first column to the left, the others to the right."""
     every = [columns, *rows]
@@ -85,4 +109,6 @@ def write(sheet: Sheet, path: Path) -> Path:
 
 def render(sheet: Sheet) -> str:
     """The page as text."""
-    return paper.filled("sheet", ("report", "check", "contest"), {"visible": visible}, sheet=sheet)
+    return paper.filled(
+        "sheet", ("report", "check", "contest"), {"visible": visible, "marked": marked}, sheet=sheet
+    )

@@ -13,11 +13,10 @@ from typing import Any
 
 from accord.errors import BadData
 from accord.evaluate.answers import LETTERS
-from accord.evaluate.choices import estimate
 from accord.evaluate.trend import pearson, spearman
 from accord.evaluate.winrate import number
 from accord.maths.agreement import calibrated
-from accord.maths.intervals import Estimate
+from accord.maths.intervals import Estimate, estimate
 from accord.records import Comparison, Conversation, Invalid, Rollout
 from accord.records.rollout import Finish
 from accord.rewards.base import Reward, Score
@@ -272,7 +271,7 @@ def withstood(
             for (case, text), score in zip(few, given[name], strict=True)
             if (said := number(score)) is not None
         ]
-        holds = estimate([_right(gap) for gap, *_ in gaps], seed) if gaps else None
+        holds = estimate([_right(gap) for gap, *_ in gaps], seed=seed) if gaps else None
         margin = fmean(gap for gap, *_ in gaps) / deviation if gaps and deviation else None
         least = min(gaps, default=None, key=lambda one: one[0])
         worst = least[1:] if least and least[0] <= 0 else None
@@ -313,10 +312,10 @@ def drifted(
     sides = [_right(x) != _right(y) for a, b in pairs for (x, _), (y, _) in zip(a, b, strict=True)]
     return Drift(
         len(both),
-        estimate([(a - b) / unit for a, b in both], seed, low=-1.0),
+        estimate([(a - b) / unit for a, b in both], seed=seed, share=False),
         pstdev(ours) / unit if pstdev(theirs) else None,
         spearman(ours, theirs),
-        estimate(gained, seed, low=-1.0),
+        estimate(gained, seed=seed, share=False),
         fmean(map(float, sides)),
     )
 
@@ -324,14 +323,16 @@ def drifted(
 def _subset(name: str, few: Sequence[Case], seed: int) -> Subset:
     right = [fmean(_right(gap) for gap, _ in case.pairs) for case in few]
     gaps = [fmean(gap for gap, _ in case.pairs) for case in few]
-    return Subset(name, len(few), estimate(right, seed), estimate(gaps, seed, low=-math.inf))
+    return Subset(
+        name, len(few), estimate(right, seed=seed), estimate(gaps, seed=seed, share=False)
+    )
 
 
 def _where(good: Sequence[Case], side: int, seed: int) -> Estimate | None:
     """Accuracy over the comparisons whose better answers are longer (1) or shorter (-1)."""
     few = [[_right(gap) for gap, longer in c.pairs if side * longer > 0] for c in good]
     means = [fmean(one) for one in few if one]
-    return estimate(means, seed) if means else None
+    return estimate(means, seed=seed) if means else None
 
 
 def _flat(good: Sequence[Case]) -> tuple[list[float], list[float]]:

@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from accord.evaluate.checkpage import spread
-from accord.evaluate.plots import Line, tradeoff
-from accord.evaluate.sheet import Finding, Section, Sheet
+from accord.evaluate.sheet import Finding, Section, Sheet, certainty
 from accord.evaluate.suite import Case, Suite
 from accord.evaluate.words import count, digits, percent, signed
 from accord.maths.intervals import Estimate
@@ -157,13 +156,7 @@ def _sections(found: Suite, cases: Sequence[Case], name: str) -> Iterator[Sectio
             if one.worst
         ],
     )
-    if len(found.bins) > 1:
-        points = [(sure, right) for sure, right, _ in found.bins]
-        errors = [(0.0, (right * (1 - right) / n) ** 0.5) for _, right, n in found.bins]
-        limit = Line("as sure as it is right", [(0.5, 0.5), (1.0, 1.0)], role="limit")
-        chart = tradeoff([limit, Line(name, points, errors)], "σ(gap)", "how often right")
-        alt = "; ".join(f"{percent(s)} sure: right in {percent(right)}" for s, right in points)
-        yield Section("How sure, and how often right", "", chart=chart, alt=alt)
+    yield certainty(name, found.bins, "σ(gap)", "Pairs, by how wide their gap is.")
     yield _wrong(cases)
 
 

@@ -39,6 +39,18 @@ def proportion(yes: int, count: int) -> Estimate:
     return Estimate(yes / count, *wilson(yes / count, count))
 
 
+def estimate(
+    values: Sequence[float], *, seed: int = 0, draws: int = DRAWS, share: bool = True
+) -> Estimate:
+    """A mean over units with its 95 % interval by a bootstrap; of shares (`share`) that are all 0
+    or all 1, or another number alike, Wilson's: drawn again, equal numbers say nothing of spread.
+    """
+    value = fmean(values)
+    if share and len(set(values)) == 1:
+        return Estimate(value, *wilson(value, len(values)))
+    return Estimate(value, *bootstrap(values, seed=seed, draws=draws))
+
+
 def bootstrap(
     values: Sequence[float], *, seed: int = 0, draws: int = DRAWS, confidence: float = CONFIDENCE
 ) -> tuple[float, float]:

@@ -14,15 +14,14 @@ from accord.data.studies import opened
 from accord.data.tally import Tally
 from accord.errors import BadSettings
 from accord.evaluate.answers import LETTERS
-from accord.evaluate.winrate import number
 from accord.maths.feedback import unswapped
 from accord.recipes.job import Desk
 from accord.recipes.judging import CALLS
 from accord.recipes.stage import Place
 from accord.records import Invalid
 from accord.rewards.base import Score
-from accord.rewards.duel import Duel
-from accord.rewards.judge.opinions import PairJudge, pair_judge
+from accord.rewards.duel import Duel, PairJudge, both_ways
+from accord.rewards.judge.opinions import pair_judge
 from accord.store.judgements import acts, people, resolve, studies
 from accord.store.judgements.acts import Opinion
 from accord.store.judgements.merging import Asked
@@ -98,23 +97,12 @@ def _annotated(desk: Desk, job: AnnotateJob, store: Store, called: str) -> Annot
 
 def softened(judge: PairJudge, every: Sequence[Asked]) -> list[Score]:
     """q = (q_AB + 1 - q_BA) / 2 of each item; Invalid where either way cannot be read."""
-    duels = [
-        duel
-        for item in every
-        for a, b in [item.texts]
-        for prompt in [LETTERS.render(item.prompt)]
-        for duel in (Duel(prompt, a, b), Duel(prompt, b, a))
-    ]
-    said = judge(duels)
-    found: list[Score] = []
-    for one, other in zip(said[::2], said[1::2], strict=True):
-        p, q = number(one), number(other)
-        if p is None or q is None:
-            bad = one if p is None else other
-            found.append(bad if isinstance(bad, Invalid) else Invalid(f"{bad} is no probability"))
-        else:
-            found.append(unswapped(p, q))
-    return found
+    duels = [Duel(LETTERS.render(item.prompt), *item.texts) for item in every]
+    return [
+        one if isinstance(one, Invalid) else other if isinstance(other, Invalid)
+        else unswapped(one, other)
+        for one, other in both_ways(judge, duels)
+    ]  # fmt: skip
 
 
 def _account(store: Store, name: str) -> int:

@@ -12,9 +12,8 @@ from pathlib import Path
 from accord.config import plain
 from accord.data.comparisons import digest, split, without
 from accord.data.constitution import Constitution, read_constitution
-from accord.engine.calls import Budget, Calls, Dry
-from accord.engine.draw import Sampling
-from accord.engine.llm import LLM, Ask, Spoken
+from accord.engine.calls import WORD, Budget, Calls, Dry
+from accord.engine.llm import LLM
 from accord.engine.local import Local
 from accord.engine.roles import Critic, Policy
 from accord.errors import BadSettings
@@ -32,16 +31,13 @@ from accord.recipes.stage import Made, Place, room_for
 from accord.recipes.stages import ppo_stage, reward_stage, sft_stage
 from accord.recipes.verdict import answers, facts, kl_target, publish
 from accord.recipes.weighing import Pair
-from accord.records import Comparison, Invalid, Prompt
+from accord.records import Comparison, Prompt
 from accord.rewards.asking import Asked, open_llm
 from accord.rewards.base import Reward
 from accord.rewards.guard import Guard, Guarded
 from accord.rewards.learned import Learned
 from accord.rewards.reader import Reader
 from accord.store.artifact import Artifact
-
-WORD = " word"
-"""a token of usual length"""
 
 
 class ConstitutionJob(Job, Heard):
@@ -56,8 +52,8 @@ class ConstitutionJob(Job, Heard):
     llm: str | None = None
     """who criticises, revises and compares: a folder or hub id, or a server as http://host/v1#NAME;
     none: the model itself"""
-    asking: Asked = Asked()
-    """how that model is spoken to, what it may cost, and asking.dry=true: only tell the cost"""
+    asked: Asked = Asked()
+    """how that model is spoken to, what it may cost, and asked.dry=true: only tell the cost"""
     prompts: Path
     """prompts that ask for what the constitution is against: a file, folder or hub id"""
     helpful: Path | None = None
@@ -251,7 +247,7 @@ def run_constitution(desk: Desk, job: ConstitutionJob, cfg: Constitutional) -> W
     )
     able(c, cfg, given)
     idle(job, cfg, desk.tell)
-    if job.asking.dry:
+    if job.asked.dry:
         return rehearsed(place, job, cfg, c, given)
     model = opened(job)
     base = model if job.base is None else opened(job.model_copy(update={"model": job.base}))
@@ -263,8 +259,8 @@ def run_constitution(desk: Desk, job: ConstitutionJob, cfg: Constitutional) -> W
 
 def idle(job: ConstitutionJob, cfg: Constitutional, tell: Callable[[str], None]) -> None:
     """Say what was set and changes nothing."""
-    if job.llm is None and replace(job.asking, budget=Budget(), dry=False) != Asked():
-        tell("the model itself is asked (llm=none): of asking.… only budget and dry count")
+    if job.llm is None and replace(job.asked, budget=Budget(), dry=False) != Asked():
+        tell("the model itself is asked (llm=none): of asked.… only budget and dry count")
     if job.helpful is None and cfg.revise.helpful != Revise().helpful:
         tell("there are no helpful prompts (helpful=FILE): revise.helpful changes nothing")
 
@@ -273,26 +269,8 @@ def listening(place: Place, job: ConstitutionJob, model: Policy) -> LLM:
     """The model that is asked; what it answered is kept in `calls/` and not asked again."""
     file = place.out / "calls" / "calls.jsonl"
     if job.llm is None:
-        return Calls(Local(model), file, job.asking.budget, place.tell)
-    return open_llm(job.llm, file, job.asking, place.tell)
-
-
-class Rehearsal(Dry):
-    """Counts what it is asked, and says as much as it may: no answer is shorter than foreseen."""
-
-    def say(
-        self, asks: Sequence[Ask], *, longest: int, how: Sampling = Sampling()
-    ) -> list[Spoken | Invalid]:
-        """Words without sense."""
-        super().say(asks, longest=longest, how=how)
-        return [Spoken(WORD * longest, True)] * len(asks)
-
-    def weigh(
-        self, asks: Sequence[Ask], options: Sequence[Sequence[str]]
-    ) -> list[tuple[float, ...] | Invalid]:
-        """Options alike."""
-        super().weigh(asks, options)
-        return [(-1.0,) * len(few) for few in options]
+        return Calls(Local(model), file, job.asked.budget, place.tell)
+    return open_llm(job.llm, file, job.asked, place.tell)
 
 
 def rehearsed(
@@ -300,10 +278,10 @@ def rehearsed(
 ) -> str:
     """What all that is asked would come to, at most; nobody is asked."""
     learn, _ = split(given.prompts, cfg.held_out, seed=place.seed)
-    llm = Rehearsal(job.llm or job.model)
+    llm = Calls(Dry(job.llm or job.model), None)
     text = WORD * cfg.revise.longest
     revise(cfg.revise, c, llm, learn, [text] * len(learn), seed=place.seed)
-    two = (WORD * cfg.compare.longest,) * 2
+    two = (WORD * cfg.compare.longest, " other" + WORD * (cfg.compare.longest - 1))
     pairs = [Pair(str(i), prompt.messages, two) for i, prompt in enumerate(learn)]
     compare(cfg.compare, c, llm, pairs, seed=place.seed)
-    return f"at most {llm.spent.told(job.asking.budget)}; nobody was asked"
+    return f"at most {llm.spent.told(job.asked.budget)}; nobody was asked"

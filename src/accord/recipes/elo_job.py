@@ -22,15 +22,13 @@ from accord.evaluate import elopage, sheet
 from accord.evaluate.answers import LETTERS, Asking, by_prompt, sampled, spelled
 from accord.evaluate.elo import Meets, Standings, meetings, standings
 from accord.evaluate.match import Many, by_judge, pointed
-from accord.evaluate.pairwise import FileJudge
 from accord.evaluate.suite import scored
 from accord.recipes.job import Desk, told
-from accord.recipes.judging import CALLS, Bench, Rewards
+from accord.recipes.judging import CALLS, Bench, Rewards, compares
 from accord.recipes.stage import Place, room_for
 from accord.records import Ids, Prompt
 from accord.rewards.base import Reward, which
 from accord.rewards.guard import Guard
-from accord.rewards.judge.opinions import PairJudge, pair_judge
 from accord.store import artifact, files
 from accord.store.artifact import Artifact
 from accord.store.lock import held
@@ -252,11 +250,7 @@ def _judge(
     """What comes of a pair of players, and who says so."""
     if job.judge is not None:
         asked = [LETTERS.render(prompt.messages) for prompt in prompts]
-        judge: FileJudge | PairJudge = (
-            FileJudge(job.judge, job.guard)
-            if re.search(r"\.py:\w+$", job.judge)
-            else pair_judge(job.judge, job.out / CALLS, desk.tell)
-        )
+        judge = compares(job.judge, job.guard, job.out / CALLS, desk.tell)
 
         def seen(i: int, j: int) -> Many:
             return by_judge(asked, sides[i].said, sides[j].said, judge, seed=job.seed).points

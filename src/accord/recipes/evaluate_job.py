@@ -1,7 +1,6 @@
 """Evaluation as a command: two models, or answers that stand in files, before the same judges."""
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,16 +19,15 @@ from accord.errors import BadData, BadSettings
 from accord.evaluate import evaluationpage, measure
 from accord.evaluate.answers import LETTERS, Asking, Side, by_prompt, given, sampled, spelled
 from accord.evaluate.frontier import Distance, distance
-from accord.evaluate.pairwise import FileJudge
 from accord.evaluate.perplexity import Tax, perplexity, read_texts, tax
 from accord.recipes.job import Desk, told
-from accord.recipes.judging import CALLS, Bench, Rewards
+from accord.recipes.judging import CALLS, Bench, Rewards, compares
 from accord.recipes.stage import Place, room_for
 from accord.records import Conversation, Demonstration, Prompt
 from accord.rewards.base import Reward, Score, which
+from accord.rewards.duel import PairJudge
 from accord.rewards.foreign import Reading
 from accord.rewards.guard import Guard
-from accord.rewards.judge.opinions import PairJudge, pair_judge
 from accord.rewards.remote import Server
 from accord.rewards.rules import called, parts
 from accord.store import artifact, files
@@ -142,7 +140,7 @@ def _evaluated(desk: Desk, job: EvaluateJob) -> Evaluated:
     prompts = _prompts(place, job, parties)
     asked, kept = _asked(place, job, parties, prompts)
     benches = _benches(job, parties, kept)
-    judge = _judge(desk, job)
+    judge = compares(job.judge, job.guard, job.out / CALLS, desk.tell) if job.judge else None
     texts = _texts(job.text) if job.text else []
 
     def make(folder: Path) -> None:
@@ -291,14 +289,6 @@ def _benches(job: EvaluateJob, parties: Sequence[Party], kept: Sequence[Prompt])
     return [first, Bench.of(job.rewards, spellers[1], kept, **more)]
 
 
-def _judge(desk: Desk, job: EvaluateJob) -> FileJudge | PairJudge | None:
-    if job.judge is None:
-        return None
-    if re.search(r"\.py:\w+$", job.judge):
-        return FileJudge(job.judge, job.guard)
-    return pair_judge(job.judge, job.out / CALLS, desk.tell)
-
-
 def _sides(
     desk: Desk,
     job: EvaluateJob,
@@ -330,7 +320,7 @@ def _bout(
     parties: Sequence[Party],
     sides: Sequence[Side],
     benches: Sequence[Bench],
-    judge: FileJudge | PairJudge | None,
+    judge: PairJudge | None,
     kept: Sequence[Prompt],
 ) -> measure.Bout:
     scored = []

@@ -12,19 +12,21 @@ from accord.data import sources
 from accord.data.columns import Columns
 from accord.data.comparisons import fingerprint
 from accord.errors import BadData
-from accord.evaluate import hygienepage
+from accord.evaluate import hygienepage, sheet
 from accord.evaluate.answers import LETTERS
-from accord.evaluate.hygiene import cases, examined, shown, some
-from accord.evaluate.hygienepage import Told, numbers
+from accord.evaluate.hygiene import Hygiene, cases, examined, some, twins
+from accord.evaluate.sheet import Sheet
 from accord.recipes.job import Desk, Heard, read, told
 from accord.recipes.judging import CALLS
 from accord.recipes.stage import Place
-from accord.rewards.judge.opinions import pair_judge
+from accord.rewards.duel import Duel, both_ways
+from accord.rewards.judge.card import judging, listened
+from accord.rewards.judge.opinions import LLMJudge
 from accord.store import artifact, files
 from accord.store.artifact import Artifact
 from accord.store.lock import held
 
-NUMBERS = "judge.json"
+NUMBERS, PAGE = "judge.json", "judge.html"
 
 
 class JudgeJob(Heard):
@@ -57,8 +59,14 @@ class JudgeJob(Heard):
 class Examined:
     """What came out, and where it lies."""
 
-    told: Told
+    found: Hygiene
+    sheet: Sheet
     artifact: Artifact
+
+    def lines(self) -> list[str]:
+        """For a terminal."""
+        page = self.artifact.folder / PAGE
+        return [*self.sheet.lines(), f"\nthe page: [bold]{page}[/]"]
 
 
 def run_judge(desk: Desk, job: JudgeJob) -> Examined | None:
@@ -79,20 +87,24 @@ def _examined(desk: Desk, job: JudgeJob) -> Examined | None:
     if job.own is not None:
         mine = told(place, job.own, sources.read(job.own, "demonstrations"))
         own = frozenset((LETTERS.render(one.prompt), one.response.strip()) for one in mine)
-    judge = pair_judge(job.judge, job.out / CALLS, desk.tell)
-    if judge.card.asked.dry:
-        judge(shown(few, job.same))
-        desk.tell(f"a dry run: {judge.llm.spent.told(judge.card.asked.budget)} at most")
+    card = judging(job.judge)
+    calls = listened(card, job.out / CALLS, desk.tell)
+    judge = LLMJudge(calls, card)
+    if card.asked.dry:
+        both_ways(judge, [Duel(case.prompt, case.first, case.second) for case in few])
+        judge(twins(few, job.same))
+        desk.tell(f"a dry run: {calls.spent.told(card.asked.budget)} at most")
         return None
     found = examined(judge, every, few, same=job.same, own=own, seed=job.seed)
-    spent = judge.llm.spent.told(judge.card.asked.budget)
     name = Path(job.judge).stem if Path(job.judge).exists() else job.judge
-    page = Told(name, judge.which, job.data.name, found, spent)
+    spent = calls.spent.told(card.asked.budget)
+    page = hygienepage.told(name, judge.which, job.data.name, found, spent)
 
     def write(into: Path) -> None:
         settings = {k: v for k, v in plain(job).items() if k != "out"}
-        (into / NUMBERS).write_bytes(files.dump({**numbers(found), "settings": settings}))
-        (into / hygienepage.FILE).write_text(hygienepage.render(page), encoding="utf-8")
+        numbers = hygienepage.numbers(found)
+        (into / NUMBERS).write_bytes(files.dump({**numbers, "settings": settings}))
+        sheet.write(page, into / PAGE)
 
     about: dict[str, Any] = {
         "kind": "judge",
@@ -100,4 +112,4 @@ def _examined(desk: Desk, job: JudgeJob) -> Examined | None:
         "parents": [judge.which],
         "data": fingerprint(rows),
     }
-    return Examined(page, artifact.finish(job.out / "report", write, **about))
+    return Examined(found, page, artifact.finish(job.out / "report", write, **about))

@@ -1,5 +1,6 @@
 """The rewards of a command: by what words they are given, opened, and checked before training."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from accord.config import Settings
 from accord.data.comparisons import fingerprint
 from accord.engine.roles import Critic
 from accord.errors import BadSettings
+from accord.evaluate.pairwise import FileJudge
 from accord.models.load import Dtype
 from accord.records import Comparison, Prompt
 from accord.rewards.base import Reward
@@ -15,6 +17,7 @@ from accord.rewards.check import agreement, check, held_out
 from accord.rewards.choose import Choice, learned
 from accord.rewards.foreign import Reading
 from accord.rewards.guard import Guard, Guarded
+from accord.rewards.judge.opinions import LLMJudge, pair_judge
 from accord.rewards.numbers import Numbers
 from accord.rewards.people import Asking
 from accord.rewards.reader import Reader
@@ -134,6 +137,15 @@ class Bench:
                 kept = held_out(self.compared, model.critic, made)
                 found = check(model, self.policy, kept, made.numbers["accuracy"])
                 tell(f"{model.critic.source} agrees with {found} held out, as when it was made")
+
+
+def compares(
+    word: str, guard: Guard, keep: Path, tell: Callable[[str], None]
+) -> FileJudge | LLMJudge:
+    """Who sees two answers: a function of a file, or a language model, by its card or by itself."""
+    if re.search(r"\.py:\w+$", word):
+        return FileJudge(word, guard)
+    return pair_judge(word, keep, tell)
 
 
 def _origin(critic: Critic) -> Artifact | None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import TypeVar
 
-from accord.engine.calls import Calls
 from accord.engine.draw import Sampling
 from accord.engine.llm import LLM, Ask, Spoken
 from accord.records import Conversation, Invalid, Rollout
@@ -29,8 +28,7 @@ class Opinion:
     """One who is asked, by a card."""
 
     def __init__(self, llm: LLM, card: Judging):
-        self.llm = llm if isinstance(llm, Calls) else Calls(llm, None)
-        self.card = card.fits()
+        self.llm, self.card = llm, card.fits()
 
     @property
     def which(self) -> str:
@@ -78,7 +76,7 @@ class Opinion:
         return [one if isinstance(one, Invalid) else _softmax(one) for one in weighed]
 
 
-class PairJudge(Opinion):
+class LLMJudge(Opinion):
     """Which of two answers is better, as they are shown.  Whoever asks shows both orders."""
 
     def __call__(self, duels: Sequence[Duel]) -> list[Score]:
@@ -147,10 +145,10 @@ class Grader(Opinion):
 
 def pair_judge(
     word: str, keep: Path | None, tell: Callable[[str], None] = lambda _: None
-) -> PairJudge:
+) -> LLMJudge:
     """The judge of two answers that a word names: a card (YAML), a model or a server."""
     card = judging(word)
-    return PairJudge(listened(card, keep, tell), card)
+    return LLMJudge(listened(card, keep, tell), card)
 
 
 def grader(
