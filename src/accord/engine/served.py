@@ -1,12 +1,12 @@
 """A model behind an OpenAI-compatible server as one who is asked.
 
 With `chat` (/v1/chat/completions) the server's template writes the turns.  What an answer begins
-with is sent as an assistant's turn to be continued, which vLLM and SGLang do; a server that refuses
+with is sent as an assistant's turn to be continued (continue_final_message); a server that refuses
 that is told in words how to begin.  Options are read off the likeliest first tokens after what they
 have in common, so they are known only where they differ at once and stand among those.
 
 With `completions` (/v1/completions) the prompt is sent as it is, for base models, and options are
-scored whole, by echo: as Accord's own endpoint and vLLM give them.
+scored whole, by echo, as Accord's own endpoint gives them.
 """
 
 import math
