@@ -88,6 +88,8 @@ class Policy(Handle[Speaker]):
             trunk.adapters.load("start", hub.folder(source))
         speaker = Speaker(trunk, "start" if base else None)
         speller = Speller.load(source, template=template)
+        if speller.sight is not None:
+            trunk.see(speller.sight.pixels)
         rows = trunk.model.get_input_embeddings().num_embeddings
         if speller.vocab > rows:
             raise BadModel(

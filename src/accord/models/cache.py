@@ -18,6 +18,9 @@ class SlotCache:
         self._kv: dict[int, tuple[Tensor, Tensor]] = {}
         self.seen = 0
         """places in use: attention never looks beyond them"""
+        self.back_S: Tensor | None = None
+        """by how much less far than its index the next token of each slot stands, for pictures
+        with two sides lie before it"""
 
     def _layer(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         if layer not in self._kv:
@@ -45,6 +48,10 @@ class SlotCache:
     def copy(self, source: "SlotCache", rows: Tensor, slots: Tensor) -> None:
         """Lay rows of another cache into slots of this one: how a prompt is fanned out."""
         self.seen = max(self.seen, source.seen)
+        if source.back_S is not None:
+            if self.back_S is None:
+                self.back_S = source.back_S.new_zeros(self.slots)
+            self.back_S[slots] = source.back_S[rows]
         for layer, (k, v) in source._kv.items():
             keys, values = self._rows(*self._layer(layer, k[0], v[0]))
             keys[slots, :, : source.seen] = k[rows, :, : source.seen]
@@ -52,16 +59,23 @@ class SlotCache:
 
     def move(self, sources: Tensor, targets: Tensor) -> None:
         """Lay some slots over others, each source being none of the targets."""
+        if self.back_S is not None:
+            self.back_S[targets] = self.back_S[sources]
+        self._move(sources, targets)
+
+    def _move(self, sources: Tensor, targets: Tensor) -> None:
         for pair in self._kv.values():
             for x in self._rows(*pair):
                 x[targets, :, : self.seen] = x[sources, :, : self.seen]
 
     def keep(self, slots: Tensor) -> None:
         """Drop all slots but these, so that finished answers cost nothing."""
+        if self.back_S is not None:
+            self.back_S = self.back_S[slots]
         at = torch.arange(len(slots), device=slots.device)
         moved = slots != at
         if not torch.isin(slots[moved], at[moved]).any():  # each into the place of a dropped one
-            self.move(slots[moved], at[moved])
+            self._move(slots[moved], at[moved])
             self._kv = {i: (k[: len(slots)], v[: len(slots)]) for i, (k, v) in self._kv.items()}
         else:
             self._kv = {i: (k[slots], v[slots]) for i, (k, v) in self._kv.items()}
@@ -70,10 +84,16 @@ class SlotCache:
     def grow(self, slots: int) -> None:
         """To so many slots; the new ones are empty."""
         more = slots - self.slots
+        if self.back_S is not None:
+            self.back_S = torch.cat([self.back_S, self.back_S.new_zeros(more)])
         for layer, pair in self._kv.items():
             k, v = (torch.cat([x, x.new_zeros(more, *x.shape[1:])]) for x in pair)
             self._kv[layer] = k, v
         self.slots = slots
+
+    def backs(self, count: int, like: Tensor) -> Tensor:
+        """`back_S` of the first slots; nought where no picture was seen."""
+        return torch.zeros_like(like) if self.back_S is None else self.back_S[:count]
 
     def _rows(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Views of a layer, [slots, key heads, places, D] both."""

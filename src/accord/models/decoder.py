@@ -139,7 +139,10 @@ class ByOwn:
         """As by the module."""
         cache, flat, ends = _laid(prompts, self.trunk.device)
         self.trunk.check(flat)
-        return cache, self.logits(self.run(flat.ids_N, flat.place_N, _Reader(flat.layout))[ends])
+        eyes = self.trunk.eyes
+        read_NH = None if eyes is None else eyes.embed(flat.ids_N)
+        look = _Reader(flat.layout)
+        return cache, self.logits(self.run(flat.ids_N, flat.place_N, look, read_NH)[ends])
 
     def step(self, ids_B: Tensor, place_B: Tensor, cache: SlotCache) -> Tensor:
         """Attention over keys as columns."""
@@ -149,9 +152,18 @@ class ByOwn:
         """As the trunk's, by the head laid out here."""
         return forms.scaled(self.trunk.model, self.head(hidden_NH))
 
-    def run(self, ids_N: Tensor, place_N: Tensor, look: "_Reader | _Looker") -> Tensor:
-        """hidden_NH of every token, after the final norm."""
-        h_NH = F.embedding(ids_N, self.body.embed_tokens.weight).to(self.dtype)
+    def run(
+        self,
+        ids_N: Tensor,
+        place_N: Tensor,
+        look: "_Reader | _Looker",
+        read_NH: Tensor | None = None,
+    ) -> Tensor:
+        """hidden_NH of every token, after the final norm; `read_NH` instead of the ids' own
+        embeddings, where there are pictures among them.
+        """
+        h_NH = F.embedding(ids_N, self.body.embed_tokens.weight) if read_NH is None else read_NH
+        h_NH = h_NH.to(self.dtype)
         turn = self.cos_T1D[place_N], self.sin_T1D[place_N]
         for i, layer in enumerate(self.layers):
             qkv = layer.qkv(_norm(h_NH, layer.before_H, layer.eps[0]))
@@ -261,6 +273,8 @@ def known(trunk: Trunk, using: str | None) -> list[Own] | str:
         return f"{SWITCH}=module"
     if trunk.device.type != "cpu":
         return f"on {trunk.device.type}, not measured"
+    if trunk.eyes is not None and trunk.eyes.sided:
+        return "its places have two sides"
     body = _body(trunk)
     if (why := unlike(body)) is not None:
         return why

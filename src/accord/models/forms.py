@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from accord.errors import BadModel
+from accord.text import images
 
 # fmt: off
 CHECKED = frozenset((
@@ -23,6 +24,8 @@ CHECKED = frozenset((
 ))
 # fmt: on
 """model types the tests hold against transformers; docs/models.md lists them"""
+SEES = frozenset(images.KINDS)
+"""those that see, also held against transformers"""
 _ENCODERS = frozenset(["bert", "camembert", "electra", "roberta", "xlm_roberta", "modernbert"])
 _RECURRENT = frozenset(["rwkv", "xlstm"])
 _SINKS = frozenset(["gpt_oss", "mimo_v2_flash"])
@@ -49,7 +52,8 @@ def unfit(config: Any) -> str | None:
         "knows places by ALiBi, which is not supported": kind in _ALIBI
         or getattr(config, "alibi", False),
         OWN_ATTENTION: kind in _OWN_ATTENTION,
-        f"reads more than text ({', '.join(senses)}); give a language model alone": senses,
+        f"reads more than text ({', '.join(senses)}); give a language model alone": senses
+        and kind not in SEES,
     }
     return next((why for why, true in reasons.items() if true), None)
 
@@ -81,9 +85,14 @@ def logits(model: PreTrainedModel, hidden_NH: Tensor) -> Tensor:
 
 
 def scaled(model: PreTrainedModel, logits_NV: Tensor) -> Tensor:
-    """What the head says, in fp32 (or better), with the scalings behind it."""
+    """What the head says, in fp32 (or better), with the scalings behind it; never a placeholder of
+    pictures.
+    """
     logits_NV = logits_NV.to(torch.promote_types(logits_NV.dtype, torch.float32))
     config = model.config
+    if model.config.model_type in SEES:
+        mute = torch.tensor(placeholders(config), device=logits_NV.device)
+        logits_NV = logits_NV.index_fill(-1, mute, -torch.inf)
     if (scale := getattr(config, "logit_scale", None)) is not None:  # Cohere
         logits_NV = logits_NV * scale
     if (scale := getattr(config, "logits_scaling", None)) is not None:  # Granite
@@ -93,9 +102,17 @@ def scaled(model: PreTrainedModel, logits_NV: Tensor) -> Tensor:
     return logits_NV
 
 
+def placeholders(config: Any) -> list[int]:
+    """Ids that stand for pictures and films in a template's text: nobody says them."""
+    names = ("image_token_id", "image_token_index", "video_token_id")
+    found = {getattr(config, name, None) for name in names}
+    rows = config.get_text_config().vocab_size
+    return sorted(i for i in found if isinstance(i, int) and 0 <= i < rows)
+
+
 def context(model: PreTrainedModel) -> int:
     """The most tokens a sequence may have."""
-    config = model.config
+    config = model.config.get_text_config()
     for key in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"):
         if isinstance(size := getattr(config, key, None), int):
             return min(size, _short_rope(config) or size)

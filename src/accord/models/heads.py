@@ -14,6 +14,7 @@ from accord.models import fused
 from accord.models.fork import fork, together
 from accord.models.learned import Learned
 from accord.models.trunk import Trunk, at_least_fp32, flatten
+from accord.models.vision import tower
 
 
 class Said(NamedTuple):
@@ -36,11 +37,15 @@ class Part(Learned):
         return self.trunk.device
 
     def learned(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """(name, parameter) of all this role would train: its adapter, or the whole trunk."""
+        """(name, parameter) of all this role would train: its adapter, or the whole trunk, but for
+        a tower that sees.
+        """
         if self.using is not None:
             yield from self.trunk.adapters.weights(self.using).items()
         else:
-            yield from self.trunk.adapters.base_weights()
+            frozen = {id(w) for part in tower(self.trunk.model) for w in part.parameters()}
+            named = self.trunk.adapters.base_weights()
+            yield from ((name, weight) for name, weight in named if id(weight) not in frozen)
 
     def seen(self) -> dict[str, Tensor]:
         """All that decides what this role says, named alike whoever else lives on the trunk."""

@@ -11,7 +11,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import (
+    CONFIG_MAPPING,
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    PreTrainedModel,
+)
 from transformers.utils import logging
 
 from accord.errors import AccordError, BadModel
@@ -51,11 +57,14 @@ def load(
     forms.still(config)
     device = device or fastest()
     try:
-        model, notes = AutoModelForCausalLM.from_pretrained(
+        sees = config.model_type in forms.SEES
+        model, notes = (
+            AutoModelForImageTextToText if sees else AutoModelForCausalLM
+        ).from_pretrained(
             folder,
             config=config,
             dtype=DTYPES[dtype],
-            attn_implementation=NAME,
+            attn_implementation=attention(config),
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
@@ -77,12 +86,24 @@ def load(
     finite(model.named_parameters(), source)
     if dtype not in quantised.KINDS:  # those lie there already
         model.to(device)
-    if config.model_type not in forms.CHECKED:
+    if config.model_type not in forms.CHECKED | forms.SEES:
         try:
             probe(model)
         except BadModel as error:
             raise BadModel(f"{source}: {config.model_type} {error}; {SEE}") from error
     return model
+
+
+def class_of(config: Any) -> Any:
+    """The class of transformers that models of this config are of."""
+    sees = config.model_type in forms.SEES
+    return AutoModelForImageTextToText if sees else AutoModelForCausalLM
+
+
+def attention(config: Any) -> str | dict[str, str]:
+    """Ours, for all that reads; what sees attends by torch."""
+    sees = config.model_type in forms.SEES
+    return {"text_config": NAME, "vision_config": "sdpa"} if sees else NAME
 
 
 def fastest() -> str:

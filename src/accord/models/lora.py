@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from accord.errors import BadModel, BadSettings
 from accord.models.load import first_line, tensors, told
+from accord.models.vision import tower
 
 if TYPE_CHECKING:  # peft takes a second and 50 MB to import: only who has an adapter pays for it
     from peft import LoraConfig
@@ -28,6 +29,8 @@ W = TypeVar("W", bound=Tensor)
 _PREFIX = "base_model.model."
 """what peft puts before every weight's name in an adapter file"""
 _CONFIG = "adapter_config.json"
+_SEEING = r".*(vision_tower|multi_modal_projector|visual)\..*"
+"""parts of a model that sees which no adapter is laid on"""
 _KINDS = {
     "use_dora": "DoRA (use_dora)",
     "use_qalora": "QALoRA (use_qalora)",
@@ -94,7 +97,9 @@ class Adapters:
         """A new adapter: at zero, or a copy of another."""
         from peft import inject_adapter_in_model
 
-        if config.target_modules == "all-linear" and any(w.dim() > 2 for w in self._weights()):
+        if tower(self._model):
+            config.exclude_modules = _SEEING
+        elif config.target_modules == "all-linear" and any(w.dim() > 2 for w in self._weights()):
             config.target_modules = _of_attention(self._model)
         _check(self._model, config)
         learning = [weight for weight in self._weights() if weight.requires_grad]

@@ -6,7 +6,7 @@ weights rounded, as if it had been loaded so; a copy to be trained then says, be
 update, exactly what the original says.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,15 +15,19 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 
-def give_masters(model: nn.Module) -> None:
-    """Weights below fp32 become fp32, and are seen rounded to what they were by their modules."""
-    for module in model.modules():
+def give_masters(model: nn.Module, but: Sequence[nn.Module] = ()) -> None:
+    """Weights below fp32 become fp32, and are seen rounded to what they were by their modules;
+    save for parts that never learn.
+    """
+    left = {id(module) for part in but for module in part.modules()}
+    learning = [module for module in model.modules() if id(module) not in left]
+    for module in learning:
         low = {k: w.dtype for k, w in module.named_parameters(recurse=False) if w.itemsize < 4}
         if low:
             module.rounded_to = low  # type: ignore[assignment]
             module.register_forward_pre_hook(_round)
             module.register_forward_hook(_restore, always_call=True)
-    for weight in model.parameters():
+    for weight in [weight for module in learning for weight in module.parameters(recurse=False)]:
         if weight.itemsize < 4:
             weight.data = weight.data.float()
 

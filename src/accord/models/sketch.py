@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig
 
 from accord.errors import BadModel
 from accord.models import forms
-from accord.models.attention import NAME, Layout
-from accord.models.load import DTYPES, Dtype, configured
+from accord.models.attention import Layout
+from accord.models.load import DTYPES, Dtype, attention, class_of, configured
 from accord.models.trunk import Trunk
 from accord.text import hub
 
@@ -34,8 +34,8 @@ def sketch(config: Any, dtype: Dtype = "fp32") -> Trunk:
     config = AutoConfig.for_model(**config.to_dict())  # from_config writes into what it is given
     forms.still(config)
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(
-            config, attn_implementation=NAME, dtype=DTYPES[dtype]
+        model = class_of(config).from_config(
+            config, attn_implementation=attention(config), dtype=DTYPES[dtype]
         )
     return Trunk(model.eval().requires_grad_(False))
 

@@ -12,8 +12,8 @@ from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from accord.errors import BadData, BadModel
-from accord.models import forms, linear, masters, quantised
-from accord.models.attention import Layout, Packed
+from accord.models import forms, linear, masters, quantised, vision
+from accord.models.attention import Layout, Packed, Step
 from accord.models.lora import Adapters
 
 
@@ -64,6 +64,8 @@ class Trunk(nn.Module):
         """the folder or hub id the base was loaded from: what an adapter names as its base"""
         self.context = forms.context(model)
         """the most tokens a sequence may have"""
+        self.eyes: vision.Eyes | None = None
+        """for pictures among ids; none: it reads text alone"""
         linear.quicken(model)
         self.adapters = Adapters(model)
         forms.carry(model)
@@ -88,14 +90,28 @@ class Trunk(nn.Module):
         """
         self.check(flat)
         self.adapters.use(using)
-        out = forms.decoder(self.model)(
-            input_ids=flat.ids_N[None],
-            position_ids=flat.place_N[None],
-            layout=flat.layout,
-            use_cache=False,
-        )
+        out = forms.decoder(self.model)(**self._given(flat), layout=flat.layout, use_cache=False)
         hidden_NH: Tensor = out.last_hidden_state[0]
         return hidden_NH
+
+    def _given(self, flat: Flat) -> dict[str, Tensor]:
+        """What the decoder reads: ids, or where there may be pictures, embeddings."""
+        if self.eyes is None:
+            return {"input_ids": flat.ids_N[None], "position_ids": flat.place_N[None]}
+        place_N = flat.place_N[None]
+        if self.eyes.sided and isinstance(flat.layout, Step):
+            place_N = place_N - flat.layout.cache.backs(len(flat.place_N), flat.place_N)
+        elif self.eyes.sided:
+            place_3N, back_N = self.eyes.places(flat.ids_N, flat.place_N)
+            place_N = place_3N[:, None]
+            if isinstance(flat.layout, Packed) and flat.layout.cache is not None:
+                ends_B = torch.tensor(flat.layout.lengths, device=back_N.device).cumsum(0) - 1
+                flat.layout.cache.back_S = back_N[ends_B]
+        return {"inputs_embeds": self.eyes.embed(flat.ids_N)[None], "position_ids": place_N}
+
+    def see(self, pixels: vision.Pixels) -> None:
+        """From now on pictures among ids are seen, as the model's processor shows them."""
+        self.eyes = vision.Eyes(self.model, pixels)
 
     def check(self, flat: Flat) -> None:
         """BadData for a sequence longer than the context, or an id beyond the vocabulary."""
@@ -110,6 +126,8 @@ class Trunk(nn.Module):
                 "Drop or shorten it"
             )
         rows = self.model.get_input_embeddings().num_embeddings
+        if here and self.eyes is None and int(flat.ids_N.min()) < 0:
+            raise BadData("a sequence holds a picture, and this model reads text alone")
         if here and int(flat.ids_N.max()) >= rows:
             raise BadData(
                 f"token id {int(flat.ids_N.max())} is beyond this model's vocabulary of {rows}; "
@@ -129,13 +147,15 @@ class Trunk(nn.Module):
         The adapters that live here stay here: the copy is of the bare base.
         """
         quantised.whole(self.model, "trained")
-        twin = copy.deepcopy(self)
+        # the tower never learns: all copies on one device look through the same one
+        towers = vision.tower(self.model) if device in (None, self.device) else []
+        twin = copy.deepcopy(self, {id(part): part for part in towers})
         twin.adapters.drop()
         if device is not None:
             twin.model.to(device)  # type: ignore[arg-type]
         if twin.model.dtype.itemsize < 4:
             twin.compute = twin.model.dtype
-            masters.give_masters(twin.model)
+            masters.give_masters(twin.model, but=vision.tower(twin.model))
         return twin
 
     def checkpoint(self) -> None:

@@ -8,16 +8,19 @@ lengths is right for every template; one for which that cannot be done is refuse
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
-from typing import Protocol
+from typing import Any, Protocol
 
 from jinja2 import TemplateError
 
 from accord.errors import BadData, BadModel
-from accord.records import Conversation, Message, ask
+from accord.records import Conversation, Message, Text, ask
+from accord.records.conversation import Part
 
-Said = dict[str, str]
+Said = dict[str, Any]
+"""a message as chat templates want it: its role, and its content as text or as parts"""
+Tell = Callable[[Conversation], list[Said]]
 Render = Callable[[list[Said], bool], str]
 """(messages, whether the assistant is about to speak) -> text"""
 Find = Callable[[str], tuple[int, int] | None]
@@ -72,6 +75,8 @@ class Plain:
     source: str = "plain"
     lead: str = ""
     closing: str = ""
+    picture: str | None = None
+    """what stands for a picture; none: the model reads text alone"""
 
     def prompt(self, conversation: Conversation) -> str:
         """The one message, as it is."""
@@ -81,15 +86,16 @@ class Plain:
                 f"a plain prompt is one user message, and here {roles} spoke; "
                 "use template=turns (or a model with a chat template) for conversations"
             )
-        return spoken(conversation)[0]["content"]
+        return "".join(text for text, _ in self.pieces(conversation))
 
     def answer(self, response: str, conversation: Conversation | None = None) -> str:
         """The response, as it is."""
         return response
 
     def pieces(self, conversation: Conversation) -> list[tuple[str, bool]]:
-        """The one message, in one piece."""
-        return [(self.prompt(conversation), True)]
+        """The one message, its pictures apart."""
+        pieces = parted(conversation[0], self.picture)
+        return pieces if len(pieces) == 1 and pieces[0][1] else [("", True), *pieces]
 
 
 class Chat:
@@ -101,9 +107,9 @@ class Chat:
     end: int | None
     """the token that ends an answer, if it is one token"""
 
-    def __init__(self, source: str, render: Render, find: Find):
-        self.source, self._render = source, render
-        prompt = self._write(spoken(ask("Hello")), True)
+    def __init__(self, source: str, render: Render, find: Find, tell: "Tell | None" = None):
+        self.source, self._render, self._tell = source, render, tell or spoken
+        prompt = self._write(ask("Hello"), True)
         full = self._write(_answered(ask("Hello"), PROBE), False)
         if not full.startswith(prompt):
             raise BadModel(
@@ -121,7 +127,7 @@ class Chat:
 
     def prompt(self, conversation: Conversation) -> str:
         """Rendered up to where the assistant begins to speak."""
-        return self._write(spoken(conversation), True)
+        return self._write(conversation, True)
 
     def answer(self, response: str, conversation: Conversation | None = None) -> str:
         """What the template makes of the response: some strip it, some put a space around it."""
@@ -137,21 +143,20 @@ class Chat:
 
     def pieces(self, conversation: Conversation) -> list[tuple[str, bool]]:
         """The template's own text apart from what people wrote into it."""
-        marked = [
-            {**said, "content": f"\ue000{i}\ue001"} for i, said in enumerate(spoken(conversation))
-        ]
-        split = re.split("\ue000(\\d+)\ue001", self._write(marked, True))
+        texts: list[str] = []
+        split = re.split("\ue000(\\d+)\ue001", self._write(_marked(conversation, texts), True))
         prompt = self.prompt(conversation)
         for trim in (str, str.strip):
-            texts = [trim(said["content"]) for said in spoken(conversation)]
-            pieces = [(texts[int(p)], True) if i % 2 else (p, False) for i, p in enumerate(split)]
+            said = [trim(text) for text in texts]
+            pieces = [(said[int(p)], True) if i % 2 else (p, False) for i, p in enumerate(split)]
             if "".join(text for text, _ in pieces) == prompt:
                 return pieces
         raise BadData(f"a message holds a control token: {_short(texts[-1])}")
 
-    def _write(self, messages: list[Said], speaks: bool) -> str:
+    def _write(self, conversation: Conversation, speaks: bool) -> str:
+        told = self._tell(conversation)
         try:
-            return self._render(messages, speaks)
+            return self._render(told, speaks)
         except (TemplateError, TypeError, ValueError) as error:
             raise BadData(f"the chat template refuses this conversation: {error}") from error
 
@@ -169,14 +174,43 @@ def on_day(source: str, day: date) -> str:
 
 
 def spoken(conversation: Conversation) -> list[Said]:
-    """Messages as chat templates want them."""
-    if any(message.images for message in conversation):
+    """Messages as chat templates of models that only read want them."""
+    return [
+        {"role": message.role, "content": "".join(text for text, _ in parted(message, None))}
+        for message in conversation
+    ]
+
+
+def parted(message: Message, picture: str | None) -> list[tuple[str, bool]]:
+    """A message in pieces, (text, whether a person wrote it), `picture` standing for each one;
+    BadData for a picture where nothing does.
+    """
+    if not message.images:
+        return [(message.text, True)]
+    if picture is None:
         raise BadData("the conversation has a picture, and this model reads text alone")
-    return [{"role": message.role, "content": message.text} for message in conversation]
+    parts = message.content
+    return [(part.text, True) if isinstance(part, Text) else (picture, False) for part in parts]
 
 
-def _answered(conversation: Conversation, response: str) -> list[Said]:
-    return spoken((*conversation, Message.of("assistant", response)))
+def _marked(conversation: Conversation, texts: list[str]) -> Conversation:
+    """The same with a mark in place of every text; the texts are added to the list."""
+    marked = []
+    for message in conversation:
+        plain = (Text(message.text),) if not message.images else message.content
+        parts: list[Part] = []
+        for part in plain:
+            if isinstance(part, Text):
+                parts.append(Text(f"\ue000{len(texts)}\ue001"))
+                texts.append(part.text)
+            else:
+                parts.append(part)
+        marked.append(replace(message, content=tuple(parts)))
+    return tuple(marked)
+
+
+def _answered(conversation: Conversation, response: str) -> Conversation:
+    return (*conversation, Message.of("assistant", response))
 
 
 def _short(text: str) -> str:

@@ -14,6 +14,9 @@ from tokenizers import Tokenizer
 from accord.errors import BadData, BadModel, CannotWrite
 from accord.records import Conversation, Ids, Rollout
 from accord.text import folder as folders
+from accord.text.continuing import continuing
+from accord.text.images import Sight, collapsed
+from accord.text.telling import teller
 from accord.text.template import TURNS, Chat, Plain, Said, Template, on_day
 
 Kind = Literal["auto", "plain", "turns", "chat"]
@@ -39,20 +42,30 @@ class Speller:
     """a valid id to fill rows with; nobody looks at it"""
     vocab: int
     """one more than the largest id of the tokenizer"""
+    sight: Sight | None
+    """how its model sees; None: it reads text alone"""
     head: Ids
     """ids in front of every plain prompt: the beginning-of-sequence token, or nothing"""
 
-    def __init__(self, tokenizer: Any, kind: Kind, facts: folders.Facts, day: date):
+    def __init__(
+        self,
+        tokenizer: Any,
+        kind: Kind,
+        facts: folders.Facts,
+        day: date,
+        sight: Sight | None = None,
+    ):
         """`load` is the way in."""
-        self._tokenizer, self._day = tokenizer, day
+        self._tokenizer, self._day, self.sight = tokenizer, day, sight
         self._core = json.loads(tokenizer.backend_tokenizer.to_str())
         self._core |= {"truncation": None, "padding": None}
         self._whole = Tokenizer.from_str(json.dumps(self._core))
-        self._after = Tokenizer.from_str(json.dumps(_continuing(self._core)))
+        self._after = Tokenizer.from_str(json.dumps(continuing(self._core)))
         # what people write is text, also where it looks like a control token
         self._after.encode_special_tokens = True
         self._control = _any_of([t["content"] for t in self._core["added_tokens"] if t["special"]])
         self._names: dict[str, int] = self._whole.get_vocab()
+        self._picture = None if sight is None else self.name(sight.place)
         self.vocab = 1 + max(self._names.values(), default=-1)
         self.head = self._opening(facts)
         self.ends, end = self._known_ends(facts)
@@ -86,13 +99,13 @@ class Speller:
         facts = folders.facts(source, card)
         day = day or date.fromisoformat(card.get("day", DAY.isoformat()))
         try:
-            return cls(tokenizer, kind, facts, day)
+            return cls(tokenizer, kind, facts, day, Sight.load(source, tokenizer.get_vocab()))
         except (BadModel, BadData) as error:
             raise BadModel(f"{source}: {error}") from error
 
     def prompt_ids(self, conversation: Conversation) -> Ids:
         """What is read before the answer, with BOS as the model wants it.  At least one id."""
-        return self._read([self._pieces(conversation)])[0]
+        return self._seen(self._read([self._pieces(conversation)])[0], self._look(conversation))
 
     def response_ids(self, text: str) -> Ids:
         """What is said, alone, as the template writes it; the last id is `end`."""
@@ -132,26 +145,28 @@ class Speller:
 
         A row that cannot be written comes back as the BadData that says why.
         """
-        written: list[tuple[Pieces, list[str]] | BadData] = []
+        written: list[tuple[Pieces, list[Ids], list[str]] | BadData] = []
         for talk, responses in rows:
             try:
-                texts = [self._template.answer(text, talk) for text in responses]
-                written.append((self._pieces(talk), [_sound(text) for text in texts]))
+                texts = [_sound(self._template.answer(text, talk)) for text in responses]
+                written.append((self._pieces(talk), self._look(talk), texts))
             except BadData as error:
                 written.append(error)
         good = [row for row in written if not isinstance(row, BadData)]
-        prompts = iter(self._read([talk for talk, _ in good]))
-        answers = iter(self._say([text for _, texts in good for text in texts]))
+        prompts = iter(self._read([pieces for pieces, _, _ in good]))
+        answers = iter(self._say([text for _, _, texts in good for text in texts]))
         spelled: list[tuple[Ids, tuple[Ids, ...]] | BadData] = []
         for row in written:
             if isinstance(row, BadData):
                 spelled.append(row)
             else:
-                spelled.append((next(prompts), tuple(next(answers) for _ in row[1])))
+                prompt = self._seen(next(prompts), row[1])
+                spelled.append((prompt, tuple(next(answers) for _ in row[2])))
         return spelled
 
     def decode(self, ids: Sequence[int], *, special: bool = False) -> str:
         """The text of ids that begin a sequence; `special` shows control tokens too."""
+        ids = self._bare_of_pictures(ids)
         head = len(self.head) if tuple(ids[: len(self.head)]) == self.head else 0
         first = "".join(self.name(i) for i in ids[:head]) if special else ""
         return first + self._whole.decode(list(ids[head:]), skip_special_tokens=not special)
@@ -176,7 +191,7 @@ class Speller:
 
     def name(self, i: int) -> str:
         """An id as the vocabulary writes it; empty for one that it does not know."""
-        return self._whole.id_to_token(i) or ""
+        return (self._whole.id_to_token(i) if i >= 0 else self._picture) or ""
 
     @cached_property
     def decoders(self) -> frozenset[str]:
@@ -208,6 +223,7 @@ class Speller:
         core = {k: v for k, v in self._core.items() if k not in ("post_processor", "version")}
         day = self._day.isoformat() if "strftime_now" in self._template.source else None
         told = [core, self._template.source, self.head, self.end, day]
+        told += [self.sight.fingerprint] if self.sight else []
         return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
     def save(self, folder: str | Path) -> None:
@@ -221,6 +237,8 @@ class Speller:
         try:
             self._tokenizer.save_pretrained(str(folder))
             (Path(folder) / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+            if self.sight is not None:
+                self.sight.save(Path(folder))
         except OSError as error:
             raise CannotWrite(f"{folder}: the tokenizer cannot be written ({error})") from error
 
@@ -250,7 +268,7 @@ class Speller:
 
     def _choose(self, kind: Kind) -> Template:
         if kind == "plain":
-            return Plain()
+            return Plain(picture=self._picture)
         if kind == "turns":
             self._tokenizer.chat_template = ("{{ bos_token }}" if self.head else "") + TURNS
         source = self._tokenizer.get_chat_template()
@@ -263,7 +281,7 @@ class Speller:
                 )
             )
 
-        return Chat(source, render, self._find)
+        return Chat(source, render, self._find, teller(render, self._picture))
 
     def _find(self, after: str) -> tuple[int, int] | None:
         """The first added or end token in a text: its id and place."""
@@ -278,20 +296,41 @@ class Speller:
         if not text and not self.head:
             raise BadData("the prompt is empty, and this tokenizer has no BOS to begin with")
         odd = any(self._control.search(message.text) for message in conversation)
-        return self._template.pieces(conversation) if odd else [(text, False)]
+        if odd or (not self.chat and any(message.images for message in conversation)):
+            return self._template.pieces(conversation)
+        return [(text, False)]
+
+    def _look(self, conversation: Conversation) -> list[Ids]:
+        """The ids of every picture, in order."""
+        images = [image for message in conversation for image in message.images]
+        return [self.sight.ids(image) for image in images] if self.sight is not None else []
+
+    def _seen(self, ids: Ids, pictures: list[Ids]) -> Ids:
+        """The ids of pictures in place of what stands for them."""
+        if self.sight is None:
+            return ids
+        each = iter(pictures)
+        if ids.count(self.sight.place) != len(pictures):
+            raise BadData(f"a text holds {self._picture}, which is read as a picture: take it out")
+        place = self.sight.place
+        return tuple(j for i in ids for j in (next(each) if i == place else (i,)))
+
+    def _bare_of_pictures(self, ids: Sequence[int]) -> Sequence[int]:
+        return ids if self.sight is None else collapsed(ids, self.sight.place)
 
     def _read(self, prompts: Sequence[Pieces]) -> list[Ids]:
         whole = [pieces[0][0] for pieces in prompts if len(pieces) == 1]
         easy = iter(self._whole.encode_batch_fast(whole, add_special_tokens=False))
-        head = self.head if isinstance(self._template, Plain) else ()
+        head = () if self.chat else self.head
         return [
-            (*head, *next(easy).ids) if len(pieces) == 1 else self._joined(pieces)
+            (*head, *(next(easy).ids if len(pieces) == 1 else self._joined(pieces)))
             for pieces in prompts
         ]
 
     def _joined(self, pieces: Pieces) -> Ids:
         coders = [self._after if literal else self._joint for _, literal in pieces]
-        coders[0] = self._whole
+        if self.chat or pieces[0][1]:
+            coders[0] = self._whole
         texts = zip(coders, pieces, strict=True)
         return tuple(i for coder, (text, _) in texts for i in _bare(coder, text))
 
@@ -313,42 +352,11 @@ class Speller:
     @cached_property
     def _joint(self) -> Tokenizer:
         """For what follows something else and may hold control tokens."""
-        return Tokenizer.from_str(json.dumps(_continuing(self._core)))
+        return Tokenizer.from_str(json.dumps(continuing(self._core)))
 
     @cached_property
     def _lead(self) -> str:
         return str(self._after.decode(_bare(self._joint, self._template.lead)))
-
-
-def _continuing(core: dict[str, Any]) -> dict[str, Any]:
-    """The same tokenizer without the space it puts before a text, and takes away when decoding.
-
-    Spelled by the whole-text tokenizer, a continuation would begin with a space nobody wrote.
-    """
-    core = dict(core)
-    for stage, many in (
-        ("normalizer", "normalizers"),
-        ("pre_tokenizer", "pretokenizers"),
-        ("decoder", "decoders"),
-    ):
-        parts = core[stage]
-        if parts and many in parts:
-            kept = [_joining(part) for part in parts[many] if part["type"] != "Prepend"]
-            core[stage] = {**parts, many: kept}
-        elif parts:
-            core[stage] = None if parts["type"] == "Prepend" else _joining(parts)
-    return core
-
-
-def _joining(part: dict[str, Any]) -> dict[str, Any]:
-    match part["type"]:
-        case "Metaspace":
-            return {**part, "prepend_scheme": "never"}
-        case "ByteLevel" if "use_regex" in part:
-            return {**part, "add_prefix_space": False}
-        case "Strip" if "content" in part and part["content"] == " ":
-            return {**part, "start": 0}
-    return part
 
 
 def _bare(coder: Tokenizer, text: str) -> list[int]:

@@ -1,0 +1,270 @@
+"""Pictures as ids, and how a model's own processor makes numbers of them.
+
+A picture in a prompt is a run of negative ids, one for each place it takes in the model's sequence.
+An id holds the picture's name, which is a hash of its bytes, and the place's number in it.  So ids
+stay the only currency: rows, prefixes that are shared, rollouts on disk and cached log-probs know
+which picture they speak of, and none of them had to learn that there are pictures.
+"""
+
+import json
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from accord.errors import BadData, BadModel, MissingExtra
+from accord.records import Ids, Image
+from accord.text import hub
+
+PLACES = 14
+"""bits of an id that number the places of a picture; 48 more name it"""
+MOST_PLACES = 1 << PLACES
+MOST_PIXELS = 100_000_000
+"""of one picture: beyond, a small file may fill the memory"""
+KINDS = ("llava", "qwen2_vl", "qwen2_5_vl")
+"""model types that see here"""
+FILES = ("preprocessor_config.json", "processor_config.json")
+Count = Callable[[int, int], int]
+"""(width, height) of a picture -> places it takes"""
+
+
+class Known(NamedTuple):
+    """Where a picture lies, and the hash of all its bytes."""
+
+    path: str
+    digest: str
+
+
+_known: dict[int, Known] = {}
+"""name -> picture, of all that were spelled.  A name is its content: no two spellers differ."""
+_lock = threading.Lock()
+
+
+def ids_of(name: int, count: int) -> Ids:
+    """The ids of a picture that takes `count` places."""
+    return tuple(-1 - (name << PLACES | place) for place in range(count))
+
+
+def name_of(i: int) -> int:
+    """The picture that an id is part of."""
+    return (-1 - i) >> PLACES
+
+
+class Span(NamedTuple):
+    """A picture among ids."""
+
+    start: int
+    name: int
+    places: int
+
+
+def spans(ids: Sequence[int]) -> list[Span]:
+    """The pictures that ids hold, in order; each begins with its place 0."""
+    found: list[Span] = []
+    for at, i in enumerate(ids):
+        if i < 0 and (-1 - i) % MOST_PLACES == 0:
+            found.append(Span(at, name_of(i), 1))
+        elif i < 0:
+            found[-1] = found[-1]._replace(places=at - found[-1].start + 1)
+    return found
+
+
+def collapsed(ids: Sequence[int], place: int) -> list[int]:
+    """Ids of the vocabulary alone: the placeholder once in place of every picture."""
+    out: list[int] = []
+    for i in ids:
+        if i >= 0:
+            out.append(i)
+        elif (-1 - i) % MOST_PLACES == 0:
+            out.append(place)
+    return out
+
+
+def paths(ids: Sequence[int]) -> list[str]:
+    """The files of the pictures that ids hold, in order."""
+    return [known(span.name).path for span in spans(ids)]
+
+
+def known(name: int) -> Known:
+    """A picture that was spelled; BadData for one that this process never saw."""
+    if name not in _known:
+        raise BadData(
+            f"a sequence holds picture {name:012x}, which no prompt of this run brought; give the "
+            "run the data that its rollouts were made from"
+        )
+    return _known[name]
+
+
+def remember(path: str, data: bytes) -> int:
+    """The name of a picture, under which it is found again."""
+    digest = sha256(data).hexdigest()
+    name = int(digest[:12], 16)
+    with _lock:
+        other = _known.setdefault(name, Known(path, digest))
+    if other.digest != digest:
+        raise BadData(f"{path} and {other.path} hash alike by chance; save one of them anew")
+    return name
+
+
+class Sight:
+    """How one model sees: its processor, and how many places a picture takes."""
+
+    def __init__(self, processor: Any, count: Count, place: int, files: dict[str, str]):
+        """`load` is the way in."""
+        self.processor, self.count, self.place, self._files = processor, count, place, files
+
+    place: int
+    """id of the token that stands for a picture in a template's text"""
+
+    @classmethod
+    def load(cls, source: str | Path, vocab: dict[str, int]) -> "Sight | None":
+        """The sight of a model folder; None where its model reads text alone."""
+        folder = _folder(source)
+        config = json.loads((folder / "config.json").read_text()) if folder else {}
+        if folder is None or config.get("model_type") not in KINDS:
+            return None
+        _installed()
+        place = config.get("image_token_id", config.get("image_token_index"))
+        if place is None or place not in vocab.values():
+            raise BadModel(
+                f"{source}: its config names no image token (image_token_id) that its tokenizer has"
+            )
+        files = {name: (folder / name).read_text() for name in FILES if (folder / name).is_file()}
+        processor = _processor(source, folder)
+        return cls(processor, _counter(config, processor, files), place, files)
+
+    def ids(self, image: Image) -> Ids:
+        """What a picture is in a prompt.  BadData for a file that is missing, is no picture, or
+        takes more places than can be numbered.
+        """
+        data = _bytes(image.path)
+        picture = open_picture(image.path, data)
+        try:
+            count = self.count(*picture.size)
+        except ValueError as error:  # whatever a processor refuses: too long and thin, as a rule
+            raise BadData(f"{image.path}: the model's processor refuses it: {error}") from error
+        if not 0 < count <= MOST_PLACES:
+            raise BadData(f"{image.path}: would take {count} tokens; at most {MOST_PLACES}")
+        return ids_of(remember(image.path, data), count)
+
+    def pixels(self, names: Sequence[int]) -> Any:
+        """What the tower is given for some pictures: `pixel_values`, and what else it asks for."""
+        found = [known(name) for name in names]
+        pictures = []
+        for one in found:
+            data = _bytes(one.path)
+            if sha256(data).hexdigest() != one.digest:
+                raise BadData(f"{one.path}: changed since it was read; leave data alone in a run")
+            pictures.append(open_picture(one.path, data))
+        return self.processor(images=pictures, return_tensors="pt")
+
+    @property
+    def fingerprint(self) -> str:
+        """All that decides what is seen."""
+        return json.dumps([self.processor.to_dict(), self.place], sort_keys=True, default=str)
+
+    def save(self, folder: Path) -> None:
+        """The files it was read from, unchanged."""
+        for name, text in self._files.items():
+            (folder / name).write_text(text)
+
+
+def open_picture(path: str, data: bytes) -> Any:
+    """A PIL picture in RGB, upright; BadData, which names the file, for what is none."""
+    from io import BytesIO
+
+    from PIL import Image as Pillow
+    from PIL import ImageOps
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of size and of odd EXIF: both are looked at here
+            picture = Pillow.open(BytesIO(data))
+            width, height = picture.size
+            if width * height > MOST_PIXELS:
+                raise BadData(
+                    f"{path}: {width} x {height} pixels; at most {MOST_PIXELS:,}: make it smaller"
+                )
+            if (frames := getattr(picture, "n_frames", 1)) > 1:
+                raise BadData(f"{path}: is animated ({frames} frames); save the one that is meant")
+            return _plain(ImageOps.exif_transpose(picture))
+    except BadData:
+        raise
+    except Pillow.DecompressionBombError as error:
+        raise BadData(f"{path}: far too many pixels ({error})") from error
+    except Exception as error:  # a broken file ends in any kind of error there
+        raise BadData(f"{path}: cannot be read as a picture ({_first(error)})") from error
+
+
+def _plain(picture: Any) -> Any:
+    """RGB: on white where it is transparent, and not cut where it has 16 bits."""
+    from PIL import Image as Pillow
+
+    if picture.mode.startswith("I"):
+        picture = picture.convert("I").point(lambda value: value * (1 / 256)).convert("L")
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        ground = Pillow.new("RGBA", picture.size, "white")
+        picture = Pillow.alpha_composite(ground, picture)
+    return picture.convert("RGB")
+
+
+def _bytes(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        raise BadData(f"{path}: there is no such picture") from None
+    except OSError as error:
+        raise BadData(f"{path}: the picture cannot be read ({error.strerror})") from error
+
+
+def _folder(source: str | Path) -> Path | None:
+    """The folder with the model itself: of an adapter, its base's."""
+    from accord.text import folder as folders
+
+    for place in (hub.folder(source), *folders.bases(source)):
+        if (place / "config.json").is_file():
+            return place
+    return None
+
+
+def _installed() -> None:
+    try:
+        import PIL  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra("models that see need pillow: pip install 'accord[vision]'") from error
+
+
+def _processor(source: str | Path, folder: Path) -> Any:
+    from transformers import AutoImageProcessor
+    from transformers.utils import logging
+
+    if not (folder / "preprocessor_config.json").is_file():
+        raise BadModel(f"{source}: no preprocessor_config.json, which says how it sees; copy it")
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()  # it advises on torchvision, which is not needed
+    try:
+        return AutoImageProcessor.from_pretrained(str(folder), trust_remote_code=False)
+    except Exception as error:  # a broken file ends in any kind of error there
+        raise BadModel(f"{source}: its image processor cannot be read: {_first(error)}") from error
+    finally:
+        logging.set_verbosity(level)
+
+
+def _counter(config: dict[str, Any], processor: Any, files: dict[str, str]) -> Count:
+    """Places by the size of a picture: always the same for LLaVA, of its own grid for Qwen."""
+    if config["model_type"] != "llava":
+        merged = config.get("vision_config", {}).get("spatial_merge_size", 2) ** 2
+        return lambda w, h: int(processor.get_number_of_image_patches(h, w)) // merged
+    vision = config["vision_config"]
+    side = vision.get("image_size", 224) // vision.get("patch_size", 32)
+    told = json.loads(files.get("processor_config.json", "{}"))
+    front = told.get("num_additional_image_tokens", int("clip" in vision["model_type"]))
+    skip = config.get("vision_feature_select_strategy", "default") == "default"
+    return lambda w, h: side * side + front - int(skip)
+
+
+def _first(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
