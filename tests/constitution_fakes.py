@@ -5,7 +5,7 @@ from pathlib import Path
 
 from accord.config import digest
 from accord.data.rows import pad
-from accord.data.writing import messages
+from accord.records.plain import messages
 from accord.engine.draw import Sampling
 from accord.engine.llm import Ask, Spoken
 from accord.engine.roles import Policy

@@ -199,7 +199,8 @@ def test_fingerprint_is_of_content():
 def test_context(tmp_path):
     assert context(tiny()) == 64
     assert context(tiny("learned places")) == 64
-    model = SimpleNamespace(config=SimpleNamespace(model_type="odd"))
+    odd = SimpleNamespace(model_type="odd")
+    model = SimpleNamespace(config=SimpleNamespace(get_text_config=lambda: odd))
     with pytest.warns(UserWarning, match="2048 is assumed"):
         assert context(model) == 2048
 

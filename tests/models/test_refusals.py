@@ -56,8 +56,7 @@ REFUSED = {
     "gpt_neo": "has an attention of its own",
     "codegen": "has an attention of its own",
     "gemma3": r"reads more than text \(vision_config\)",
-    "qwen2_5_vl": r"reads more than text \(vision_config\)",
-    "llava": r"reads more than text \(vision_config\)",
+    "qwen3_vl": r"reads more than text \(vision_config\)",
     "qwen2_audio": r"reads more than text \(audio_config\)",
 }
 

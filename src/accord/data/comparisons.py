@@ -169,6 +169,8 @@ def fingerprint(items: Iterable[Any]) -> str:
     whole = sha256()
     for item in items:
         told = {k: v for k, v in asdict(item).items() if k not in ("id", "truth")}
+        if told.get("price") == 1.0:  # as for all who never heard of one
+            del told["price"]
         whole.update(digest([type(item).__name__, told]).encode())
     return whole.hexdigest()
 

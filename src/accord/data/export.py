@@ -17,8 +17,9 @@ from typing import Any, Literal
 from accord.data.pieces import TURN, Flaw
 from accord.data.shapes import Kind
 from accord.data.tally import Tally
-from accord.data.writing import messages, talk
+from accord.data.writing import talk
 from accord.records import Comparison, Conversation, Demonstration, Message, Prompt, Rating
+from accord.records.plain import messages
 
 Row = dict[str, Any]
 Ties = Literal["drop", "both"]

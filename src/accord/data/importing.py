@@ -17,9 +17,9 @@ from accord.data.columns import Columns
 from accord.data.pieces import ranked_by
 from accord.data.studies import opened
 from accord.data.tally import Tally
-from accord.data.writing import messages
 from accord.errors import BadData, BadSettings
 from accord.records import Comparison, Demonstration, Rating
+from accord.records.plain import messages
 from accord.store.judgements import people, studies
 from accord.store.judgements.audit import note
 from accord.store.judgements.counting import recount

@@ -9,7 +9,7 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import Any
 
-from accord.records import Conversation, Image, Message, Text, ask
+from accord.records import Conversation, Fact, Image, Message, Text, ask
 from accord.records.conversation import Part, Role
 
 Row = Mapping[str, Any]
@@ -189,7 +189,9 @@ def _part(value: object, key: str) -> Part:
             return Text(words(text, f"{key}.text"))
         case {"type": "image", "path": path} | {"type": "image", "image": str(path)}:
             return Image(words(path, f"{key}.path"))
-    raise Flaw("wrong type", f"key {key!r}: a part is a text or an image with a path")
+        case {"type": "fact", "text": text}:
+            return Fact(words(text, f"{key}.text"))
+    raise Flaw("wrong type", f"key {key!r}: a part is a text, a fact, or an image with a path")
 
 
 def question(value: object, key: str) -> Conversation:

@@ -20,6 +20,7 @@ from accord.data import formats, spool
 from accord.data.formats import Entry
 from accord.data.keys import Keys
 from accord.data.names import Names
+from accord.data.pictured import joined
 from accord.data.pieces import filled, ranked_by, words
 from accord.data.shapes import (
     SERVES,
@@ -259,7 +260,7 @@ class _Reading:
         name, unnamed = self.names.name(entry, here.get("id", "") if shape.named else "")
         aside = [unnamed] if unnamed else []
         if self.kind == "prompts" and shape.asks is not None:
-            asked = shape.asks(here, name)
+            asked = joined(shape.asks(here, name), here, entry.file)
             self.keys.done(here, shape.keys)
             return [asked], aside
         told = shape.make(here, name)
@@ -270,6 +271,7 @@ class _Reading:
             try:
                 if isinstance(part, Flaw):
                     raise part
+                part = joined(part, here, entry.file)
                 good += [part] if isinstance(part, Graded) else serve(part, self.kind)
             except Flaw as flaw:
                 bad.append(flaw)

@@ -12,7 +12,7 @@ from typing import IO, Any
 from accord.data.opening import suffix
 from accord.data.shapes import Record
 from accord.errors import BadData, CannotWrite, MissingExtra
-from accord.records import Conversation, Demonstration, Message, Prompt, Rating, Text
+from accord.records import Conversation, Demonstration, Message, Prompt, Rating, plain
 
 Rows = Iterable[Mapping[str, Any]]
 
@@ -119,7 +119,8 @@ def row(record: Record) -> dict[str, Any]:
     """A record as a JSON object; what is as usual is left out."""
     name = {"id": record.id} if record.id else {}
     if isinstance(record, Prompt):
-        known = {"truth": record.truth} if record.truth else {}
+        known: dict[str, Any] = {"truth": record.truth} if record.truth else {}
+        known |= {"length_bonus": record.price} if record.price != 1 else {}
         return {**name, "prompt": talk(record.messages), **known}
     prompt = {**name, "prompt": talk(record.prompt)}
     if isinstance(record, Demonstration):
@@ -155,29 +156,13 @@ def talk(conversation: Conversation) -> str | list[dict[str, Any]]:
         text = conversation[0].text
         if conversation[0] == Message.of("user", text) and not _like_messages(text):
             return text
-    return messages(conversation)
+    return plain.messages(conversation)
 
 
 def _answer(text: str) -> str | list[dict[str, Any]]:
-    return messages((Message.of("assistant", text),)) if _like_messages(text) else text
+    return plain.messages((Message.of("assistant", text),)) if _like_messages(text) else text
 
 
 def _like_messages(text: str) -> bool:
     """Whether a reader would take a text for the JSON of messages."""
     return text.lstrip()[:1] == "[" and ('"role"' in text or '"from"' in text)
-
-
-def messages(conversation: Conversation) -> list[dict[str, Any]]:
-    """A conversation as a list of {"role", "content"}."""
-    return [{"role": one.role, "content": _content(one)} for one in conversation]
-
-
-def _content(message: Message) -> str | list[dict[str, str]]:
-    if message == Message.of(message.role, message.text):
-        return message.text
-    return [
-        {"type": "text", "text": part.text}
-        if isinstance(part, Text)
-        else {"type": "image", "path": part.path}
-        for part in message.content
-    ]

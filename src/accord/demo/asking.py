@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from accord.data import judged
-from accord.data.writing import messages
 from accord.demo.me import Me
 from accord.demo.panel import Agreement, Pair
 from accord.errors import BadData
 from accord.records import Comparison
+from accord.records.plain import messages
 from accord.store.judgements import people, studies
 from accord.store.judgements.forms import NewItem, StudyConfig
 from accord.store.judgements.opening import Store, open_store

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from accord.config.limits import Count
-from accord.data.writing import messages
 from accord.engine.draw import Sampling
 from accord.engine.llm import LLM, Ask, Spoken, Streams
 from accord.errors import BudgetSpent, RunMismatch
 from accord.records import Invalid
+from accord.records.plain import messages
 from accord.store import files, journal
 from accord.store.journal import Journal
 

@@ -14,12 +14,12 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
-from accord.data.writing import messages
 from accord.engine.client import Body, Client, Reply
 from accord.engine.draw import Sampling
 from accord.engine.llm import Ask, Spoken, Streams
 from accord.errors import BadSettings
 from accord.records import Invalid
+from accord.records.plain import messages
 
 Speaks = Literal["chat", "completions"]
 TOP = 20

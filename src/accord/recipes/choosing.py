@@ -16,7 +16,7 @@ from typing import Any
 from accord.config.limits import Count, UpTo1
 from accord.data.offers import Offer
 from accord.data.tally import Tally
-from accord.data.writing import messages
+from accord.records.plain import messages
 from accord.store.judgements.forms import Kind, NewItem
 
 Scores = Sequence[Sequence[float | None]]

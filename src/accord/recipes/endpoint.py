@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from accord.config import digest
-from accord.data.writing import messages
 from accord.engine.client import Client, Reply
 from accord.engine.sampler import Watch
 from accord.errors import NoAnswer, RunMismatch
 from accord.evaluate.answers import Asking
 from accord.records import Invalid, Prompt
+from accord.records.plain import messages
 from accord.store import files, journal, record
 
 

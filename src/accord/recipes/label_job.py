@@ -19,7 +19,6 @@ from accord.data.columns import Columns
 from accord.data.offers import Offer, Offers, read_offers
 from accord.data.studies import opened, parts
 from accord.data.tally import Tally
-from accord.data.writing import messages
 from accord.engine.client import Client, Endpoint
 from accord.engine.draw import Sampling
 from accord.engine.roles import Policy
@@ -30,6 +29,7 @@ from accord.recipes.endpoint import asked
 from accord.recipes.job import Desk
 from accord.recipes.stage import Place, room_for
 from accord.records import Invalid, Prompt
+from accord.records.plain import messages
 from accord.rewards.choose import Choice
 from accord.rewards.foreign import Reading
 from accord.rewards.guard import Guard

@@ -1,6 +1,16 @@
 """Small frozen records: what people, judges and policies produce.  Standard library only."""
 
-from accord.records.conversation import Conversation, Ids, Image, Message, Prompt, Text, ask
+from accord.records.conversation import (
+    Conversation,
+    Fact,
+    Ids,
+    Image,
+    Message,
+    Prompt,
+    Text,
+    ask,
+    facts,
+)
 from accord.records.feedback import Comparison, Demonstration, Rating
 from accord.records.rollout import Invalid, Rollout
 
@@ -8,6 +18,7 @@ __all__ = [
     "Comparison",
     "Conversation",
     "Demonstration",
+    "Fact",
     "Ids",
     "Image",
     "Invalid",
@@ -17,4 +28,5 @@ __all__ = [
     "Rollout",
     "Text",
     "ask",
+    "facts",
 ]

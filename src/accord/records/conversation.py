@@ -22,7 +22,14 @@ class Image:
     path: str
 
 
-Part = Text | Image
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A part that is known to be true, and that judges alone are told."""
+
+    text: str
+
+
+Part = Text | Image | Fact
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +45,16 @@ class Message:
 
     @property
     def text(self) -> str:
-        """The text parts, joined; pictures are left out."""
+        """The text parts, joined; pictures and facts are left out."""
         return "".join(part.text for part in self.content if isinstance(part, Text))
 
     @property
     def images(self) -> tuple[Image, ...]:
         return tuple(part for part in self.content if isinstance(part, Image))
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        return tuple(part.text for part in self.content if isinstance(part, Fact))
 
 
 Conversation = tuple[Message, ...]
@@ -57,8 +68,15 @@ class Prompt:
     id: str = ""
     truth: str = field(default="", compare=False)
     """an answer known to be right, where the source has one: what a checking reward goes by"""
+    price: float = field(default=1.0, compare=False)
+    """what a token of its answer costs, as a multiple of what others cost"""
 
 
 def ask(text: str) -> Conversation:
     """The shortest conversation: one user message."""
     return (Message.of("user", text),)
+
+
+def facts(conversation: Conversation) -> tuple[str, ...]:
+    """All that judges are told of it."""
+    return tuple(fact for message in conversation for fact in message.facts)

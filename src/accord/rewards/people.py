@@ -19,9 +19,9 @@ from accord.config.limits import Above0
 from accord.data import dossier
 from accord.data.dossier import Case, Verdict
 from accord.data.studies import opened, parts
-from accord.data.writing import messages
 from accord.errors import BadSettings
 from accord.records import Invalid, Rollout
+from accord.records.plain import messages
 from accord.rewards.base import Score
 from accord.rewards.reader import Reader
 from accord.store.judgements import studies

@@ -114,6 +114,7 @@ class Sight:
     def __init__(self, processor: Any, count: Count, place: int, files: dict[str, str]):
         """`load` is the way in."""
         self.processor, self.count, self.place, self._files = processor, count, place, files
+        self._looked: dict[tuple[str, int, int], Ids] = {}
 
     place: int
     """id of the token that stands for a picture in a template's text"""
@@ -139,15 +140,21 @@ class Sight:
         """What a picture is in a prompt.  BadData for a file that is missing, is no picture, or
         takes more places than can be numbered.
         """
-        data = _bytes(image.path)
-        picture = open_picture(image.path, data)
+        stamp = _stamp(image.path)
+        if stamp not in self._looked:
+            self._looked[stamp] = self._ids(image.path)
+        return self._looked[stamp]
+
+    def _ids(self, path: str) -> Ids:
+        data = _bytes(path)
+        picture = open_picture(path, data)
         try:
             count = self.count(*picture.size)
         except ValueError as error:  # whatever a processor refuses: too long and thin, as a rule
-            raise BadData(f"{image.path}: the model's processor refuses it: {error}") from error
+            raise BadData(f"{path}: the model's processor refuses it: {error}") from error
         if not 0 < count <= MOST_PLACES:
-            raise BadData(f"{image.path}: would take {count} tokens; at most {MOST_PLACES}")
-        return ids_of(remember(image.path, data), count)
+            raise BadData(f"{path}: would take {count} tokens; at most {MOST_PLACES}")
+        return ids_of(remember(path, data), count)
 
     def pixels(self, names: Sequence[int]) -> Any:
         """What the tower is given for some pictures: `pixel_values`, and what else it asks for."""
@@ -209,6 +216,15 @@ def _plain(picture: Any) -> Any:
         ground = Pillow.new("RGBA", picture.size, "white")
         picture = Pillow.alpha_composite(ground, picture)
     return picture.convert("RGB")
+
+
+def _stamp(path: str) -> tuple[str, int, int]:
+    """The same for as long as nobody writes to the file."""
+    try:
+        told = Path(path).stat()
+    except OSError:
+        return path, 0, 0  # what is wrong is said when it is read
+    return path, told.st_size, told.st_mtime_ns
 
 
 def _bytes(path: str) -> bytes:

@@ -6,7 +6,7 @@ from jinja2 import TemplateError
 
 from accord.errors import BadModel
 from accord.records import Conversation, Image, Message, Text
-from accord.text.template import Render, Said, Tell, parted, spoken
+from accord.text.template import Render, Said, Tell, parted, seen, spoken
 
 PROBE = Message("user", (Image(""), Text("Quince?")))
 
@@ -35,7 +35,7 @@ def teller(render: Render, picture: str | None) -> Tell:
 def in_parts(conversation: Conversation) -> list[Said]:
     """Every message's content as a list of parts."""
     return [
-        {"role": message.role, "content": [_part(part) for part in message.content]}
+        {"role": message.role, "content": [_part(part) for part in seen(message)]}
         for message in conversation
     ]
 

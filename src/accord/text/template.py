@@ -15,8 +15,7 @@ from typing import Any, Protocol
 from jinja2 import TemplateError
 
 from accord.errors import BadData, BadModel
-from accord.records import Conversation, Message, Text, ask
-from accord.records.conversation import Part
+from accord.records import Conversation, Fact, Image, Message, Text, ask
 
 Said = dict[str, Any]
 """a message as chat templates want it: its role, and its content as text or as parts"""
@@ -189,16 +188,20 @@ def parted(message: Message, picture: str | None) -> list[tuple[str, bool]]:
         return [(message.text, True)]
     if picture is None:
         raise BadData("the conversation has a picture, and this model reads text alone")
-    parts = message.content
-    return [(part.text, True) if isinstance(part, Text) else (picture, False) for part in parts]
+    return [(p.text, True) if isinstance(p, Text) else (picture, False) for p in seen(message)]
+
+
+def seen(message: Message) -> list[Text | Image]:
+    """The parts that the model itself is shown: no facts."""
+    return [part for part in message.content if not isinstance(part, Fact)]
 
 
 def _marked(conversation: Conversation, texts: list[str]) -> Conversation:
     """The same with a mark in place of every text; the texts are added to the list."""
     marked = []
     for message in conversation:
-        plain = (Text(message.text),) if not message.images else message.content
-        parts: list[Part] = []
+        plain = seen(message) if message.images else [Text(message.text)]
+        parts: list[Text | Image] = []
         for part in plain:
             if isinstance(part, Text):
                 parts.append(Text(f"\ue000{len(texts)}\ue001"))

@@ -9,7 +9,8 @@ from typing import Any, BinaryIO
 from accord.data import sources
 from accord.data.tally import Tally
 from accord.errors import BadData
-from accord.records import Comparison, Conversation, Demonstration, Prompt, Rating, Text
+from accord.records import Comparison, Conversation, Demonstration, Prompt, Rating
+from accord.records.plain import messages
 from accord.store.judgements.forms import Kind, NewItem
 
 SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".jsonl.gz", ".txt", ".arrow", ".gz")
@@ -78,18 +79,3 @@ def _has(record: Any) -> bool:
 
 def _prompt(record: Any) -> Conversation:
     return record.prompt if _has(record) else record.messages  # type: ignore[no-any-return]
-
-
-def messages(conversation: Conversation) -> list[dict[str, Any]]:
-    """As the store keeps them: [{role, content}], content as text, or parts where there is more."""
-    told = []
-    for message in conversation:
-        parts = [
-            {"type": "text", "text": part.text}
-            if isinstance(part, Text)
-            else {"type": "image", "path": part.path}
-            for part in message.content
-        ]
-        only = len(parts) == 1 and isinstance(message.content[0], Text)
-        told.append({"role": message.role, "content": message.text if only else parts})
-    return told

@@ -59,7 +59,7 @@ def turns(messages: Sequence[Any], image: str) -> list[Turn]:
             if part.get("type") == "image":
                 parts.append(("image", f"{image}/{count}"))
                 count += 1
-            else:
+            elif part.get("type") != "fact":  # what judges of a run are told, and people are not
                 parts.append(("text", str(part.get("text", ""))))
         role = str(message.get("role", "user"))
         found.append(Turn(role, ROLES.get(role, role), tuple(parts)))

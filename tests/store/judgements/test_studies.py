@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from accord.errors import BadSettings
-from accord.records import Image, Message, Text
+from accord.records import Image, Message, Text, plain
 from accord.store.judgements import acts, forms, leases, people, studies
 from accord.store.judgements.forms import Kind, NewItem, NotThere, StudyConfig
 from accord.store.judgements.opening import Store
@@ -125,7 +125,7 @@ def test_messages_are_records_and_back() -> None:
         Message("user", (Text("what is"), Image("a.png"))),
         Message("user", (Text("a"), Text("b"))),
     )
-    stored = forms.messages(talk)
+    stored = plain.messages(talk)
     assert stored[0] == {"role": "system", "content": "be kind"}
     assert forms.conversation(stored) == talk
 

@@ -114,7 +114,9 @@ def _best(record: Comparison) -> list[int]:
 
 def ask_prompt(row: Row, name: str) -> Prompt:
     """The prompt of a row that has one by that name."""
-    return Prompt(question(row["prompt"], "prompt"), name, truth(row))
+    price = number(row, "length_bonus")
+    talk = question(row["prompt"], "prompt")
+    return Prompt(talk, name, truth(row), 1.0 if price is None else price)
 
 
 TRUTHS = ("truth", "response", "completion", "answer", "output", "ground_truth")

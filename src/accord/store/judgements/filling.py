@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
+from accord.records import plain
 from accord.store.judgements.forms import Kind, NewItem
 from accord.store.judgements.opening import now
 from accord.store.judgements.tables import Author, Item, Prompt, Response, User
@@ -58,7 +59,7 @@ def _talk_flaw(messages: list[Any]) -> str:
         if not isinstance(content, str) and not (
             isinstance(content, list) and all(_part(part) for part in content)
         ):
-            return "a message's content is text, or a list of {type: text|image} parts"
+            return "a message's content is text, or a list of {type: text|image|fact} parts"
     if messages[-1]["role"] == "assistant":
         return "its last message is the assistant's: there is nothing to answer"
     return ""
@@ -67,8 +68,8 @@ def _talk_flaw(messages: list[Any]) -> str:
 def _part(part: Any) -> bool:
     if not isinstance(part, dict):
         return False
-    key = {"text": "text", "image": "path"}.get(part.get("type", ""))
-    return key is not None and isinstance(part.get(key), str)
+    _, key = plain.KINDS.get(part.get("type", ""), (None, ""))
+    return isinstance(part.get(key), str)
 
 
 def _gold_flaw(kind: Kind, item: NewItem) -> str:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from accord.config import Settings
 from accord.errors import AccordError, BadSettings
-from accord.records import Conversation, Image, Message, Text
+from accord.records import Conversation, Message, plain
 
 Kind = Literal["pairwise", "rank", "rate", "rewrite", "chat"]
 KINDS: tuple[Kind, ...] = ("pairwise", "rank", "rate", "rewrite", "chat")
@@ -162,26 +162,6 @@ def conversation(messages: Sequence[Any]) -> Conversation:
     return tuple(
         Message.of(one["role"], one["content"])
         if isinstance(one["content"], str)
-        else Message(one["role"], tuple(_part(part) for part in one["content"]))
+        else Message(one["role"], tuple(plain.part(part) for part in one["content"]))
         for one in messages
     )
-
-
-def messages(talk: Conversation) -> list[Any]:
-    """Records as messages to store: text where there is no more, else parts."""
-    return [
-        {"role": one.role, "content": one.text}
-        if one == Message.of(one.role, one.text)
-        else {"role": one.role, "content": [_plain(part) for part in one.content]}
-        for one in talk
-    ]
-
-
-def _part(part: dict[str, Any]) -> Text | Image:
-    return Image(part["path"]) if part["type"] == "image" else Text(part["text"])
-
-
-def _plain(part: Text | Image) -> dict[str, str]:
-    if isinstance(part, Image):
-        return {"type": "image", "path": part.path}
-    return {"type": "text", "text": part.text}
