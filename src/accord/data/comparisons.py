@@ -8,6 +8,7 @@ from hashlib import sha256
 from itertools import islice
 from typing import Any, TypeVar
 
+from accord.data.shown import Answer, Case, Shown
 from accord.data.spool import Picked, gather
 from accord.data.tally import Tally
 from accord.errors import BadData
@@ -36,14 +37,18 @@ LOT = 1024
 
 
 def spell_pairs(
-    comparisons: Iterable[Comparison], speller: Speller, longest: int | None = None
+    comparisons: Iterable[Comparison],
+    speller: Speller,
+    longest: int | None = None,
+    shown: Shown = Answer(),
 ) -> tuple[Sequence[Spelled], Tally]:
-    """Comparisons of two or more answers as ids; on disk where they are many.
+    """Comparisons of two or more answers as ids, as a reward model is shown them; on disk where
+    they are many.
 
     One whose prompt and longest answer have more than `longest` tokens is dropped and counted.
     """
     rows = ((c.prompt, c.responses, (c.ranks, c.strength, c.p_first, c.id)) for c in comparisons)
-    return _gather(rows, speller, longest)
+    return _gather(rows, speller, longest, shown)
 
 
 def spell_demonstrations(
@@ -69,9 +74,11 @@ def spell_ratings(
 Rows = Iterator[tuple[Conversation, Sequence[str], Told]]
 
 
-def _gather(rows: Rows, speller: Speller, longest: int | None) -> tuple[Sequence[Spelled], Tally]:
+def _gather(
+    rows: Rows, speller: Speller, longest: int | None, shown: Shown = Answer()
+) -> tuple[Sequence[Spelled], Tally]:
     tally = Tally()
-    return kept(spell(rows, speller, longest, tally)), tally
+    return kept(spell(rows, speller, longest, tally, shown)), tally
 
 
 def kept(rows: Iterable[Spelled]) -> Sequence[Spelled]:
@@ -79,12 +86,14 @@ def kept(rows: Iterable[Spelled]) -> Sequence[Spelled]:
     return gather(rows, _size, _line, _unline)
 
 
-def spell(rows: Rows, speller: Speller, longest: int | None, tally: Tally) -> Iterator[Spelled]:
+def spell(
+    rows: Rows, speller: Speller, longest: int | None, tally: Tally, shown: Shown = Answer()
+) -> Iterator[Spelled]:
     """Rows as ids, one by one; the tally counts them as they come."""
     start = 0
     while lot := list(islice(rows, LOT)):
-        asked = [(prompt, answers) for prompt, answers, _ in lot]
-        for index, row in enumerate(speller.many(asked)):
+        asked = [Case(prompt, answers, told[-1]) for prompt, answers, told in lot]
+        for index, row in enumerate(shown.many(speller, asked)):
             told = lot[index][2]
             name = told[-1] or f"#{start + index}"
             if isinstance(row, BadData):

@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from accord.data.rows import Choices, Tokens
+from accord.data.shown import Answer, Shown
 from accord.engine.budget import for_samples
 from accord.engine.draw import Sampling
 from accord.engine.handle import Handle
@@ -198,12 +199,15 @@ class Critic(Handle[Judge]):
     """A reward model when it judges the finished answer, a value function when it looks ahead."""
 
     @classmethod
-    def on(cls, policy: Policy, *, seed: int = 0) -> "Critic":
+    def on(cls, policy: Policy, *, seed: int = 0, shown: Shown = Answer()) -> "Critic":
         """A judge with a new head on a policy's trunk.  The trunk is shared until it is trained."""
         model = policy.model
         critic = cls(Judge(model.trunk, model.using, seed=seed), policy.speller)
-        critic.trains_on = policy.trains_on
+        critic.trains_on, critic.shown = policy.trains_on, shown
         return critic
+
+    shown: Shown = Answer()
+    """how it is shown an answer, where it judges a whole one"""
 
     @classmethod
     def open(
@@ -212,7 +216,7 @@ class Critic(Handle[Judge]):
         """A reward-model folder that `export` wrote; `on_cpu` as in Policy.open."""
         folder = Path(source)
         told = card.read(folder)
-        critic = cls.on(Policy._open(folder, dtype=dtype, on_cpu=on_cpu))
+        critic = cls.on(Policy._open(folder, dtype=dtype, on_cpu=on_cpu), shown=told.shown)
         if critic.speller.fingerprint != told.template:
             raise BadModel(
                 f"{folder}: its tokenizer or template is not the one it was trained with"
@@ -254,7 +258,12 @@ class Critic(Handle[Judge]):
         head = {k: v.detach().cpu().contiguous() for k, v in self.model.head.named_parameters()}
         save_file(head, folder / card.HEAD)
         gain, bias = float(self.model.gain), float(self.model.bias)
-        card.write(folder, card.Card(gain, bias, self.speller.fingerprint))
+        card.write(folder, card.Card(gain, bias, self.speller.fingerprint, self.shown))
+
+    def _with(self, model: Judge, learner: Learner[Judge] | None = None) -> Self:
+        twin = super()._with(model, learner)
+        twin.shown = self.shown
+        return twin
 
     def _on(self, trunk: Trunk, using: str | None) -> Judge:
         judge = Judge(trunk, using)

@@ -7,8 +7,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from accord.data.shown import Answer, Shown, plain
+from accord.data.shown import read as shown_from
 from accord.errors import BadModel
-from accord.models.load import tensors, told
+from accord.models.load import tensors
+from accord.models.load import told as first
 
 NAME = "critic.json"
 HEAD = "score_head.safetensors"
@@ -21,6 +24,8 @@ class Card(NamedTuple):
     bias: float
     template: str
     """fingerprint of the tokenizer and template it was trained with"""
+    shown: Shown = Answer()
+    """how it is shown an answer"""
 
 
 def read(folder: Path) -> Card:
@@ -29,17 +34,21 @@ def read(folder: Path) -> Card:
         raise BadModel(f"{folder}: no {NAME} in it; this is not a reward model of accord's")
     try:
         said = json.loads((folder / NAME).read_text())
-        return Card(float(said["gain"]), float(said["bias"]), str(said["template"]))
+        told = said.get("shown", plain(Answer()))  # older ones know no other way
+        numbers = float(said["gain"]), float(said["bias"])
+        return Card(*numbers, str(said["template"]), shown_from(told))
+    except BadModel as error:
+        raise BadModel(f"{folder}: {error}") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadModel(
-            f"{folder}: its {NAME} is damaged ({told(error)}); export the reward model again"
+            f"{folder}: its {NAME} is damaged ({first(error)}); export the reward model again"
         ) from error
 
 
 def write(folder: Path, card: Card) -> None:
     """With a note on what is read."""
-    reads = "prompt and response with their end; the score is at the last token"
-    said: dict[str, Any] = card._asdict() | {"reads": reads}
+    reads = "the score is at the last token of what is shown"
+    said: dict[str, Any] = card._asdict() | {"shown": plain(card.shown), "reads": reads}
     (folder / NAME).write_text(json.dumps(said, indent=2) + "\n")
 
 

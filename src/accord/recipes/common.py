@@ -17,13 +17,14 @@ from accord.config import Settings
 from accord.config.limits import Count
 from accord.data.comparisons import Spelled
 from accord.data.rows import Rows
+from accord.data.shown import Answer
 from accord.data.spool import Picked
 from accord.data.stream import Stream
 from accord.data.tally import Tally
 from accord.engine.average import Average
 from accord.engine.draw import Sampling
 from accord.engine.roles import Critic, Policy
-from accord.errors import BadData
+from accord.errors import BadData, BadSettings
 from accord.evaluate.winrate import number
 from accord.maths import divergence
 from accord.maths.advantages import whiten
@@ -123,8 +124,13 @@ def enter(run: Run, stream: Stream[Spelled], step: int) -> list[Spelled]:
 
 def foreseer(how: str, start: Policy, judge: Critic) -> Critic:
     """What a value function begins as: the judge; its trunk, or the policy's, with a zero head."""
-    if how == "reward":
+    if how == "reward" and judge.shown == Answer():
         return judge
+    if how == "reward":
+        raise BadSettings(
+            "the reward model is shown more than the policy's answer, so its head foresees nothing "
+            "of it: say critic=trunk, its trunk with a head at zero"
+        )
     return (Critic.on(start) if how == "zero" else judge).zeroed()
 
 

@@ -14,7 +14,7 @@ from accord.models.load import Dtype
 from accord.records import Comparison, Prompt
 from accord.rewards.base import Reward
 from accord.rewards.check import agreement, check, held_out
-from accord.rewards.choose import Choice, learned
+from accord.rewards.choose import Choice, Tokens, learned
 from accord.rewards.foreign import Reading
 from accord.rewards.guard import Guard, Guarded
 from accord.rewards.judge.opinions import LLMJudge, pair_judge
@@ -23,6 +23,7 @@ from accord.rewards.people import Asking
 from accord.rewards.reader import Reader
 from accord.rewards.reasoning import Reasoning
 from accord.rewards.remote import Server
+from accord.rewards.symbolic import Correct, YesNo
 from accord.store import artifact
 from accord.store.artifact import Artifact
 from accord.text.tokenizer import Speller
@@ -36,8 +37,8 @@ class Rewards(Settings):
 
     reward: tuple[str, ...] = ()
     """a reward model (folder), a server (http://…), file.py:function, a language model as a judge
-    (its card, judge.yaml), tokens, people (STORE#STUDY), or gsm8k (1 where the answer comes to the
-    number that prompts= says is right); several are added up, with weights:
+    (its card, judge.yaml), tokens, people (STORE#STUDY), gsm8k or correct (1 where the answer comes
+    to the number, or option, that prompts= says is right); several are added up, with weights:
     FOLDER,0.5*rules.py:polite,-0.01*tokens"""
     rule: str | None = None
     """file.py:function(prompt, answer, ended) -> number: the reward, or what is only watched where
@@ -92,10 +93,16 @@ class Bench:
         """
         reader = Reader(policy, [*prompts, *(Prompt(one.prompt) for one in compared)])
         rule = Guarded(said.rule, reader, said.guard) if said.rule else None
-        named: dict[str, Callable[[], Reward]] = {"gsm8k": lambda: Numbers(reader, prompts)}
+        prices = {prompt.messages: prompt.price for prompt in prompts if prompt.price != 1}
+        named: dict[str, Callable[[], Reward]] = {
+            "tokens": lambda: Tokens(reader, prices),
+            "correct": lambda: Correct.of(reader, prompts),
+            "correct-llava": lambda: Correct.of(reader, prompts, yes=YesNo(0.0, 0.0)),
+            "gsm8k": lambda: Numbers(reader, prompts),
+        }
         if tasks is not None:
             named["reasoning"] = lambda: tasks.reward(reader, said.guard)
-        if words := said.reward or tuple(named)[1:]:
+        if words := said.reward or (("reasoning",) if tasks is not None else ()):
             told = (said.guard, said.classifier, said.http, on_cpu, named, said.people, keep)
             choice = Choice(reader, dtype, *told)
             return cls(choice.of(words), rule, policy, compared)

@@ -17,6 +17,7 @@ from accord.config import Settings
 from accord.config.limits import Above0, Count, Share
 from accord.data.comparisons import Spelled, lots
 from accord.data.rows import Choices, Rows, Tokens, choices
+from accord.data.shown import Answer, Shown
 from accord.data.stream import Stream
 from accord.engine.roles import Critic
 from accord.engine.steps import Optimizer
@@ -52,8 +53,8 @@ class RewardModel(Settings):
     held_out: Share = 0.1
     """share of prompts kept aside to measure on"""
     normalise: Literal["none", "mean", "mean-and-std"] = "mean"
-    """afterwards bring the mean score of reference answers to 0 (Stiennon et al. 2020), or of the
-    starting policy's own answers to mean 0 and standard deviation 1 (Ziegler et al. 2019)"""
+    """afterwards bring reference answers to mean 0 (Stiennon et al. 2020), or the start's own
+    answers to mean 0 and deviation 1 (Ziegler et al. 2019)"""
     measure_every: Count = 50
     """steps between two looks at the held-out comparisons"""
     lr: Above0 = 1e-5
@@ -64,6 +65,8 @@ class RewardModel(Settings):
     """how gradients become steps"""
     lora: Lora | None = None
     """train an adapter instead of the whole model"""
+    shown: Shown = Answer()
+    """how it sees an answer: as it stands, or with a request to judge it by facts (Fact-RLHF)"""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from accord.data.comparisons import (
     split,
 )
 from accord.data.rows import Tokens, pad
+from accord.data.shown import Answer
 from accord.data.texts import spell_texts
 from accord.engine.roles import Critic, Policy
 from accord.errors import BadSettings
@@ -74,15 +75,16 @@ def reward_stage(
     It is normalised on the preferred answers (`mean`), or on answers of `start` to the same prompts
     (`mean-and-std`).
     """
-    rows, tally = spell_pairs(comparisons, start.speller, room_in(cfg.longest, start))
+    room = room_in(cfg.longest, start)
+    rows, tally = spell_pairs(comparisons, start.speller, room, cfg.shown)
     place.check(tally, "comparisons")
     train, held_out = split(rows, cfg.held_out, seed=place.seed)
     _heard(cfg.loss, train, place.tell)
 
     def make(run: Run) -> tuple[Critic, dict[str, float]]:
         place.parted(train, held_out, cfg)
-        judge = Critic.on(start, seed=place.seed)
-        answers = _references(cfg.normalise, start, train, place.seed)
+        judge = Critic.on(start, seed=place.seed, shown=cfg.shown)
+        answers = _references(cfg, start, train, place.seed)
         if cfg.normalise == "mean-and-std":
             reward.normalise(judge, answers, cfg.normalise)
         critic = reward.train(cfg, run, judge, train, held_out, seed=place.seed)
@@ -135,11 +137,16 @@ def ppo_stage(
 
 
 def _references(
-    how: str, start: Policy, rows: Sequence[Spelled], seed: int
+    cfg: reward.RewardModel, start: Policy, rows: Sequence[Spelled], seed: int
 ) -> Tokens | Iterator[Tokens]:
     """The answers whose mean score becomes 0: some that `start` gives, or all preferred ones."""
-    if how != "mean-and-std":
+    if cfg.normalise != "mean-and-std":
         return map(_preferred, lots(rows))
+    if cfg.shown != Answer():
+        raise BadSettings(
+            "normalise=mean-and-std scores answers as they stand, and shown=Request shows more: "
+            "say normalise=mean, or none"
+        )
     prompts = _drawn(rows, seed)
     longest = max(len(ids) for row in rows for ids in row.response_ids)
     room = start.context - max(map(len, prompts)) - 1

@@ -68,7 +68,7 @@ def held_out(comparisons: Sequence[Comparison], critic: Critic, made: Artifact) 
     """Those that the reward model was measured on when it was made from these."""
     longest = min(made.settings["longest"], critic.context)
     named = (replace(one, id=str(n)) for n, one in enumerate(comparisons))
-    rows, _ = spell_pairs(named, critic.speller, longest)
+    rows, _ = spell_pairs(named, critic.speller, longest, critic.shown)
     _, kept = split(rows, made.settings["held_out"], seed=made.settings["seed"])
     return [comparisons[int(row.id)] for row in kept]
 

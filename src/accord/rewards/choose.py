@@ -4,6 +4,7 @@ reward=runs/reward/reward                              a reward model of ours, o
 reward=http://host:8000/score                          a server
 reward=rules.py:polite                                 a function
 reward=accord.db#live                                  people, asked in a study
+reward=correct                                         whether it is the right option, yes or no
 reward=gsm8k                                           whether an answer comes to the right number
 reward=runs/reward/reward,0.5*rules.py:polite,-0.01*tokens    a weighted sum
 """
@@ -17,7 +18,7 @@ from accord.data.studies import is_study
 from accord.engine.roles import Critic
 from accord.errors import BadModel, BadSettings
 from accord.models.load import Dtype
-from accord.records import Rollout
+from accord.records import Conversation, Rollout
 from accord.rewards.base import Reward, Score, Sum, weighed
 from accord.rewards.foreign import Foreign, Reading
 from accord.rewards.guard import Guard, Guarded
@@ -33,14 +34,27 @@ from accord.text.hub import is_hub_id
 HEAD = "ForSequenceClassification"
 
 
+@dataclass(frozen=True)
 class Tokens:
     """The number of tokens of an answer: with a negative weight, a price of length."""
 
-    which = "tokens"
+    reader: Reader
+    prices: Mapping[Conversation, float] = field(default_factory=dict)
+    """what a token costs where it is not 1"""
+
+    @property
+    def which(self) -> str:
+        """Its name, and what else than 1 it costs."""
+        return f"tokens {sorted(map(str, self.prices.items()))}" if self.prices else "tokens"
 
     def __call__(self, rollouts: Sequence[Rollout]) -> list[Score]:
         """One score per rollout."""
-        return [float(len(rollout.response_ids)) for rollout in rollouts]
+        return [len(rollout.response_ids) * self._price(rollout) for rollout in rollouts]
+
+    def _price(self, rollout: Rollout) -> float:
+        if not self.prices:
+            return 1.0
+        return self.prices.get(self.reader.talk(rollout.prompt_ids), 1.0)
 
 
 @dataclass(frozen=True)
@@ -72,15 +86,16 @@ class Choice:
             return Remote(name, self.reader, self.http)
         if is_study(name):
             return People(name, self.reader, self.people)
-        if name == "tokens":
-            return Tokens()
-        if name in self.named:
-            return self.named[name]()
+        if name in (named := self._named()):
+            return named[name]()
         if name.endswith(SUFFIXES):
             return grader(name, self.reader, self.keep)
         if re.search(r"\.py:\w+$", name):
             return Guarded(name, self.reader, self.guard)
         return self._folder(name if is_hub_id(name) else str(Path(name).expanduser()))
+
+    def _named(self) -> dict[str, Callable[[], Reward]]:
+        return {"tokens": lambda: Tokens(self.reader), **self.named}
 
     def _folder(self, name: str) -> Reward:
         folder = Path(name)
@@ -90,7 +105,7 @@ class Choice:
         if not folder.is_dir() and not is_hub_id(name):
             raise BadSettings(
                 f"reward={name}: no such folder; a reward is a folder, http://…, "
-                f"file.py:function, or {', '.join(('tokens', *self.named))}"
+                f"file.py:function, or {', '.join(self._named())}"
             )
         made = [str(kind) for kind in read(name, "config.json").get("architectures") or ()]
         if any(kind.endswith(HEAD) for kind in made):

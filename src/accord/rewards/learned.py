@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from accord.data.rows import Tokens, pad
+from accord.data.shown import Answer, Case
 from accord.engine.roles import Critic
 from accord.errors import BadData
 from accord.records import Ids, Invalid, Rollout
@@ -18,9 +19,9 @@ Row = tuple[Ids, Ids]
 class Learned:
     """Scores by a Critic.
 
-    Where it spells like the policy, ids pass straight through.  Else prompt and answer are read
-    back as text and spelled as comparisons were when it was trained: by its own tokenizer and
-    template, with its own end.
+    Where it spells like the policy and is shown answers as they stand, ids pass straight through.
+    Else prompt and answer are read back as text and shown as comparisons were when it was trained:
+    by its own tokenizer and template, with its own end, or with a request and facts after it.
     """
 
     critic: Critic
@@ -38,6 +39,11 @@ class Learned:
         """Whether it spells like the policy."""
         return self.critic.speller.fingerprint == self.policy.fingerprint
 
+    @property
+    def straight(self) -> bool:
+        """Whether it reads the very ids of the policy, and nothing else."""
+        return self.alike and self.critic.shown == Answer()
+
     def __call__(self, rollouts: Sequence[Rollout]) -> list[Score]:
         """One score per rollout, read where the reward model was trained to be read."""
         rows = [self._fitting(row) for row in self.rows(rollouts)]
@@ -49,10 +55,14 @@ class Learned:
 
     def rows(self, rollouts: Sequence[Rollout]) -> list[Row | Invalid]:
         """Prompts and answers as the reward model spells them."""
-        if self.alike:
+        if self.straight:
             return [(r.prompt_ids, judged(r, self.policy.end)) for r in rollouts]
         said = (self.reader or Reader(self.policy))(rollouts)
-        spelled = self.critic.speller.many([(one.talk, (one.answer,)) for one in said])
+        asked = [
+            Case(one.talk, (one.answer,), rollout.id)
+            for one, rollout in zip(said, rollouts, strict=True)
+        ]
+        spelled = self.critic.shown.many(self.critic.speller, asked)
         return [
             Invalid(f"the reward model cannot read it: {row}")
             if isinstance(row, BadData)
