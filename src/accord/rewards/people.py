@@ -152,14 +152,16 @@ class People:
         """Until no item is open, or the time is up."""
         begun, said, before = self.clock(), -SIGN, -1
         link = f"{self.how.site.rstrip('/')}/studies/{study.id}/judge"
-        while left := _open(store, ids):
-            at = self.clock() - begun
-            if at >= 3600 * self.how.hours:
+        while True:
+            left, at = _open(store, ids), self.clock() - begun
+            if left and at >= 3600 * self.how.hours:
                 self.tell(f"people: {left} of {len(ids)} items were not judged in time; going on")
                 return
             if at - said >= SIGN or (left != before and at - said >= 10):
                 self.tell(f"people: {len(ids) - left} of {len(ids)} judged; judge at {link}")
                 said, before = at, left
+            if not left:
+                return
             self.rest(self.how.look)
 
     def _note(self, store: Store, study: Any, ids: Sequence[int]) -> None:
