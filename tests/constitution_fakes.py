@@ -5,11 +5,11 @@ from pathlib import Path
 
 from accord.config import digest
 from accord.data.rows import pad
-from accord.records.plain import messages
 from accord.engine.draw import Sampling
 from accord.engine.llm import Ask, Spoken
 from accord.engine.roles import Policy
 from accord.records import Invalid
+from accord.records.plain import messages
 
 SLIP = "d"
 """the letter that the toy constitution forbids"""

@@ -41,8 +41,7 @@ class Theirs:
         place = speller.sight.place
         ids = torch.tensor([[place if i < 0 else i for i in (*prompt, *answer)]])
         out = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-        if "image_token" in self.model.config.model_type or True:
-            out["mm_token_type_ids"] = (ids == place).int()
+        out["mm_token_type_ids"] = (ids == place).int()
         shown = [Pillow.open(path).convert("RGB") for path in paths(prompt)]
         if shown:
             out |= dict(self.sight(images=shown, return_tensors="pt"))

@@ -1,4 +1,4 @@
-"""Every recipe with pictures in its prompts, on a tiny LLaVA: commands, facts, resume, partition."""
+"""Every recipe with pictures, on a tiny LLaVA: commands, facts, resume, partition."""
 
 import json
 from pathlib import Path

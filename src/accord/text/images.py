@@ -102,9 +102,10 @@ def remember(path: str, data: bytes) -> int:
     digest = sha256(data).hexdigest()
     name = int(digest[:12], 16)
     with _lock:
-        other = _known.setdefault(name, Known(path, digest))
-    if other.digest != digest:
-        raise BadData(f"{path} and {other.path} hash alike by chance; save one of them anew")
+        other = _known.get(name)
+        if other is not None and other.digest != digest:
+            raise BadData(f"{path} and {other.path} hash alike by chance; save one of them anew")
+        _known[name] = Known(path, digest)  # where it was seen last: it may have moved
     return name
 
 
