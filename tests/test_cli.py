@@ -27,6 +27,7 @@ NEEDED = {
     "grpo": ("model=m", "prompts=p.jsonl", "reward=r"),
     "rest": ("model=m", "prompts=p.jsonl", "reward=r"),
     "control": (),
+    "eyes": ("model=m", "tower=t"),
     "pipeline": ("model=m", "prompts=p.jsonl", "comparisons=c.jsonl"),
     "constitution": ("model=m", "prompts=p.jsonl"),
     "sample": ("model=m", "prompt=hello there"),

@@ -26,6 +26,11 @@ def show_made(made: Any, on: str, only: tuple[str, ...] = ("",)) -> None:
     out.print(f"{made.artifact.kind} {made.artifact.short}: [bold]{made.artifact.folder}[/]")
 
 
+def show_eyes(folder: Any) -> None:
+    """A model that sees, and nothing yet."""
+    out.print(f"it sees nothing yet: teach it by [bold]accord sft model={escape(str(folder))}[/] …")
+
+
 def show_report(way: Any) -> None:
     """Of a pipeline: the win rate, and the report."""
     numbers = way.report.numbers

@@ -64,6 +64,13 @@ VERBS = {
         ),
         "accord.demo.begin:defaults",
     ),
+    "eyes": Verb(
+        (f"{_RECIPES}.eyes_job:EyesJob",),
+        f"{_RECIPES}.eyes_job:run_eyes",
+        shows.show_eyes,
+        "Give a language model eyes: join it with a vision tower, as LLaVA is.",
+        ("accord eyes model=path/to/model tower=openai/clip-vit-large-patch14-336 layer=-2",),
+    ),
     "sft": Verb(
         (f"{_JOBS}:SFTJob", f"{_RECIPES}.sft:SFT"),
         f"{_JOBS}:run_sft",

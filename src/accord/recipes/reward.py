@@ -22,6 +22,7 @@ from accord.data.stream import Stream
 from accord.engine.roles import Critic
 from accord.engine.steps import Optimizer
 from accord.errors import BadData
+from accord.evaluate.trend import pearson
 from accord.maths.control import Constant, Cosine, Linear
 from accord.maths.losses import Loss
 from accord.maths.preference import BradleyTerry, Compared, Preference
@@ -143,7 +144,7 @@ def measure(critic: Critic, held_out: Sequence[Spelled], bins: int = 10) -> dict
         if a < b
     ]
     told = {
-        "length_correlation": correlation(score_N.cpu(), length_N.to(score_N.dtype)),
+        "length_correlation": pearson(score_N.tolist(), length_N.tolist()) or 0.0,
         "score_mean": float(score_N.mean()),
         "score_std": float(score_N.std(correction=0)),
     }
@@ -176,13 +177,6 @@ def calibration(gap_N: Tensor, right_N: Tensor, bins: int) -> float:
             off = (sure_N[here].mean() - right_N[here].mean()).abs()
             error += float(off * here.float().mean())
     return error
-
-
-def correlation(x_N: Tensor, y_N: Tensor) -> float:
-    """Pearson's r; 0 where one of the two does not vary."""
-    x_N, y_N = x_N - x_N.mean(), y_N - y_N.mean()
-    norm = x_N.norm() * y_N.norm()
-    return float((x_N @ y_N) / norm) if norm > 0 else 0.0
 
 
 def normalise(critic: Critic, answers: Tokens | Iterable[Tokens], how: str) -> None:
