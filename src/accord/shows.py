@@ -42,14 +42,13 @@ def show_report(way: Any) -> None:
 
 
 def show_demo(done: Any) -> None:
-    """The report of a demo; of RLAIF, each stage too."""
+    """The report of a demo; of RLAIF and Fact-RLHF, each stage too."""
     if not hasattr(done, "lines"):
         show_report(done)
         return
     for line in done.lines():
         out.print(escape(line), soft_wrap=True)
-    page = done.page.folder / "feedback.html"
-    out.print(f"the page: [bold]{escape(str(page))}[/]", soft_wrap=True)
+    out.print(f"the page: [bold]{escape(str(done.path))}[/]", soft_wrap=True)
 
 
 def show_walked(done: Any) -> None:

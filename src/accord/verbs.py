@@ -52,7 +52,7 @@ _IMPROVED = ("eval/", "before/", "kept", "prompts")
 _JOBS, _RECIPES = "accord.recipes.jobs", "accord.recipes"
 VERBS = {
     "demo": Verb(
-        ("accord.demo.show:Demo", "accord.demo.feedback:RLAIF"),
+        ("accord.demo.show:Demo", "accord.demo.feedback:RLAIF", "accord.demo.factual:Factual"),
         "accord.demo.begin:run",
         shows.show_demo,
         "Bring a small model into accord with a preference, and show it, in a few minutes.",
@@ -61,6 +61,7 @@ VERBS = {
             "accord demo out=runs/cheap ppo.kl.beta=0.01",
             "accord demo model=smollm2",
             "accord demo method=rlaif",
+            "accord demo method=fact-rlhf",
         ),
         "accord.demo.begin:defaults",
     ),

@@ -6,7 +6,15 @@ from statistics import fmean
 
 import pytest
 
-from accord.maths.intervals import bootstrap, proportion, quantile, redrawn, wilson
+from accord.maths.intervals import (
+    bootstrap,
+    over_seeds,
+    proportion,
+    quantile,
+    redrawn,
+    student,
+    wilson,
+)
 
 
 def test_wilson_against_published_values() -> None:
@@ -17,6 +25,22 @@ def test_wilson_against_published_values() -> None:
     assert (found.value, found.low, found.high) == pytest.approx(
         (15 / 148, 0.0624, 0.1605), abs=5e-5
     )
+
+
+def test_students_points() -> None:
+    """Against the printed table (Abramowitz and Stegun 1964, table 26.10)."""
+    table = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 10: 2.228, 30: 2.042}
+    for freedom, point in table.items():
+        assert student(freedom) == pytest.approx(point, abs=6e-4)
+    assert student(5, 0.99) == pytest.approx(4.032, abs=6e-4)
+
+
+def test_a_mean_of_seeds() -> None:
+    found = over_seeds([1.0, 2.0, 3.0])
+    assert (found.value, found.high - found.value) == pytest.approx(
+        (2.0, 4.3027 / 3**0.5), abs=1e-3
+    )
+    assert over_seeds([0.5]).low == -float("inf"), "one seed says nothing of others"
 
 
 def test_quantiles_lie_between_neighbours() -> None:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from accord.demo import rlaif, show
+from accord.demo import factual, rlaif, show
+from accord.demo.factual import Factual
 from accord.demo.feedback import RLAIF
 from accord.demo.me import Panel
 from accord.demo.scene import SCENES
@@ -16,10 +17,12 @@ from accord.recipes.job import Desk
 from accord.recipes.ppo import PPO
 
 
-def defaults(cfg: Demo, more: RLAIF) -> Mapping[str, Any]:
+def defaults(cfg: Demo, more: RLAIF, facts: Factual) -> Mapping[str, Any]:
     """What a first reading calls for where nothing is said."""
     if cfg.method == "ppo":
         return show.defaults(cfg)
+    if cfg.method == "fact-rlhf":
+        return factual.defaults(cfg, facts)
     ppo = PPO(
         steps=25,
         batch=48,
@@ -35,8 +38,16 @@ def defaults(cfg: Demo, more: RLAIF) -> Mapping[str, Any]:
     return {"out": Path("runs/demo-rlaif"), "ppo": ppo, "reward": reward, "pairs": 1, "tests": 100}
 
 
-def run(desk: Desk, cfg: Demo, more: RLAIF) -> Any:
+def run(desk: Desk, cfg: Demo, more: RLAIF, facts: Factual) -> Any:
     """accord demo"""
+    if cfg.method != "fact-rlhf" and facts != Factual():
+        raise BadSettings(
+            "described, mistakes, compared, errs, drawn, repeats and imitate are of "
+            "method=fact-rlhf: say that too, or leave them out"
+        )
+    if cfg.method == "fact-rlhf":
+        _alone(cfg, more)
+        return factual.run(desk, cfg, facts)
     if cfg.method == "rlaif":
         if not isinstance(cfg.judge, Panel):
             raise BadSettings("judge=me: with method=rlaif a model judges by principles; say llm=…")
@@ -49,3 +60,14 @@ def run(desk: Desk, cfg: Demo, more: RLAIF) -> Any:
             "method=rlaif: say that too, or leave them out"
         )
     return show.run(desk, cfg)
+
+
+def _alone(cfg: Demo, more: RLAIF) -> None:
+    """BadSettings for what Fact-RLHF's demo has no use for."""
+    if not isinstance(cfg.judge, Panel):
+        raise BadSettings("judge=me: with method=fact-rlhf the annotator counts what is false")
+    if cfg.model != "storyteller" or cfg.scene != "auto" or more != RLAIF():
+        raise BadSettings(
+            "method=fact-rlhf shows scenes of shapes to the storyteller with eyes: model, scene "
+            "and the settings of method=rlaif change nothing in it; leave them out"
+        )

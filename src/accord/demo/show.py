@@ -62,9 +62,10 @@ __all__ = ["SHIPPED", "Demo", "defaults", "run"]
 class Demo(Settings):
     """A small model, a preference, and all that lies between."""
 
-    method: Literal["ppo", "rlaif"] = "ppo"
+    method: Literal["ppo", "rlaif", "fact-rlhf"] = "ppo"
     """ppo: people compare, a reward model learns, PPO follows it; rlaif: a model criticises,
-    revises and compares by written principles"""
+    revises and compares by written principles; fact-rlhf: a model that sees describes pictures,
+    and reward models with and without facts judge what it makes up"""
     out: Path = Path("runs/demo")
     """where everything is kept; the same command again goes on from there"""
     model: str = "storyteller"

@@ -252,8 +252,14 @@ def plots(report: Report) -> list[Plot]:
     return found
 
 
-def marked(text: str, pattern: re.Pattern[str] | None) -> list[tuple[str, bool]]:
-    """The text in pieces, each with whether the pattern found it; escaping is the page's task."""
+def marked(
+    text: str | Sequence[tuple[str, bool]], pattern: re.Pattern[str] | None
+) -> Sequence[tuple[str, bool]]:
+    """The text in pieces, each with whether the pattern found it; escaping is the page's task.
+    What comes in pieces stays as it is.
+    """
+    if not isinstance(text, str):
+        return text
     if pattern is None:
         return [(text, False)]
     pieces, end = [], 0

@@ -17,6 +17,8 @@ from accord.evaluate.words import percent
 from accord.maths.intervals import wilson
 from accord.store import files
 
+Piece = tuple[str, bool]
+"""some of a text, and whether it is marked"""
 COLOURS = {"error": "red", "warning": "yellow", "note": "green"}
 
 
@@ -44,8 +46,10 @@ class Section:
     """SVG"""
     alt: str = ""
     """the picture in words"""
-    texts: Sequence[tuple[str, Sequence[tuple[str, str]]]] = ()
-    """(what it shows, (name, text) of each)"""
+    texts: Sequence[tuple[str, Sequence[tuple[str, str | Sequence[Piece]]]]] = ()
+    """(what it shows, (name, text) of each); a text may come in pieces, marked already"""
+    pictures: Sequence[str] = ()
+    """one for each of the texts, as data URLs"""
     marks: re.Pattern[str] | None = None
     """what is marked in texts"""
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from accord.maths.intervals import student
+
 History = Sequence[Mapping[str, float | None]]
 """What a run logged: one row a step, with the key `step`."""
 FEWEST = 5
@@ -94,18 +96,7 @@ def _line(points: Sequence[tuple[float, float]]) -> tuple[float, bool]:
     rest = sum((b - slope * a) ** 2 for a, b in zip(x, y, strict=True))
     error = math.sqrt(rest / freedom / spread)
     change = slope * (x[-1] - x[0])
-    return change, abs(slope) > _student(freedom) * error and abs(change) > 1e-9
-
-
-def _student(freedom: int, z: float = 1.96) -> float:
-    """The two-sided 95 % point of Student's t, (Cornish and Fisher 1937)."""
-    terms = (
-        z,
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-    )
-    return sum(term / freedom**power for power, term in enumerate(terms))
+    return change, abs(slope) > student(freedom) * error and abs(change) > 1e-9
 
 
 def _centred(x: Sequence[float]) -> list[float]:

@@ -5,7 +5,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist, fmean
+from statistics import NormalDist, fmean, stdev
 from typing import TypeVar
 
 U = TypeVar("U", bound=Hashable)
@@ -49,6 +49,39 @@ def estimate(
     if share and len(set(values)) == 1:
         return Estimate(value, *wilson(value, len(values)))
     return Estimate(value, *bootstrap(values, seed=seed, draws=draws))
+
+
+def over_seeds(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
+    """The mean of a few seeds with Student's t interval; of one seed, with no interval but all."""
+    value, count = fmean(values), len(values)
+    if count < 2:
+        return Estimate(value, -math.inf, math.inf)
+    half = student(count - 1, confidence) * stdev(values) / math.sqrt(count)
+    return Estimate(value, value - half, value + half)
+
+
+def student(freedom: int, confidence: float = CONFIDENCE) -> float:
+    """The two-sided quantile of Student's t (Student 1908), by bisection of its distribution."""
+    low, high = 0.0, 1000.0
+    for _ in range(80):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _within(middle, freedom) < confidence else (low, middle)
+    return low
+
+
+def _within(t: float, freedom: int) -> float:
+    """P(|T| < t), by the finite series for whole degrees of freedom (Abramowitz, Stegun 26.7)."""
+    angle = math.atan(t / math.sqrt(freedom))
+    cos2, term, total = math.cos(angle) ** 2, 1.0, 0.0
+    odd = freedom % 2
+    if odd:
+        term = math.cos(angle)
+    for k in range(1 + odd, freedom, 2):
+        total += term
+        term *= cos2 * (k / (k + 1))
+    if odd:
+        return 2 / math.pi * (angle + math.sin(angle) * total)
+    return math.sin(angle) * total
 
 
 def bootstrap(
