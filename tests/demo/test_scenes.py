@@ -24,7 +24,7 @@ LONG = "it is a thing that people like very much"
 
 def told(*words: str) -> Demo:
     """As the command reads it."""
-    cfg, _ = VERBS["demo"].read(None, words)
+    cfg, *_ = VERBS["demo"].read(None, words)
     assert isinstance(cfg, Demo)
     return cfg
 

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from accord.worlds.scenes.captions import caption, captions, facts
+from accord.worlds.scenes.captions import caption, captions, facts, plainly
 from accord.worlds.scenes.claims import claims, hallucinated, judged
 from accord.worlds.scenes.drawing import draw
 from accord.worlds.scenes.mistakes import mistaken
@@ -62,7 +62,9 @@ def test_no_true_description_is_called_false():
             assert wrong(text, view) == [], text
             told = {(c.of.colour, c.of.shape) for c in claims(text) if c.kind == "thing"}
             assert {(one.colour, one.shape) for one in view.things} <= told, text
-        assert wrong(". ".join(facts(view)), view) == []
+        for text in (". ".join(facts(view)), plainly(view, random.Random(0))):
+            assert wrong(text, view) == []
+            assert len([c for c in claims(text) if c.kind == "place"]) == len(view.things)
 
 
 def test_a_mistake_is_found_and_nothing_else():

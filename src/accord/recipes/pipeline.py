@@ -26,6 +26,7 @@ from accord.records import Comparison, Demonstration, Prompt
 from accord.rewards.base import Reward
 from accord.rewards.check import check, held_out
 from accord.rewards.learned import Learned
+from accord.rewards.reader import Reader
 from accord.store import artifact
 from accord.store.artifact import Artifact
 
@@ -86,7 +87,8 @@ def run(
     judged = reward_stage(
         place.below("reward"), cfg.reward, start, records.comparisons, parents=records.origins
     )
-    learned = Learned(judged.handle, start.speller)
+    every = [*records.prompts, *(Prompt(one.prompt) for one in records.comparisons)]
+    learned = Learned(judged.handle, start.speller, Reader(start.speller, every))
     if "accuracy" in judged.numbers and artifact.origin(place.out / "ppo" / "policy") is None:
         kept = held_out(records.comparisons, judged.handle, judged.artifact)
         check(learned, start.speller, kept, judged.numbers["accuracy"])

@@ -34,7 +34,7 @@ from accord.recipes.method import POLICY, Method
 from accord.recipes.mixing import Beside, Mixed, Mixer, Ptx, apart
 from accord.records import Rollout
 from accord.rewards.base import Reward
-from accord.rewards.ending import Absolute, Relative, Sentence
+from accord.rewards.ending import Absolute, Questions, Relative, Sentence
 from accord.rewards.shape import Shape
 from accord.store.run import Run
 
@@ -54,7 +54,7 @@ class PPO(common.Passes):
     """of sampling; all log-probabilities are taken at it"""
     kl: FixedKL | AdaptiveKL = FixedKL(0.05)
     """price of a nat of KL from the reference"""
-    missing_eos: Absolute | Relative | Sentence | None = None
+    missing_eos: Absolute | Relative | Sentence | Questions | None = None
     """what becomes of the score of an answer that was cut at `longest`, or lacks a mark"""
     shape: Shape = Shape()
     """what else becomes of a score: a price of length, a limit, a scale"""

@@ -66,6 +66,33 @@ class Sentence:
 
 
 @dataclass(frozen=True)
+class Questions:
+    """As Relative; and an answer is judged up to a question mark in it, as one without an end.
+
+    So the code of LLaVA-RLHF (Sun et al. 2023) does, and its paper does not say: a policy is
+    punished for asking.  A mark without a space before it counts before one with, wherever it is.
+    """
+
+    value: float = -8.0
+    """what is added to the score of an answer that was cut, or asks"""
+
+    def __call__(self, score: float) -> float:
+        """The new score of an answer without an end."""
+        return score + self.value
+
+    def heard(self, said: Rollout, speller: Speller) -> Rollout:
+        """The answer as it is judged: up to its mark."""
+        marks = [speller.raw(said.response_ids[t : t + 1]) for t in range(len(said.response_ids))]
+        at = next((marks.index(mark) for mark in ("?", " ?") if mark in marks), None)
+        if at is None:
+            return said
+        few = slice(at + 1)
+        return replace(
+            said, response_ids=said.response_ids[few], logp=said.logp[few], finish="length"
+        )
+
+
+@dataclass(frozen=True)
 class Overlong:
     """An answer loses the more, the nearer it comes to `longest`: nothing `last` tokens before it,
     `value` at it or where it was cut, and in between in proportion (Yu et al. 2025, eq. 13).
@@ -93,12 +120,12 @@ class Unlearned:
     """
 
 
-Ending = Absolute | Relative | Sentence
+Ending = Absolute | Relative | Sentence | Questions
 
 
 def heard(rule: Ending | None, rollouts: Sequence[Rollout], speller: Speller) -> list[Rollout]:
     """The answers as they are judged."""
-    if not isinstance(rule, Sentence):
+    if not isinstance(rule, Sentence | Questions):
         return list(rollouts)
     return [rule.heard(said, speller) for said in rollouts]
 

@@ -17,6 +17,13 @@ def facts(scene: Scene) -> list[str]:
     return [f"{article(_named(thing))} {_place(thing)}" for thing in scene.things]
 
 
+def plainly(scene: Scene, chance: random.Random) -> str:
+    """A description in few wordings: a sentence for each thing, from the top left to the bottom
+    right, so that a small model soon learns to give it.
+    """
+    return " ".join(f"{chance.choice(('There is', 'I see'))} {fact}." for fact in facts(scene))
+
+
 def captions(scene: Scene, n: int) -> list[str]:
     """`n` descriptions, always the same ones.  Each tells of every thing, and all of it is true."""
     chance = random.Random(f"captions {scene.name}")
