@@ -19,7 +19,7 @@ from accord.engine.draw import Sampling
 from accord.engine.llm import Ask, Spoken, Streams
 from accord.errors import BadSettings
 from accord.records import Invalid
-from accord.records.plain import messages
+from accord.text.images import shown
 
 Speaks = Literal["chat", "completions"]
 TOP = 20
@@ -209,8 +209,12 @@ class Served(Streams):
                 raise BadSettings(
                     "speaks=completions sends one text, and this is a conversation: speaks=chat"
                 )
+            if ask.messages[0].images:
+                raise BadSettings(
+                    "speaks=completions sends text, and here is a picture: speaks=chat"
+                )
             return {"model": self.client.model, "prompt": ask.messages[0].text + opened}
-        talk = messages(ask.messages)
+        talk = shown(ask.messages)
         if opened and self._goes_on is not False:
             begun = [*talk, {"role": "assistant", "content": opened}]
             return {"model": self.client.model, "messages": begun, **_GO_ON}

@@ -17,7 +17,7 @@ from accord.records import Invalid, Rollout
 from accord.rewards.base import Score
 from accord.rewards.reader import Reader, Said
 from accord.text import folder as folders
-from accord.text.template import TURNS
+from accord.text.template import TURNS, spoken
 
 Text = Literal["auto", "chat", "turns", "plain", "pair", "answer"]
 
@@ -84,6 +84,8 @@ class Foreign:
     def _read(self, write: Callable[[Said], Read], said: Said) -> Read | Invalid:
         if found := self._writer.control.search(said.answer):
             return Invalid(f"the answer spells the control token {found.group()!r}")
+        if any(message.images for message in said.talk):
+            return Invalid("its prompt shows a picture, and this reward model reads text alone")
         try:
             text = write(said)
         except Exception as error:  # noqa: BLE001  a chat template may raise anything
@@ -121,13 +123,13 @@ class _Writer:
 
     def chat(self, said: Said) -> Read:
         """By the chat template, which brings all its control tokens itself."""
-        text = self.tokenizer.apply_chat_template(said.answered, tokenize=False)
+        text = self.tokenizer.apply_chat_template(_answered(said), tokenize=False)
         return self._read(text, add_special_tokens=False)
 
     def turns(self, said: Said) -> Read:
         """Human: …, Assistant: …, with the words of Bai et al. 2022."""
         text = self.tokenizer.apply_chat_template(
-            said.answered, chat_template=TURNS, tokenize=False, eos_token=""
+            _answered(said), chat_template=TURNS, tokenize=False, eos_token=""
         )
         return self._ended(text)
 
@@ -137,7 +139,7 @@ class _Writer:
 
     def pair(self, said: Said) -> Read:
         """Two segments, the prompt and the answer."""
-        asked = "\n\n".join(message["content"] for message in said.messages)
+        asked = "\n\n".join(message.text for message in said.talk)
         return self._read(asked, said.answer.strip())
 
     def answer(self, said: Said) -> Read:
@@ -188,3 +190,8 @@ def _label(classifier: Classifier, how: Reading) -> int:
 
 def _number(score: float) -> Score:
     return score if abs(score) < float("inf") else Invalid(f"the score is {score}")
+
+
+def _answered(said: Said) -> list[dict[str, Any]]:
+    """The conversation with its answer, which has no space around it as a message of its own."""
+    return [*spoken(said.talk), {"role": "assistant", "content": said.answer.strip()}]

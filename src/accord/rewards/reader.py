@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from accord.errors import BadData
 from accord.records import Conversation, Ids, Prompt, Rollout, ask
+from accord.records.plain import messages
 from accord.text.tokenizer import Speller
 
 
@@ -22,14 +24,11 @@ class Said:
     """it ended itself; else it was cut at the limit"""
 
     @property
-    def messages(self) -> list[dict[str, str]]:
-        """The conversation as chat templates and servers want it, without the answer."""
-        return [{"role": message.role, "content": message.text} for message in self.talk]
-
-    @property
-    def answered(self) -> list[dict[str, str]]:
-        """The same with the answer, which has no space around it as a message of its own."""
-        return [*self.messages, {"role": "assistant", "content": self.answer.strip()}]
+    def messages(self) -> list[dict[str, Any]]:
+        """The conversation as JSON, without the answer: content is text, or where there is more,
+        parts: pictures by their paths, and facts.
+        """
+        return messages(self.talk)
 
 
 class Reader:
