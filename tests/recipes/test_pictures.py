@@ -20,9 +20,13 @@ from accord.recipes.dpo_job import run_dpo
 from accord.recipes.grpo_job import run_grpo
 from accord.recipes.job import Desk
 from accord.recipes.jobs import run_ppo, run_reward, run_sft
+from accord.recipes.label_job import run_label
 from accord.recipes.rest_job import run_rest
+from accord.store.judgements.opening import open_store
+from accord.store.judgements.pictures import brought, home
 from accord.store.run import Run
 from accord.verbs import VERBS
+from people_fakes import judge_all, someone
 from store_fakes import tree
 from toys import cuts, gradient
 
@@ -173,6 +177,28 @@ def test_dpo_grpo_and_rest_see_too(place, tmp_path):
     few = ("grow.n=3", "grow.longest=5", "improve.epochs=1", "held_out=0.3")
     words = (f"prompts={place}/ask.jsonl", rule, *few)
     assert go(run_rest, "rest", place, tmp_path / "r", *words).artifact.kind == "policy"
+
+
+def test_people_see_the_pictures_and_a_reward_model_learns_from_them(place, tmp_path):
+    """Asked in a study, shown by the site, judged, and read back with the picture and the facts."""
+    store_at = tmp_path / "a.db"
+    words = [
+        f"data={place}/pairs.jsonl",
+        f"study={store_at}#seen",
+        f"out={tmp_path}/label",
+        "site=false",
+    ]
+    done = run_label(Desk((), lambda said: None), *read_each(VERBS["label"].classes(), None, words))
+    assert done is not None
+    store = open_store(store_at)
+    assert len(list((tmp_path / "files").glob("*.png"))) == len(COLOURS)
+    assert judge_all(store, 1, someone(store, "ada"), lambda text: -float("cat" in text)) > 0
+    with pytest.raises(BadData, match="there is no such picture"):
+        brought([{"role": "user", "content": [{"type": "image", "path": "no.png"}]}], home(store))
+    store.close()
+    words = ("batch=2", "epochs=1", "held_out=0.2", *FAST, *REQUEST)
+    made = go(run_reward, "reward", place, tmp_path / "r", f"data={store_at}#seen", *words)
+    assert made.handle.shown.facts
 
 
 # --- what a picture must not change ---

@@ -25,6 +25,7 @@ from accord.store.judgements.audit import note
 from accord.store.judgements.counting import recount
 from accord.store.judgements.forms import Kind, NewItem, StudyConfig
 from accord.store.judgements.opening import Store, now
+from accord.store.judgements.pictures import brought, home
 from accord.store.judgements.tables import Item, Judgement, Study
 
 STRENGTHS = (1, 2, 3)
@@ -115,7 +116,7 @@ def run(cfg: Import) -> Imported:
     try:
         study = _study(store, name, read.records)
         tally = Tally()
-        said = list(_said(read.records, study, tally))
+        said = list(_said(read.records, study, tally, home(store)))
         items = [*{one.key: one.item for one in said}.values()]
         found = f"{len(read.records)} {read.kind} ({read.shape})"
         return _put(cfg, store, study, items, said, found, read.tally, tally)
@@ -180,13 +181,13 @@ def _study(store: Store, name: str, records: Sequence[Any]) -> Study:
     return studies.create(store, name, kind, cfg)
 
 
-def _said(records: Sequence[Any], study: Study, tally: Tally) -> Iterator[Said]:
+def _said(records: Sequence[Any], study: Study, tally: Tally, at: Path) -> Iterator[Said]:
     """Each record as a judgement; answers to one prompt stand in the order first seen."""
     config = StudyConfig(**study.config)
     orders: dict[Any, tuple[str, ...]] = {}
     for n, one in enumerate(records):
         name = one.id or f"#{n}"
-        talk = messages(one.prompt)
+        talk = brought(messages(one.prompt), at)
         if isinstance(one, Comparison):
             order = orders.setdefault((one.prompt, frozenset(one.responses)), one.responses)
             item = NewItem(talk, order, source=name)

@@ -28,7 +28,7 @@ from accord.errors import BadData, RunMismatch
 from accord.records import Prompt
 from accord.store import artifact, files
 from accord.store.artifact import Artifact
-from accord.store.judgements import agreement, resolve, studies
+from accord.store.judgements import agreement, pictures, resolve, studies
 from accord.store.judgements.opening import Store
 from accord.store.judgements.resolve import Filters, Resolved
 from accord.store.judgements.tables import Study
@@ -147,7 +147,7 @@ def gather(store: Store, name: str, kind: Kind, filters: Filters) -> Taken:
         often = Counter(source for _, source in rows)
         asked = [  # a source that several came from names none of them
             Prompt(
-                conversation(told, "messages"),
+                pictures.found(conversation(told, "messages"), pictures.home(store)),
                 source if source and often[source] == 1 else f"prompt-{n}",
             )
             for n, (told, source) in enumerate(rows)
@@ -162,6 +162,8 @@ def gather(store: Store, name: str, kind: Kind, filters: Filters) -> Taken:
         found = replace(found, digest=digest([found.digest, kind]))
     by = dossier.annotators(store, found.judgement_ids)
     agreed = agreement.report(store, study.id)
+    at = pictures.home(store)
+    records = [replace(one, prompt=pictures.found(one.prompt, at)) for one in records]
     return Taken(study, records, tally, found, by, agreed)
 
 

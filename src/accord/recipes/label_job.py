@@ -39,6 +39,7 @@ from accord.store import artifact
 from accord.store.judgements import studies
 from accord.store.judgements.forms import Kind, NewItem, StudyConfig
 from accord.store.judgements.opening import Store
+from accord.store.judgements.pictures import brought, home
 from accord.store.judgements.studies import Added
 
 WEB = ("http://", "https://")
@@ -129,6 +130,7 @@ def run_label(desk: Desk, job: LabelJob, cfg: StudyConfig) -> Labelled:
         made = _seeded(job, made) + gold
     store, _ = opened(job.study, make=True)
     study = _study(desk, store, name, job.kind, cfg)
+    made = [replace(one, messages=brought(one.messages, home(store))) for one in made]
     added = studies.add_items(store, study.id, made)
     for why in added.refused[:3]:
         desk.tell(f"refused: {why}")

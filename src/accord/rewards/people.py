@@ -27,6 +27,7 @@ from accord.rewards.reader import Reader
 from accord.store.judgements import studies
 from accord.store.judgements.forms import Kind, NewItem, StudyConfig
 from accord.store.judgements.opening import Store
+from accord.store.judgements.pictures import brought, home
 from accord.store.judgements.resolve import Filters, Resolved, handed_out
 from accord.store.judgements.tables import Item
 
@@ -100,7 +101,10 @@ class People:
             name = one.id.rpartition("/")[0] if "/" in one.id else one.id
             by_prompt.setdefault((name, one.prompt_ids), []).append(place)
         groups = [
-            Group(messages(said[few[0]].talk), tuple(dict.fromkeys(said[i].answer for i in few)))
+            Group(
+                brought(messages(said[few[0]].talk), home(self._store)),
+                tuple(dict.fromkeys(said[i].answer for i in few)),
+            )
             for few in by_prompt.values()
         ]
         study = self._study(self._store, max(map(len, by_prompt.values())))

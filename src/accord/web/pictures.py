@@ -11,12 +11,11 @@ from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import Response
 
 from accord.store.judgements import studies
-from accord.store.judgements.opening import Store
+from accord.store.judgements.pictures import home
 from accord.store.judgements.tables import Item, Prompt
 from accord.web.security import TheStore, Viewer
 
 router = APIRouter(include_in_schema=False)
-FILES = "files"
 LARGEST = 32 << 20
 """bytes"""
 KINDS = (
@@ -26,13 +25,6 @@ KINDS = (
     (b"RIFF", "image/webp"),
 )
 """first bytes -> type; SVG is a program, and none of them"""
-
-
-def home(store: Store, runs: Path) -> Path:
-    """Where pictures lie: beside a SQLite file, or in the runs folder for PostgreSQL."""
-    database = store.engine.url.database
-    folder = runs if store.postgres or not database else Path(database).parent
-    return (folder / FILES).resolve()
 
 
 @router.get("/studies/{study_id}/items/{item_id}/image/{number}")

@@ -68,9 +68,9 @@ class _Teller:
     def listed(self, things: Sequence[Thing]) -> list[str]:
         """All in one sentence; then where some of them are."""
         sized = self.chance.random() < 0.6
-        *names, last = (article(_named(thing) if sized else _short(thing)) for thing in things)
+        *names, last = (article(_named(thing) if sized else short(thing)) for thing in things)
         return [f"{self._opening()} {', '.join(names)} and {last}."] + [
-            f"The {_short(thing)} is {_where(thing, self.chance)}."
+            f"The {short(thing)} is {_where(thing, self.chance)}."
             for thing in things
             if self.chance.random() < 0.6
         ]
@@ -90,8 +90,8 @@ class _Teller:
         one, other = self.chance.sample(list(things), 2)
         relation = self.chance.choice([r for r in RELATIONS if stands(one, r, other)])
         if self.chance.random() < 0.2:
-            return f"{_upper(relation)} the {_short(other)} is {article(_short(one))}."
-        return f"The {_short(one)} is {relation} the {_short(other)}."
+            return f"{_upper(relation)} the {short(other)} is {article(short(one))}."
+        return f"The {short(one)} is {relation} the {short(other)}."
 
     def _opening(self) -> str:
         return self.chance.choice(("There is", self.voice))
@@ -109,7 +109,7 @@ class _Teller:
     def _place_after(self, thing: Thing) -> str:
         big = self.chance.choice((f"{thing.size} and ", ""))
         where = _where(thing, self.chance)
-        return f"{self._opening()} {article(_short(thing))}. It is {big}{where}."
+        return f"{self._opening()} {article(short(thing))}. It is {big}{where}."
 
     def _pair(self, one: Thing, other: Thing) -> str:
         return f"{self._opening()} {self._placed(one)} and {self._placed(other)}."
@@ -122,10 +122,11 @@ class _Teller:
 
 
 def _named(thing: Thing) -> str:
-    return f"{thing.size} {_short(thing)}"
+    return f"{thing.size} {short(thing)}"
 
 
-def _short(thing: Thing) -> str:
+def short(thing: Thing) -> str:
+    """Its colour and shape."""
     return f"{thing.colour} {thing.shape}"
 
 

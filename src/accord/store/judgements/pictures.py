@@ -1,0 +1,75 @@
+"""Pictures of prompts: copied into one folder beside the store, and called by their content.
+
+The site shows what lies there and nothing else; so what is imported by hand is brought, and what
+comes over the web must be there already.
+"""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from accord.errors import BadData
+from accord.records import Conversation, Image
+from accord.store import files
+from accord.store.judgements.opening import Store
+
+FOLDER = "files"
+
+
+def home(store: Store, runs: Path = Path("runs")) -> Path:
+    """Where pictures lie: beside a SQLite file, or in the runs folder for PostgreSQL."""
+    database = store.engine.url.database
+    folder = runs if store.postgres or not database else Path(database).parent
+    return (folder / FOLDER).resolve()
+
+
+def brought(talk: Sequence[Any], home: Path) -> list[Any]:
+    """Messages whose pictures lie in the folder: those named by a path elsewhere are copied, and
+    called by a hash of their bytes.  BadData for one that is nowhere.
+    """
+    return [
+        one
+        if isinstance(one["content"], str)
+        else {**one, "content": [_brought(part, home) for part in one["content"]]}
+        for one in talk
+    ]
+
+
+def _brought(part: dict[str, Any], home: Path) -> dict[str, Any]:
+    if part.get("type") != "image":
+        return part
+    there = (home / part["path"]).resolve()
+    if there.is_relative_to(home) and there.is_file():
+        return part
+    source = Path(part["path"])
+    if not source.is_file():
+        raise BadData(f"{source}: there is no such picture, nor one of that name in {home}")
+    name = f"{sha256(source.read_bytes()).hexdigest()[:24]}{source.suffix.lower()}"
+    if not (home / name).exists():
+        with files.writing(str(home)):
+            home.mkdir(parents=True, exist_ok=True)
+            aside = home / f"{name}.part"
+            shutil.copyfile(source, aside)
+            aside.replace(home / name)
+    return {**part, "path": name}
+
+
+def found(talk: Conversation, home: Path) -> Conversation:
+    """The conversation with the paths under which its pictures can be opened."""
+    return tuple(
+        one
+        if not one.images
+        else replace(
+            one,
+            content=tuple(
+                Image(str(home / part.path))
+                if isinstance(part, Image) and (home / part.path).is_file()
+                else part
+                for part in one.content
+            ),
+        )
+        for one in talk
+    )
