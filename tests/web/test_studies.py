@@ -12,23 +12,7 @@ from accord.store.judgements import studies
 from accord.store.judgements.forms import StudyConfig
 from accord.store.judgements.tables import Item, Prompt, Response
 from accord.web import home, study_form
-from site_fakes import Site, site
-
-
-def filled(**changed: object) -> dict[str, object]:
-    """The form as a browser would send it, with some fields changed."""
-    told = {}
-    for name, value in (study_form.defaults() | changed).items():
-        if isinstance(value, bool):
-            told |= {name: "yes"} if value else {}
-        elif name == "verdicts":
-            told[name] = list(value)
-        elif isinstance(value, list | tuple):
-            told[name] = ", ".join(value)
-        else:
-            told[name] = str(value)
-    return told
-
+from site_fakes import Site, filled, site
 
 OTHER = {
     "question": "Which is kinder?",
