@@ -13,7 +13,7 @@ from accord.store.judgements.opening import open_store
 from accord.store.judgements.tables import Judgement
 from judgement_fakes import held, team
 from processes import served
-from visitors import read
+from visitors import IN_PLACE, read
 
 PEOPLE, ITEMS, OVERLAP = 6, 12, 3
 
@@ -24,7 +24,7 @@ class Traveller:
     def __init__(self, servers: Sequence[str], link: str, study: int, seed: int):
         self.servers, self.dice = servers, random.Random(seed)
         self.path, self.saved, self.undone = f"/studies/{study}/judge", list[str](), 0
-        self.http = httpx.Client(headers={"x-part": "1"}, timeout=30)
+        self.http = httpx.Client(headers=IN_PLACE, timeout=30)
         entered = self.http.get(f"{servers[seed % 2]}/in/{link}")
         assert entered.status_code == 303, entered.text
 
