@@ -155,6 +155,7 @@ MISTAKES = [
     (("kind=rank", "data=ask.jsonl", "reward=r", "model=m"), "chooses pairs"),
     (("kind=chat", "data=ask.jsonl"), "models=NAME"),
     (("data=ask.jsonl", "model=http://u:p@h/v1"), "http.key"),
+    (("data=none.jsonl", "model=http://h/v1", "http.key=NO_SUCH_KEY"), "no variable of that name"),
     (("data=ask.jsonl", "study=#"), "names no study"),
 ]
 

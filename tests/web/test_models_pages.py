@@ -97,23 +97,60 @@ def test_who_sees_where_things_lie(tmp_path: Path, role: str, sees: bool) -> Non
 
 
 class Workers:
-    def __init__(self) -> None:
+    def __init__(self, wrong: str = "") -> None:
         self.asked: list[str] = []
+        self.wrong = wrong
 
     def url(self, folder: str) -> tuple[str, str]:
         self.asked.append(folder)
+        if self.wrong:
+            raise NoAnswer(self.wrong.replace("FOLDER", folder))
         return "http://127.0.0.1:9/v1", "secret"
 
 
 def test_a_folder_is_started(tmp_path: Path) -> None:
     workers = Workers()
     with site(tmp_path, tmp_path / "runs", workers=workers) as (_, app, _):
-        made = voice(app, Known("a", "folder", "/models/a"))
+        made = voice(app, Known("a", "folder", "/models/a"), 1)
     assert (made.url, made.token, made.model) == ("http://127.0.0.1:9/v1", "secret", "a")
     assert workers.asked == ["/models/a"]
     with site(tmp_path / "none", tmp_path / "runs") as (_, app, _):  # noqa: SIM117
         with pytest.raises(NoAnswer, match="starts no models"):
-            voice(app, Known("a", "folder", "/models/a"))
+            voice(app, Known("a", "folder", "/models/a"), 1)
+
+
+BROKEN = "FOLDER does not begin to answer: FOLDER/config.json is broken, see /var/log/accord"
+
+
+@pytest.mark.parametrize("kind", ["alone", "study"])
+@pytest.mark.parametrize(
+    ("role", "wrong", "says", "hides"),
+    [
+        ("owner", BROKEN, "config.json is broken, see /var/log", ""),
+        ("manager", BROKEN, "config.json is broken, see /var/log", ""),
+        ("annotator", BROKEN, "a manager who tries is told why", "config.json"),
+        ("annotator", "FOLDER does not begin: out of memory", "out of memory", ""),
+    ],
+)
+def test_why_a_folder_does_not_start_is_no_path_to_readers(
+    tmp_path: Path, role: str, wrong: str, says: str, hides: str, kind: str
+) -> None:
+    made = policy(tmp_path / "runs" / "ppo" / "policy")
+    workers = Workers(wrong)
+    with site(tmp_path, tmp_path / "runs", role, workers) as (client, _, store):
+        if kind == "alone":
+            chat = begin(client, "ppo/policy")
+            said = say(client, chat, text="hello")[1]["wrong"]
+        else:
+            config = StudyConfig(models=("ppo/policy",), blind=False)
+            study = studies.create(store, "talk", "chat", config).id
+            answer = client.post(f"/studies/{study}/judge/say", data={"text": "hello"})
+            said = events(answer.text)[-1][1]["wrong"]
+    assert workers.asked == [str(made.folder)]
+    assert says in said
+    assert said.startswith("ppo/policy") or role != "annotator"
+    assert not hides or hides not in said
+    assert (str(tmp_path) in said) == (wrong == BROKEN and role != "annotator")
 
 
 # --- talk ---

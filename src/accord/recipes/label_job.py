@@ -147,6 +147,7 @@ def _sensible(job: LabelJob) -> None:
                 "runs: say models=NAME,NAME, and leave data, model, reward and gold out"
             )
         return
+    job.http.secret()  # one that is missing is missed now, not after hours of answers
     if job.data is None:
         raise BadSettings("there is nothing to ask about: say data=FILE, prompts or answers")
     if job.reward and job.kind != "pairwise":

@@ -147,7 +147,7 @@ def _speak(app: Any, store: Store, chat: Chat) -> Speaking:
     order = talk.turn_order(store, chat)
 
     def voices() -> list[Voice]:
-        return [voice(app, known[at]) for at in order]
+        return [voice(app, known[at], chat.user_id) for at in order]
 
     def finish(parts: list[Part]) -> dict[str, Any]:
         return _offer(store, chat, known, [parts[order.index(at)] for at in (0, 1)])

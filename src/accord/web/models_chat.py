@@ -184,7 +184,7 @@ def _one(app: Any, here: Room, store: Store, found: Chat, asked: Asked) -> Speak
         return {"html": str(markdown(part.text)), "text": part.text, "end": said}
 
     def voices() -> list[Voice]:
-        return [voice(app, model(app, found.models[0]))]
+        return [voice(app, model(app, found.models[0]), found.user_id)]
 
     return _begin(app, here, found, voices, [asked.wish()], finish)
 
@@ -215,7 +215,7 @@ def _two(app: Any, here: Room, store: Store, found: Chat, asked: Asked) -> Speak
         return {"key": after.pending["key"], "answers": told}
 
     def voices() -> list[Voice]:
-        return [voice(app, known[i]) for i in order]
+        return [voice(app, known[i], found.user_id) for i in order]
 
     return _begin(app, here, found, voices, [asked.wish(i) for i in order], finish)
 
