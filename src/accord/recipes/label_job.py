@@ -167,7 +167,7 @@ def _study(desk: Desk, store: Store, name: str, kind: Kind, cfg: StudyConfig) ->
         return studies.create(store, name, kind, cfg)
     if there.kind != kind:
         raise BadSettings(f"study {name!r} is there already, and is of kind {there.kind}")
-    if there.config != plain(cfg):
+    if studies.config_of(there) != cfg:
         desk.tell(f"study {name!r} has other settings from now on")
         studies.revise(store, there.id, cfg)
     return there

@@ -27,8 +27,6 @@ from accord.web.security import Judge, Limit, TheStore
 from accord.web.talking import Voice, Wish
 
 router = APIRouter(include_in_schema=False)
-WISH = Wish(temperature=1.0, longest=256)
-"""how both answers are drawn: as the models are, since a choice between them is a sample"""
 RECENT = 200
 """conversations among which the current one is looked for"""
 _limit = Limit(60, 60)
@@ -51,8 +49,24 @@ def waiting(study: Study, chat: Chat | None) -> Task | None:
         Shown(place, answers[at]["text"], "" if config.blind else chat.models[at])
         for place, at in enumerate(order)
     )
-    key = chat.pending["key"]
-    return Task(study.id, 0, 0, "chat", config, chat.messages, shown, key=key)
+    key, draft = chat.pending["key"], chat.pending.get("draft")
+    return Task(study.id, 0, 0, "chat", config, chat.messages, shown, key=key, draft=draft)
+
+
+def taken_back(app: Any, chat: Chat | None) -> tuple[str, str] | None:
+    """(what is said about it, what the person had said and may say otherwise) of the last step of a
+    talk; None where there is no step.
+    """
+    if chat is None:
+        return None
+    if room(app).busy(chat.id):
+        raise BadAct("an answer is under way; stop it first, or wait")
+    found = talk.back(app.state.store, chat.id, chat.user_id)
+    if found is None:
+        return None
+    if found.said:
+        return "Taken back: say it otherwise, or something else.", found.said
+    return "Taken back.", ""
 
 
 def context(app: Any, chat: Chat | None) -> dict[str, Any]:
@@ -136,10 +150,12 @@ def _begin(app: Any, store: Store, study_id: int, user_id: int, text: str) -> Sp
         raise BadAct("an answer is under way; stop it first, or wait")
     if text:
         chat = talk.say(store, chat.id, user_id, text)
-    return here.put(chat.id, lambda: _speak(app, store, chat))
+    talk_of = studies.config_of(study).talk
+    wish = Wish(talk_of.temperature, talk_of.longest)
+    return here.put(chat.id, lambda: _speak(app, store, chat, wish))
 
 
-def _speak(app: Any, store: Store, chat: Chat) -> Speaking:
+def _speak(app: Any, store: Store, chat: Chat, wish: Wish) -> Speaking:
     try:
         known = [model(app, name) for name in chat.models]
     except HTTPException:
@@ -150,21 +166,22 @@ def _speak(app: Any, store: Store, chat: Chat) -> Speaking:
         return [voice(app, known[at], chat.user_id) for at in order]
 
     def finish(parts: list[Part]) -> dict[str, Any]:
-        return _offer(store, chat, known, [parts[order.index(at)] for at in (0, 1)])
+        return _offer(store, chat, known, wish, [parts[order.index(at)] for at in (0, 1)])
 
-    return Speaking(voices, chat.messages, [WISH, WISH], finish, app.state.stop)
+    return Speaking(voices, chat.messages, [wish, wish], finish, app.state.stop)
 
 
-def _offer(store: Store, chat: Chat, known: list[Known], parts: list[Part]) -> dict[str, Any]:
+def _offer(
+    store: Store, chat: Chat, known: list[Known], wish: Wish, parts: list[Part]
+) -> dict[str, Any]:
     wrong = next((part.wrong for part in parts if part.wrong), "")
     if wrong:
         names = [name for one in known if chat.blind for name in one.names]
         return {"wrong": hide(wrong, names)}
     if not all(part.text.strip() for part in parts):
         return {"wrong": "One of the two said nothing; ask again."}
-    sampling = vars(WISH)
     answers = [
-        talk.Answer(part.text, one.sign, {**sampling, "finish": part.end})
+        talk.Answer(part.text, one.sign, {**vars(wish), "finish": part.end})
         for part, one in zip(parts, known, strict=True)
     ]
     after = talk.offer(store, chat.id, chat.user_id, answers)
