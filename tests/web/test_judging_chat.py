@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from accord.store.judgements import talk
 from accord.store.judgements.forms import Talk
 from accord.store.judgements.tables import Response
-from accord.web.models_known import register
+from accord.web.models_known import forget, model, register
 from endpoint_fakes import Endpoint, Reply, echo, endpoint, events
 from judge_fakes import Site, site
 from visitors import IN_PLACE, read
@@ -133,3 +133,20 @@ def test_names_that_were_shown_make_a_choice_stand(tmp_path: Path, reveal: bool)
         back = client.post(f"{page}/undo").text
         assert ("this verdict stands" in back) == reveal
         assert len(here.judgements()) == (1 if reveal else 2)
+
+
+def test_a_study_without_models_takes_two_by_lot(tmp_path: Path) -> None:
+    with chatting(tmp_path, models=()) as (here, client, page, there):
+        register(here.store, "wren", there.url, "wren")
+        assert say(client, page, "hello")["ready"]
+        asked = {one["model"] for one in there.asked}
+        assert len(asked) == 2
+        assert asked < {"gull", "tern", "wren"}, (
+            "the storyteller is a folder, and nothing starts it"
+        )
+        for name in ("gull", "tern"):
+            forget(here.store, model(here.app, name).id or 0)
+        client.post(f"{page}/undo")
+        assert client.post(f"{page}/fresh", headers={"accept": ""}).json() == {
+            "detail": "this study names no models, and there are not two here; tell its manager"
+        }

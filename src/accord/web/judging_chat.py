@@ -5,6 +5,7 @@ that wait, then pairs that others left open, then the talk.
 """
 
 import functools
+import random
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -21,7 +22,7 @@ from accord.store.judgements.tables import Chat, Study, User
 from accord.web.judging_form import Posted
 from accord.web.judging_view import turns
 from accord.web.models_chat import hide
-from accord.web.models_known import Known, model, voice
+from accord.web.models_known import Known, model, models, voice
 from accord.web.models_speaking import Part, Speaking, room
 from accord.web.security import Judge, Limit, TheStore
 from accord.web.talking import Voice, Wish
@@ -126,14 +127,23 @@ def hush(request: Request, store: TheStore, user: Judge, study_id: int) -> dict[
 
 
 @router.post("/studies/{study_id}/judge/fresh")
-def fresh(store: TheStore, user: Judge, study_id: int) -> Response:
+def fresh(request: Request, store: TheStore, user: Judge, study_id: int) -> Response:
     """Another conversation; the one before it stays as it was judged."""
-    _open(store, study_id, user.id)
+    _open(request.app, studies.study(store, study_id), user.id)
     return RedirectResponse(f"/studies/{study_id}/judge", 303)
 
 
-def _open(store: Store, study_id: int, user_id: int) -> Chat:
-    return talk.open_chat(store, user_id, study_id=study_id)
+def _open(app: Any, study: Study, user_id: int) -> Chat:
+    """With the models of the study; where it names none, with two by lot."""
+    names: list[str] = []
+    if not studies.config_of(study).models:
+        names = [one.name for one in models(app) if one.kind == "endpoint" or app.state.workers]
+        if len(names) < 2:
+            raise BadAct(
+                "this study names no models, and there are not two here; tell its manager"
+            )
+    drawn = random.SystemRandom().sample(names, 2) if names else []
+    return talk.open_chat(app.state.store, user_id, drawn, study_id=study.id)
 
 
 def _begin(app: Any, store: Store, study_id: int, user_id: int, text: str) -> Speaking:
@@ -144,7 +154,7 @@ def _begin(app: Any, store: Store, study_id: int, user_id: int, text: str) -> Sp
         user = session.get_one(User, user_id)
         if not studies.takes_part(session, study, user):
             raise BadAct(f"you are not a member of the study {study.name!r}; ask its manager")
-    chat = current(store, study_id, user_id) or _open(store, study_id, user_id)
+    chat = current(store, study_id, user_id) or _open(app, study, user_id)
     here = room(app)
     if here.busy(chat.id):
         raise BadAct("an answer is under way; stop it first, or wait")

@@ -14,7 +14,6 @@ from typing import Any, Literal
 from fastapi import HTTPException, Request
 from sqlalchemy import select
 
-from accord.config.secrets import secret
 from accord.errors import AccordError, BadData, BadSettings, NoAnswer
 from accord.store import artifact, record
 from accord.store.judgements import people
@@ -71,7 +70,7 @@ class Known:
     @property
     def locked(self) -> bool:
         """Whether it wants a key that this process does not have."""
-        return bool(self.key) and not os.environ.get(self.key)
+        return bool(self.key) and not os.environ.get(self.key, "").strip()
 
 
 class Sealed:
@@ -167,7 +166,7 @@ def voice(app: Any, known: Known, user_id: int) -> Voice:
 
 def _voice(app: Any, known: Known) -> Voice:
     if known.kind == "endpoint":
-        token = secret(known.key or None, f"the key of {known.name}") or ""
+        token = _key(known.key) if known.key else ""
         return Voice(known.where, known.called or known.name, token, known.name)
     workers = app.state.workers
     if workers is None:
@@ -222,7 +221,17 @@ def _variable(key: str) -> None:
         )
     if key.startswith(OWN):
         raise BadSettings(f"{key} belongs to this site; put the endpoint's key in another variable")
-    secret(key, "the variable of the key")
+    _key(key)
+
+
+def _key(variable: str) -> str:
+    """What it holds; BadSettings where it holds nothing."""
+    if not (found := os.environ.get(variable, "").strip()):
+        raise BadSettings(
+            f"this site's environment has no variable {variable}, which is to hold the key: set "
+            "it, and start the site again"
+        )
+    return found
 
 
 def forget(store: Store, model_id: int) -> None:

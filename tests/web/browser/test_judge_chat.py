@@ -73,7 +73,7 @@ def test_u_takes_the_choice_back_and_then_what_was_said(visit: Visit, server: Se
     page.keyboard.press("Enter")
     page.get_by_role("button", name="A is better").wait_for()
     page.keyboard.press("1")
-    page.get_by_role("button", name="Take the last choice back").click()
+    page.get_by_role("button", name="Take the last step back").click()
     page.get_by_text("Taken back.").wait_for()
     page.get_by_role("button", name="B is better").wait_for()
     assert axe(page) == []
