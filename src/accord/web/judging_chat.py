@@ -139,9 +139,7 @@ def _open(app: Any, study: Study, user_id: int) -> Chat:
     if not studies.config_of(study).models:
         names = [one.name for one in models(app) if one.kind == "endpoint" or app.state.workers]
         if len(names) < 2:
-            raise BadAct(
-                "this study names no models, and there are not two here; tell its manager"
-            )
+            raise BadAct("this study names no models, and there are not two here; tell its manager")
     drawn = random.SystemRandom().sample(names, 2) if names else []
     return talk.open_chat(app.state.store, user_id, drawn, study_id=study.id)
 
