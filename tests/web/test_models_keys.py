@@ -1,12 +1,15 @@
 """Endpoints that want a key: its variable is named, the key itself is neither kept nor shown."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import inspect, select, text
 
+from accord.config import plain
 from accord.store.judgements import migrate, people
+from accord.store.judgements.forms import StudyConfig
 from accord.store.judgements.opening import Store, open_store
 from accord.store.judgements.tables import Model
 from endpoint_fakes import begin, begin_pair, endpoint, events, say
@@ -126,6 +129,12 @@ def test_a_store_from_before_keys_is_brought_along(
             row = {"at": there.url, "no": False, "then": "2026-11-01 12:00:00+00:00"}
             values = "('parrot', :at, '', '', :then, :no)"
             connection.execute(text(f"{quoted} VALUES {values}"), row)
+            config = plain(StudyConfig(models=("parrot",)))
+            del config["talk"]  # studies did not say how their answers are drawn
+            config_row = {"config": json.dumps(config), "then": row["then"]}
+            quoted = "INSERT INTO study (name, kind, config, status, created)"
+            values = "('a talk', 'chat', :config, 'open', :then)"
+            connection.execute(text(f"{quoted} VALUES {values}"), config_row)
         old.close()
         with fresh(tmp_path, where) as here:
             owner = here.client("owner")
@@ -137,3 +146,9 @@ def test_a_store_from_before_keys_is_brought_along(
                 answer = owner.post(f"{chat}/say", json={"text": "hello"})
                 assert events(answer.text)[-1][1]["text"] == f"**{name}** heard hello"
                 assert there.keys[-1] == key
+            page = owner.get("/studies/1").text
+            assert "<dt>Temperature</dt><dd>1</dd>" in page
+            answer = owner.post("/studies/1/judge/say", data={"text": "hello"})
+            assert events(answer.text)[-1][1] == {"ready": True, "alike": True}
+            asked = there.asked[-1]
+            assert (asked["temperature"], asked["max_tokens"]) == (1.0, 256)
