@@ -11,7 +11,7 @@ from accord.store.judgements import people, studies
 from accord.store.judgements.forms import Kind, NewItem, StudyConfig
 from accord.store.judgements.opening import Store, open_store
 from accord.store.judgements.tables import User
-from accord.web import account, security, study_form
+from accord.web import account, models_speaking, security, study_form
 from accord.web.app import SiteConfig, build
 
 HTML = {"accept": "text/html"}
@@ -70,11 +70,16 @@ def filled(**changed: object) -> dict[str, object]:
     return told
 
 
+def forget_tries() -> None:
+    """Limits are kept in the process: each site of a test begins anew."""
+    for limit in (account.TRIES, account.NAMED, security.GUESSES, models_speaking.ANSWERS):
+        limit.forget()
+
+
 @contextlib.contextmanager
 def site(folder: Path, where: str | None = None) -> Iterator[Site]:
-    """A fresh one, its store in the folder or where it is told; limits on tries start anew."""
-    for limit in (account.TRIES, account.NAMED, security.GUESSES):
-        limit.forget()
+    """A fresh one, its store in the folder or where it is told."""
+    forget_tries()
     store = open_store(where or folder)
     try:
         yield Site(store, folder)

@@ -13,6 +13,7 @@ from accord.store import artifact
 from accord.store.judgements import people, studies, talk
 from accord.store.judgements.forms import StudyConfig
 from accord.store.judgements.opening import Store
+from accord.web import models_speaking
 from accord.web.models_known import Known, forget, models, register, voice
 from accord.web.models_speaking import room
 from endpoint_fakes import begin, begin_pair, endpoint, events, say, talking
@@ -326,3 +327,21 @@ def test_the_order_is_as_the_store_will_have_it(tmp_path: Path) -> None:
         for i in range(6):
             made = talk.open_chat(store, 1, ("left", "right"), study_id=straight.id, blind=True)
             assert talk.turn_order(store, talk.say(store, made.id, 1, f"{i}")) == [0, 1]
+
+
+def test_who_asks_too_fast_is_told_before_an_answer_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models_speaking.ANSWERS, "count", 2)
+    with talking(tmp_path) as (client, app, there):
+        chat = begin(client)
+        study = studies.create(app.state.store, "t", "chat", StudyConfig(models=("left",))).id
+        for text in ("one", "two"):
+            say(client, chat, text=text)
+        for at, said in ((f"/chat/{chat}/say", {"json": {"text": "three"}}),
+                         (f"/studies/{study}/judge/say", {"data": {"text": "three"}})):  # fmt: skip
+            answer = client.post(at, **said, headers={"accept": "text/event-stream"})
+            assert answer.status_code == 429
+            assert "wait a minute" in answer.json()["detail"]
+        assert len(there.asked) == 2
+        assert len(messages(app, chat)) == 4, "what was said too fast is not kept"

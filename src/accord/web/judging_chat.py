@@ -23,15 +23,13 @@ from accord.web.judging_form import Posted
 from accord.web.judging_view import turns
 from accord.web.models_chat import hide
 from accord.web.models_known import Known, model, models, voice
-from accord.web.models_speaking import Part, Speaking, room
-from accord.web.security import Judge, Limit, TheStore
+from accord.web.models_speaking import Part, Speaking, room, spend
+from accord.web.security import Judge, TheStore
 from accord.web.talking import Voice, Wish
 
 router = APIRouter(include_in_schema=False)
 RECENT = 200
 """conversations among which the current one is looked for"""
-_limit = Limit(60, 60)
-"""answers a person may ask for in a minute"""
 
 
 def current(store: Store, study_id: int, user_id: int) -> Chat | None:
@@ -78,14 +76,10 @@ def context(app: Any, chat: Chat | None) -> dict[str, Any]:
     return {"turns": turns(said, ""), "busy": busy, "unanswered": asked and not busy}
 
 
-def _spend(user: Judge) -> None:
-    _limit.spend(user.id)
-
-
 @router.post(
     "/studies/{study_id}/judge/say",
     response_class=EventSourceResponse,
-    dependencies=[Depends(_spend)],
+    dependencies=[Depends(spend)],
 )
 async def say(
     request: Request, store: TheStore, user: Judge, study_id: int, fields: Posted
