@@ -10,7 +10,7 @@ from sqlalchemy import select
 from starlette.testclient import TestClient
 
 from accord.store.judgements import talk
-from accord.store.judgements.forms import Talk
+from accord.store.judgements.forms import Act, Gone, Talk
 from accord.store.judgements.tables import Response
 from accord.web.models_known import forget, model, register
 from endpoint_fakes import Endpoint, Reply, echo, endpoint, events
@@ -150,3 +150,22 @@ def test_a_study_without_models_takes_two_by_lot(tmp_path: Path) -> None:
         assert client.post(f"{page}/fresh", headers={"accept": ""}).json() == {
             "detail": "this study names no models, and there are not two here; tell its manager"
         }
+
+
+def test_a_pair_that_waits_again_is_judged_in_a_new_conversation_too(tmp_path: Path) -> None:
+    with chatting(tmp_path) as (here, client, page, _):
+        say(client, page, "hello")
+        choose(client, page, "first")
+        client.post(f"{page}/undo")
+        assert client.post(f"{page}/fresh").status_code == 303
+        form = read(client.get(page).text)
+        assert form is not None
+        assert form["lease"] != "0", "an item of its own by now"
+        assert read(choose(client, page, "second")) is None
+        assert [one.act for one in here.judgements()] == ["judge", "withdraw", "judge"]
+        assert say(client, page, "something else")["ready"]
+        old = talk.chats(here.store, here.user("ann").id)[-1]
+        assert old.pending is not None
+        act = Act(0, old.pending["key"], ranks=(0, 1))
+        with pytest.raises(Gone, match="judged this item already"):
+            talk.choose(here.store, old.id, old.user_id, act)
