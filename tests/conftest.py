@@ -2,11 +2,14 @@
 
 import json
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from database_fakes import MEMORY, database, postgres
 
 # before anything imports torch
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -55,3 +58,25 @@ def stories15m(shared: Callable[[str], Path]) -> Path:
 def golden(shared: Callable[[str], Path]) -> Any:
     """Numbers made by the authors' code, for the maths tests."""
     return json.loads(shared("golden/fixtures.json").read_text())
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """An empty folder in memory."""
+    with tempfile.TemporaryDirectory(prefix="accord-", dir=MEMORY) as made:
+        yield Path(made)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[str]:
+    """The folder of the socket of a PostgreSQL server that lives as long as the tests."""
+    with postgres() as socket:
+        yield socket
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def where(request: pytest.FixtureRequest, folder: Path) -> str:
+    """Where an empty store can be opened: a folder, or the URL of a database of its own."""
+    if request.param == "sqlite":
+        return str(folder)
+    return database(request.getfixturevalue("cluster"))

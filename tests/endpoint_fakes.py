@@ -29,6 +29,10 @@ class Endpoint:
     def __init__(self, url: str):
         self.url = url
         self.asked: list[dict[str, Any]] = []
+        self.keys: list[str] = []
+        """what stood in Authorization"""
+        self.complaint = "no room"
+        """its error, where there is no answer"""
         self.gate = threading.Event()
         self.gate.set()
 
@@ -44,11 +48,12 @@ def endpoint(reply: Reply = echo) -> Iterator[Endpoint]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             made.asked.append(body)
+            made.keys.append(self.headers.get("authorization", ""))
             pieces = reply(body)
             if not pieces:
                 self.send_response(503)
                 self.end_headers()
-                self.wfile.write(b'{"error": {"message": "no room"}}')
+                self.wfile.write(json.dumps({"error": {"message": made.complaint}}).encode())
                 return
             self.send_response(200)
             self.send_header("content-type", "text/event-stream")

@@ -14,6 +14,7 @@ from accord.store.judgements.opening import Store, open_store
 from accord.store.judgements.tables import Judgement, Study, User
 from accord.web import security
 from accord.web.app import SiteConfig, build
+from site_fakes import forget_tries
 
 LONG = "First throw one ball from hand to hand, to the height of your eyes.\n\n" * 30
 TEXTS = (
@@ -75,6 +76,7 @@ class Site:
 
 def site(folder: Path) -> Site:
     """A new site in an empty folder."""
+    forget_tries()
     store = open_store(folder)
     return Site(store, build(store, SiteConfig(runs=folder / "runs")))
 

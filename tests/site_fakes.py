@@ -11,7 +11,7 @@ from accord.store.judgements import people, studies
 from accord.store.judgements.forms import Kind, NewItem, StudyConfig
 from accord.store.judgements.opening import Store, open_store
 from accord.store.judgements.tables import User
-from accord.web import account, security
+from accord.web import account, models_speaking, security, study_form
 from accord.web.app import SiteConfig, build
 
 HTML = {"accept": "text/html"}
@@ -55,12 +55,32 @@ class Site:
         return made.id
 
 
-@contextlib.contextmanager
-def site(folder: Path) -> Iterator[Site]:
-    """A fresh one; limits on tries start anew."""
-    for limit in (account.TRIES, account.NAMED, security.GUESSES):
+def filled(**changed: object) -> dict[str, object]:
+    """The form of a study as a browser would send it, with some fields changed."""
+    told: dict[str, object] = {}
+    for name, value in (study_form.defaults() | changed).items():
+        if isinstance(value, bool):
+            told |= {name: "yes"} if value else {}
+        elif name == "verdicts":
+            told[name] = [*value]
+        elif isinstance(value, list | tuple):
+            told[name] = ", ".join(value)
+        else:
+            told[name] = str(value)
+    return told
+
+
+def forget_tries() -> None:
+    """Limits are kept in the process: each site of a test begins anew."""
+    for limit in (account.TRIES, account.NAMED, security.GUESSES, models_speaking.ANSWERS):
         limit.forget()
-    store = open_store(folder)
+
+
+@contextlib.contextmanager
+def site(folder: Path, where: str | None = None) -> Iterator[Site]:
+    """A fresh one, its store in the folder or where it is told."""
+    forget_tries()
+    store = open_store(where or folder)
     try:
         yield Site(store, folder)
     finally:

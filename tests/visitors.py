@@ -4,12 +4,22 @@ import html
 import re
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
 
+from accord.store.judgements import people
+from accord.store.judgements.opening import Store
+from accord.web.beside import beside
+
 LONGEST_S = 180
+IN_PLACE = {"x-part": "1"}
+"""as the page's script asks: the next item comes with the answer"""
 PLAIN = re.compile(r'<div class="plain as-plain"[^>]*>(.*?)</div>', re.DOTALL)
 
 
@@ -35,7 +45,7 @@ class Visitor:
             said = "tie" if first == second else "first" if first > second else "second"
             fields = {"lease": form["lease"], "key": form["key"], "answers": "2"}
             sent = {**fields, "verdict": said, "ms_total": "4000", "ms_visible": "3900"}
-            page = self.http.post(address, data=sent)
+            page = self.http.post(address, data=sent, headers=IN_PLACE)
             assert page.status_code == 200, page.text[:300]
             done += 1
         self.count += done
@@ -54,6 +64,43 @@ def read(page: str) -> dict[str, Any] | None:
         return None
     texts = [html.unescape(text) for text in PLAIN.findall(page)]
     return {"lease": lease[1], "key": key[1], "texts": texts[-2:]}
+
+
+@dataclass(frozen=True)
+class Person:
+    """How a simulated annotator judges."""
+
+    like: Callable[[str], float]
+    """what a text is worth to them, each time anew"""
+    lean: float = 0.0
+    """what standing on the left is worth to them"""
+
+
+@contextmanager
+def crowd(
+    store: Store, study_id: int, persons: Mapping[str, Person], runs: Path
+) -> Iterator[httpx.Client]:
+    """A site on which annotators of these names judge a study to its end, at once, each in a
+    browser of their own; and then the browser of its owner.
+    """
+    owner = people.add(store, "owner", "owner")
+    users = {name: people.add(store, name, "annotator").id for name in persons}
+    with beside(store, owner, runs) as door:
+        root = door.partition("/in/")[0]
+
+        def work(name: str) -> None:
+            link, one = people.one_time_link(store, users[name]), persons[name]
+            visitor = Visitor(f"{root}/in/{link}", one.like, one.lean)
+            visitor.judge(study_id)
+            visitor.close()
+
+        with ThreadPoolExecutor(len(persons)) as pool:
+            for job in [pool.submit(work, name) for name in persons]:
+                job.result()
+        with httpx.Client(base_url=root, follow_redirects=True, timeout=30) as browser:
+            browser.headers["accept"] = "text/html"
+            assert browser.get(door).status_code == 200
+            yield browser
 
 
 class Waiting(threading.Thread):

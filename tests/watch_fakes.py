@@ -14,6 +14,7 @@ from accord.store.judgements.opening import Store, open_store
 from accord.store.run import Run
 from accord.web.app import SiteConfig, build
 from accord.web.security import COOKIE
+from site_fakes import forget_tries
 
 
 def numbers(step: int) -> dict[str, float]:
@@ -68,6 +69,7 @@ def site(
     folder: Path, runs: Path, role: str = "owner", workers: Any = None
 ) -> Iterator[tuple[TestClient, FastAPI, Store]]:
     """The site, and a browser in which somebody of that role is logged in."""
+    forget_tries()
     store = open_store(folder / "site")
     user = people.add(store, "Ada", role)
     app = build(store, SiteConfig(runs=runs), workers)

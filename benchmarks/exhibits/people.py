@@ -13,7 +13,6 @@ import random
 import shutil
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,13 +30,12 @@ from accord.recipes.common import spell_prompts
 from accord.recipes.job import Desk
 from accord.recipes.stage import room_for
 from accord.shows import load
-from accord.store.judgements import agreement, people, progress, studies
-from accord.store.judgements.opening import Store, open_store
+from accord.store.judgements import agreement, progress, studies
+from accord.store.judgements.opening import open_store
 from accord.verbs import VERBS
-from accord.web.beside import beside
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
-from visitors import Visitor
+from visitors import Person, crowd
 
 LONGEST, PROMPTS, TESTS = 48, 60, 100
 PEOPLE = {"ada": (0.2, 0.0), "ben": (0.2, 0.0), "cleo": (2.0, 0.0), "dan": (0.2, 0.7)}
@@ -61,27 +59,6 @@ def tell(said: str) -> None:
     print(f"  {said}", flush=True)
 
 
-def judged(store: Store, study: int, out: Path, seed: int) -> None:
-    """All of them at once, each in a browser of their own."""
-    users = {name: people.add(store, name, "annotator") for name in PEOPLE}
-    owner = people.add(store, "owner", "owner")
-    with beside(store, owner, out) as link:
-        root = link.partition("/in/")[0]
-
-        def work(name: str) -> None:
-            noise, lean = PEOPLE[name]
-            door = f"{root}/in/{people.one_time_link(store, users[name].id)}"
-            visitor = Visitor(door, likes(noise, f"{name}/{seed}"), lean)
-            visitor.judge(study)
-            visitor.close()
-
-        threads = [threading.Thread(target=work, args=(name,)) for name in PEOPLE]
-        for one in threads:
-            one.start()
-        for one in threads:
-            one.join()
-
-
 def truth(folder: Path, seed: int) -> float:
     """Share of answers with an animal, to prompts nobody learned from."""
     policy = Policy.open(folder)
@@ -103,7 +80,11 @@ def once(out: Path, seed: int) -> dict[str, Any]:
     store = open_store(out / "accord.db")
     study = studies.study(store, "stories").id
     begun = time.monotonic()
-    judged(store, study, out, seed)
+    persons = {
+        name: Person(likes(noise, f"{name}/{seed}"), lean) for name, (noise, lean) in PEOPLE.items()
+    }
+    with crowd(store, study, persons, out):
+        pass
     seconds = time.monotonic() - begun
     made = do(
         "reward", f"model={SHIPPED}", f"data={where}", f"out={out / 'reward'}", "epochs=3",

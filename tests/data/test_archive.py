@@ -76,7 +76,7 @@ def test_a_study_goes_out_and_comes_in_whole(tmp_path: Path, kind: str, config: 
     store = open_store(tmp_path / "b.db")
     study = studies.study(store, "copy")
     assert study.kind == kind
-    assert StudyConfig(**study.config) == StudyConfig(overlap=2, **config)
+    assert studies.config_of(study) == StudyConfig(overlap=2, **config)
     theirs = resolve.records(store, study.id, Filters(labels="every", ties="keep"))
     store.close()
     old = open_store(tmp_path / "a.db")

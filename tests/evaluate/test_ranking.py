@@ -10,7 +10,7 @@ import pytest
 
 from accord.errors import BadData
 from accord.maths.tournament import beaten
-from accord.store.judgements.ranking import bradley_terry, elo, read, table
+from accord.store.judgements.ranking import bradley_terry, elo, on_scale, read, table
 
 
 def slowly(games) -> dict[str, float]:
@@ -28,12 +28,12 @@ def slowly(games) -> dict[str, float]:
     return p
 
 
-def played(strength: dict[str, float], count: int, seed: int):
+def played(strength: dict[str, float], count: int, seed: int, ties: float = 0.2):
     rng, games = random.Random(seed), []
     for _ in range(count):
         x, y = rng.sample(list(strength), 2)
         won = rng.random() < strength[x] / (strength[x] + strength[y])
-        games.append((x, y, "tie" if rng.random() < 0.2 else "x" if won else "y"))
+        games.append((x, y, "tie" if rng.random() < ties else "x" if won else "y"))
     return games
 
 
@@ -168,3 +168,19 @@ def test_files_that_hold_no_games(tmp_path) -> None:
     for none in ([], [("a", "a", "x")]):
         with pytest.raises(BadData, match="nothing to rank"):
             table(none)
+
+
+def test_points_are_odds_and_their_intervals_hold_the_truth() -> None:
+    """Of a strong one too: its share of all strength hardly varies, its odds do."""
+    strength = {"a": 0.8, "b": 0.12, "c": 0.05, "d": 0.03}
+    true, held = on_scale(strength), 0
+    assert math.fsum(true.values()) == pytest.approx(4000)
+    assert true["a"] - true["b"] == pytest.approx(400 * math.log10(0.8 / 0.12))
+    for seed in range(30):
+        games = played(strength, 200, seed, ties=0)
+        rows = {row.name: row for row in table(games, draws=60, seed=seed).rows}
+        odds = rows["a"].strength / rows["b"].strength
+        assert rows["a"].points - rows["b"].points == pytest.approx(400 * math.log10(odds))
+        low, high = rows["a"].points_interval
+        held += low <= true["a"] <= high
+    assert held >= 25

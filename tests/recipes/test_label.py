@@ -20,7 +20,7 @@ from accord.recipes.label_job import Labelled, run_label
 from accord.records import Comparison, Prompt, ask
 from accord.store.judgements.forms import StudyConfig
 from accord.store.judgements.opening import open_store
-from accord.store.judgements.studies import study
+from accord.store.judgements.studies import config_of, study
 from accord.store.judgements.tables import Item, Response
 from accord.verbs import VERBS
 from people_fakes import Talker
@@ -155,6 +155,7 @@ MISTAKES = [
     (("kind=rank", "data=ask.jsonl", "reward=r", "model=m"), "chooses pairs"),
     (("kind=chat", "data=ask.jsonl"), "models=NAME"),
     (("data=ask.jsonl", "model=http://u:p@h/v1"), "http.key"),
+    (("data=none.jsonl", "model=http://h/v1", "http.key=NO_SUCH_KEY"), "no variable of that name"),
     (("data=ask.jsonl", "study=#"), "names no study"),
 ]
 
@@ -323,3 +324,27 @@ def test_the_command_says_how_to_open_the_site(
     assert done.exit_code == 0, done.output
     (cfg,) = served
     assert (cfg.where, cfg.port) == (f"{tmp_path}/a.db", 0)
+
+
+def test_a_talk_is_drawn_as_its_words_say_and_the_same_words_change_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said: list[str] = []
+
+    def label(*words: str) -> None:
+        read = read_each(
+            VERBS["label"].classes(), None, ["study=s", "kind=chat", "models=a", *words]
+        )
+        run_label(Desk((), said.append), *read)
+
+    words = ("talk.temperature=0.5", "talk.longest=64")
+    label(*words)
+    label(*words)
+    assert not [line for line in said if "other settings" in line]
+    store = open_store("accord.db")
+    talk = config_of(study(store, "s")).talk
+    store.close()
+    assert (talk.temperature, talk.longest) == (0.5, 64)
+    with pytest.raises(BadSettings, match="says the same twice"):
+        label("talk.temperature=0")

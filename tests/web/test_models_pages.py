@@ -13,6 +13,7 @@ from accord.store import artifact
 from accord.store.judgements import people, studies, talk
 from accord.store.judgements.forms import StudyConfig
 from accord.store.judgements.opening import Store
+from accord.web import models_speaking
 from accord.web.models_known import Known, forget, models, register, voice
 from accord.web.models_speaking import room
 from endpoint_fakes import begin, begin_pair, endpoint, events, say, talking
@@ -97,23 +98,60 @@ def test_who_sees_where_things_lie(tmp_path: Path, role: str, sees: bool) -> Non
 
 
 class Workers:
-    def __init__(self) -> None:
+    def __init__(self, wrong: str = "") -> None:
         self.asked: list[str] = []
+        self.wrong = wrong
 
     def url(self, folder: str) -> tuple[str, str]:
         self.asked.append(folder)
+        if self.wrong:
+            raise NoAnswer(self.wrong.replace("FOLDER", folder))
         return "http://127.0.0.1:9/v1", "secret"
 
 
 def test_a_folder_is_started(tmp_path: Path) -> None:
     workers = Workers()
     with site(tmp_path, tmp_path / "runs", workers=workers) as (_, app, _):
-        made = voice(app, Known("a", "folder", "/models/a"))
+        made = voice(app, Known("a", "folder", "/models/a"), 1)
     assert (made.url, made.token, made.model) == ("http://127.0.0.1:9/v1", "secret", "a")
     assert workers.asked == ["/models/a"]
     with site(tmp_path / "none", tmp_path / "runs") as (_, app, _):  # noqa: SIM117
         with pytest.raises(NoAnswer, match="starts no models"):
-            voice(app, Known("a", "folder", "/models/a"))
+            voice(app, Known("a", "folder", "/models/a"), 1)
+
+
+BROKEN = "FOLDER does not begin to answer: FOLDER/config.json is broken, see /var/log/accord"
+
+
+@pytest.mark.parametrize("kind", ["alone", "study"])
+@pytest.mark.parametrize(
+    ("role", "wrong", "says", "hides"),
+    [
+        ("owner", BROKEN, "config.json is broken, see /var/log", ""),
+        ("manager", BROKEN, "config.json is broken, see /var/log", ""),
+        ("annotator", BROKEN, "a manager who tries is told why", "config.json"),
+        ("annotator", "FOLDER does not begin: out of memory", "out of memory", ""),
+    ],
+)
+def test_why_a_folder_does_not_start_is_no_path_to_readers(
+    tmp_path: Path, role: str, wrong: str, says: str, hides: str, kind: str
+) -> None:
+    made = policy(tmp_path / "runs" / "ppo" / "policy")
+    workers = Workers(wrong)
+    with site(tmp_path, tmp_path / "runs", role, workers) as (client, _, store):
+        if kind == "alone":
+            chat = begin(client, "ppo/policy")
+            said = say(client, chat, text="hello")[1]["wrong"]
+        else:
+            config = StudyConfig(models=("ppo/policy",), blind=False)
+            study = studies.create(store, "talk", "chat", config).id
+            answer = client.post(f"/studies/{study}/judge/say", data={"text": "hello"})
+            said = events(answer.text)[-1][1]["wrong"]
+    assert workers.asked == [str(made.folder)]
+    assert says in said
+    assert said.startswith("ppo/policy") or role != "annotator"
+    assert not hides or hides not in said
+    assert (str(tmp_path) in said) == (wrong == BROKEN and role != "annotator")
 
 
 # --- talk ---
@@ -289,3 +327,21 @@ def test_the_order_is_as_the_store_will_have_it(tmp_path: Path) -> None:
         for i in range(6):
             made = talk.open_chat(store, 1, ("left", "right"), study_id=straight.id, blind=True)
             assert talk.turn_order(store, talk.say(store, made.id, 1, f"{i}")) == [0, 1]
+
+
+def test_who_asks_too_fast_is_told_before_an_answer_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models_speaking.ANSWERS, "count", 2)
+    with talking(tmp_path) as (client, app, there):
+        chat = begin(client)
+        study = studies.create(app.state.store, "t", "chat", StudyConfig(models=("left",))).id
+        for text in ("one", "two"):
+            say(client, chat, text=text)
+        for at, said in ((f"/chat/{chat}/say", {"json": {"text": "three"}}),
+                         (f"/studies/{study}/judge/say", {"data": {"text": "three"}})):  # fmt: skip
+            answer = client.post(at, **said, headers={"accept": "text/event-stream"})
+            assert answer.status_code == 429
+            assert "wait a minute" in answer.json()["detail"]
+        assert len(there.asked) == 2
+        assert len(messages(app, chat)) == 4, "what was said too fast is not kept"

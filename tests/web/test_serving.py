@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,38 +19,7 @@ from accord.store.judgements import people, studies
 from accord.store.judgements.opening import open_store
 from accord.web import serving
 from accord.web.serving import Serve
-
-PROGRAM = """
-import sys
-from accord.web.serving import Serve, run
-
-def ready(link):
-    print(link, "torch" in sys.modules or "transformers" in sys.modules, flush=True)
-
-run(Serve(where=sys.argv[1], port=0, open=False), None, ready)
-print("down", flush=True)
-"""
-
-
-@contextlib.contextmanager
-def served(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
-    """(the process, the link that it tells, whether torch was there)."""
-    src = str(Path(serving.__file__).parents[2])
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(folder)],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": src},
-    )
-    try:
-        assert process.stdout is not None
-        link, torch = process.stdout.readline().split()
-        yield process, link, torch
-    finally:
-        process.kill()
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
+from processes import PROGRAM, served
 
 
 def test_from_an_empty_folder_to_a_page_without_torch(tmp_path: Path) -> None:

@@ -7,28 +7,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from accord.config import plain
 from accord.store.judgements import studies
-from accord.store.judgements.forms import StudyConfig
+from accord.store.judgements.forms import Talk
 from accord.store.judgements.tables import Item, Prompt, Response
 from accord.web import home, study_form
-from site_fakes import Site, site
-
-
-def filled(**changed: object) -> dict[str, object]:
-    """The form as a browser would send it, with some fields changed."""
-    told = {}
-    for name, value in (study_form.defaults() | changed).items():
-        if isinstance(value, bool):
-            told |= {name: "yes"} if value else {}
-        elif name == "verdicts":
-            told[name] = list(value)
-        elif isinstance(value, list | tuple):
-            told[name] = ", ".join(value)
-        else:
-            told[name] = str(value)
-    return told
-
+from site_fakes import Site, filled, site
 
 OTHER = {
     "question": "Which is kinder?",
@@ -49,25 +32,28 @@ OTHER = {
     "leaks": ("I am", "as an AI"),
     "everyone": False,
     "models": ("one", "two"),
+    "talk.temperature": 0.5,
+    "talk.longest": 64,
     "agree_below": 0.75,
 }
 
 
-@pytest.mark.parametrize("name", StudyConfig.model_fields)
+@pytest.mark.parametrize("name", study_form.FIELDS)
 def test_every_setting_is_in_the_form_and_is_kept(tmp_path: Path, name: str) -> None:
-    assert plain(StudyConfig())[name] != OTHER[name]
+    usual = study_form.defaults()
+    assert usual[name] != OTHER[name]
     with site(tmp_path) as here:
         owner = here.client("owner")
         page = owner.get("/studies/new").text
         assert f'name="{name}"' in page
-        kind = "chat" if name == "models" else "rate" if name in ("axes", "scale") else "pairwise"
+        kind = study_form.ONLY.get(name, ("pairwise",))[0]
         given = filled(**{name: OTHER[name]}) | {"name": "mine", "kind": kind}
         answer = owner.post("/studies/new", data=given)
         assert answer.status_code == 303, answer.text
         made = studies.config_of(studies.study(here.store, "mine"))
-        assert getattr(made, name) == OTHER[name]
-        rest = {key: value for key, value in plain(made).items() if key != name}
-        assert rest == {key: value for key, value in plain(StudyConfig()).items() if key != name}
+        other = OTHER[name]
+        told = {name: list(other) if isinstance(other, tuple) else other}
+        assert study_form.defaults(made) == usual | told
         edit = owner.get("/studies/1/edit").text
         back = owner.post("/studies/1/edit", data=filled(models=("another",)))
         assert back.status_code == 303
@@ -82,6 +68,13 @@ def test_every_setting_is_in_the_form_and_is_kept(tmp_path: Path, name: str) -> 
         ({"lease_minutes": ""}, "lease_minutes", "Give a number"),
         ({"gold_rate": "0.9"}, "gold_rate", "less than or equal to 0.5"),
         ({"kind": "chat", "models": "a, b, c"}, "models", "at most two models"),
+        ({"kind": "chat", "talk.temperature": "3"}, "talk.temperature", "less than or equal to 2"),
+        ({"kind": "chat", "talk.longest": "0"}, "talk.longest", "greater than or equal to 1"),
+        (
+            {"kind": "chat", "models": "a", "talk.temperature": "0"},
+            "models",
+            "says the same twice",
+        ),
         ({"kind": "rate", "axes": ""}, "axes", "at least one axis"),
         ({"kind": "rate", "axes": "a, a"}, "axes", "not all different"),
         ({"name": " "}, "name", "Give it a name"),
@@ -304,3 +297,16 @@ def test_members_are_kept_and_invited(tmp_path: Path) -> None:
         owner.post(path, data={"everyone": "yes"})
         assert studies.config_of(studies.study(here.store, study)).everyone
         assert studies.members(here.store, study) == []
+
+
+def test_how_a_study_is_set_up_is_shown_and_only_what_its_kind_has(tmp_path: Path) -> None:
+    with site(tmp_path) as here:
+        owner = here.client("owner")
+        talk = Talk(temperature=0.3, longest=77)
+        chat = owner.get(f"/studies/{here.study('chat', talk=talk)}").text
+        assert "Who is talked to" in chat
+        assert "<dt>Temperature</dt><dd>0.3</dd>" in chat
+        assert "<dt>Longest answer, in tokens</dt><dd>77</dd>" in chat
+        pairs = owner.get(f"/studies/{here.study()}").text
+        assert "Judgements of each item" in pairs
+        assert not [one for one in ("Who is talked to", "Temperature", "Axes") if one in pairs]

@@ -99,7 +99,7 @@ def _study(path: Path, said: list[Kept]) -> tuple[Kind, StudyConfig]:
         try:
             told = json.loads(manifest.read_text("utf-8")).get("study")
             if isinstance(told, Mapping) and told.get("kind") in KINDS:
-                return cast(Kind, told["kind"]), StudyConfig(**told["config"])
+                return cast(Kind, told["kind"]), StudyConfig.of(told["config"])
         except (ValueError, LookupError, TypeError) as error:
             raise BadData(f"{manifest}: it does not say what the study was ({error})") from error
     rated = [one.told["ratings"] for one in said if "ratings" in one.told]

@@ -183,7 +183,7 @@ def _study(store: Store, name: str, records: Sequence[Any]) -> Study:
 
 def _said(records: Sequence[Any], study: Study, tally: Tally, at: Path) -> Iterator[Said]:
     """Each record as a judgement; answers to one prompt stand in the order first seen."""
-    config = StudyConfig(**study.config)
+    config = StudyConfig.of(study.config)
     orders: dict[Any, tuple[str, ...]] = {}
     for n, one in enumerate(records):
         name = one.id or f"#{n}"

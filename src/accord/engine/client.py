@@ -8,7 +8,6 @@ answer while others go through is `Invalid`.
 import asyncio
 import contextlib
 import json
-import os
 import random
 import threading
 import time
@@ -19,6 +18,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from accord.config.limits import Above0, Count
+from accord.config.secrets import secret
 from accord.errors import BadSettings, NoAnswer
 from accord.records import Invalid
 
@@ -61,11 +61,7 @@ class Endpoint:
 
     def secret(self) -> str | None:
         """The key; BadSettings where the environment has none by that name."""
-        if self.key is None:
-            return None
-        if not os.environ.get(self.key):
-            raise BadSettings(f"http.key={self.key}: the environment has no variable of that name")
-        return os.environ[self.key].strip()
+        return secret(self.key, "http.key")
 
 
 @dataclass

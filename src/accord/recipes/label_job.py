@@ -149,6 +149,7 @@ def _sensible(job: LabelJob) -> None:
                 "runs: say models=NAME,NAME, and leave data, model, reward and gold out"
             )
         return
+    job.http.secret()  # one that is missing is missed now, not after hours of answers
     if job.data is None:
         raise BadSettings("there is nothing to ask about: say data=FILE, prompts or answers")
     if job.reward and job.kind != "pairwise":
@@ -168,7 +169,7 @@ def _study(desk: Desk, store: Store, name: str, kind: Kind, cfg: StudyConfig) ->
         return studies.create(store, name, kind, cfg)
     if there.kind != kind:
         raise BadSettings(f"study {name!r} is there already, and is of kind {there.kind}")
-    if there.config != plain(cfg):
+    if studies.config_of(there) != cfg:
         desk.tell(f"study {name!r} has other settings from now on")
         studies.revise(store, there.id, cfg)
     return there

@@ -1,7 +1,6 @@
 """Rewards behind HTTP: a server is told prompts and answers, and gives scores."""
 
 import json
-import os
 import threading
 import time
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from accord.config.limits import Above0, Count
+from accord.config.secrets import secret
 from accord.errors import BadSettings, NoAnswer, RunMismatch
 from accord.records import Invalid, Rollout
 from accord.rewards.base import Score
@@ -135,7 +135,7 @@ class Remote:
             )
         if not self._at.hostname:
             raise BadSettings(f"reward={url}: there is no host in it")
-        self._token = _secret(server.token)
+        self._token = secret(server.token, "http.token")
         self._lock = threading.Lock()
         self.model: str | None = None
         """what the server calls its model, if it says"""
@@ -261,14 +261,6 @@ class Remote:
         text = body.decode(errors="replace")
         text = text.replace(self._token, "…") if self._token else text
         return repr(text[:SHOWN] + ("…" if len(text) > SHOWN else ""))
-
-
-def _secret(name: str | None) -> str | None:
-    if name is None:
-        return None
-    if not os.environ.get(name):
-        raise BadSettings(f"http.token={name}: the environment has no variable of that name")
-    return os.environ[name].strip()
 
 
 def _only(given: Any) -> Any:

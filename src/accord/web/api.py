@@ -141,7 +141,7 @@ def new_study(store: TheStore, user: Manages, study: StudyIn) -> StudyOut:
     given: dict[str, Any] = {
         k: tuple(v) if isinstance(v, list) else v for k, v in study.config.items()
     }
-    made = studies.create(store, study.name, study.kind, StudyConfig(**given), by=user.id)
+    made = studies.create(store, study.name, study.kind, StudyConfig.of(given), by=user.id)
     return _one(store, user, made.id)
 
 

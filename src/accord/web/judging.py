@@ -77,9 +77,13 @@ class Desk:
             raise Gone("this conversation is not there any more")
         return talk.choose(self.store, chat.id, self.user.id, act)
 
-    def show(self, task: Task | None, *, said: str = "", wrong: str = "") -> Response:
-        """The item, or the end; after an act with a sentence about it."""
-        context = self.context(task) | {"said": said, "wrong": wrong}
+    def show(
+        self, task: Task | None, *, said: str = "", wrong: str = "", unsaid: str = ""
+    ) -> Response:
+        """The item, or the end; after an act with a sentence about it.  `unsaid`: in a talk, what
+        was taken back and may be said otherwise.
+        """
+        context = self.context(task) | {"said": said, "wrong": wrong, "unsaid": unsaid}
         status = 422 if wrong and not self.part else 200
         if self.part:
             return page(self.request, "judge/fragment.html", status, **context)
@@ -109,10 +113,10 @@ class Desk:
         done = judging_end.end(self.study, progress, self.adjudicates)
         return shared | {"done": done, "stage": "done"}
 
-    def go_on(self, said: str, task: Task | None = None) -> Response:
+    def go_on(self, said: str, task: Task | None = None, unsaid: str = "") -> Response:
         """After an act: the next item in place, or a redirect to it."""
         if self.part:
-            return self.show(task or self.next(), said=said)
+            return self.show(task or self.next(), said=said, unsaid=unsaid)
         return RedirectResponse(f"{self.address}?{urlencode({'said': said})}", 303)
 
 
@@ -174,8 +178,12 @@ def _refused(desk: Desk, fields: Mapping[str, str], said: str) -> Response:
 @router.post("/studies/{study_id}/judge/undo")
 @router.post("/studies/{study_id}/adjudicate/undo")
 def undo(desk: TheDesk) -> Response:
-    """The last act is taken back, and its item is there again with what was chosen."""
+    """The last act is taken back, and its item is there again with what was chosen; in a talk, the
+    last step.
+    """
     try:
+        if desk.talks and (step := judging_chat.taken_back(desk.request.app, desk.chat())):
+            return desk.go_on(step[0], unsaid=step[1])
         task = acts.undo(desk.store, desk.user.id, desk.study.id)
     except BadAct as error:
         return desk.go_on(str(error))

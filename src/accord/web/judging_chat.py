@@ -5,6 +5,7 @@ that wait, then pairs that others left open, then the talk.
 """
 
 import functools
+import random
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -21,18 +22,14 @@ from accord.store.judgements.tables import Chat, Study, User
 from accord.web.judging_form import Posted
 from accord.web.judging_view import turns
 from accord.web.models_chat import hide
-from accord.web.models_known import Known, model, voice
-from accord.web.models_speaking import Part, Speaking, room
-from accord.web.security import Judge, Limit, TheStore
+from accord.web.models_known import Known, model, models, voice
+from accord.web.models_speaking import Part, Speaking, room, spend
+from accord.web.security import Judge, TheStore
 from accord.web.talking import Voice, Wish
 
 router = APIRouter(include_in_schema=False)
-WISH = Wish(temperature=1.0, longest=256)
-"""how both answers are drawn: as the models are, since a choice between them is a sample"""
 RECENT = 200
 """conversations among which the current one is looked for"""
-_limit = Limit(60, 60)
-"""answers a person may ask for in a minute"""
 
 
 def current(store: Store, study_id: int, user_id: int) -> Chat | None:
@@ -51,8 +48,24 @@ def waiting(study: Study, chat: Chat | None) -> Task | None:
         Shown(place, answers[at]["text"], "" if config.blind else chat.models[at])
         for place, at in enumerate(order)
     )
-    key = chat.pending["key"]
-    return Task(study.id, 0, 0, "chat", config, chat.messages, shown, key=key)
+    key, draft = chat.pending["key"], chat.pending.get("draft")
+    return Task(study.id, 0, 0, "chat", config, chat.messages, shown, key=key, draft=draft)
+
+
+def taken_back(app: Any, chat: Chat | None) -> tuple[str, str] | None:
+    """(what is said about it, what the person had said and may say otherwise) of the last step of a
+    talk; None where there is no step.
+    """
+    if chat is None:
+        return None
+    if room(app).busy(chat.id):
+        raise BadAct("an answer is under way; stop it first, or wait")
+    found = talk.back(app.state.store, chat.id, chat.user_id)
+    if found is None:
+        return None
+    if found.said:
+        return "Taken back: say it otherwise, or something else.", found.said
+    return "Taken back.", ""
 
 
 def context(app: Any, chat: Chat | None) -> dict[str, Any]:
@@ -63,14 +76,10 @@ def context(app: Any, chat: Chat | None) -> dict[str, Any]:
     return {"turns": turns(said, ""), "busy": busy, "unanswered": asked and not busy}
 
 
-def _spend(user: Judge) -> None:
-    _limit.spend(user.id)
-
-
 @router.post(
     "/studies/{study_id}/judge/say",
     response_class=EventSourceResponse,
-    dependencies=[Depends(_spend)],
+    dependencies=[Depends(spend)],
 )
 async def say(
     request: Request, store: TheStore, user: Judge, study_id: int, fields: Posted
@@ -112,14 +121,21 @@ def hush(request: Request, store: TheStore, user: Judge, study_id: int) -> dict[
 
 
 @router.post("/studies/{study_id}/judge/fresh")
-def fresh(store: TheStore, user: Judge, study_id: int) -> Response:
+def fresh(request: Request, store: TheStore, user: Judge, study_id: int) -> Response:
     """Another conversation; the one before it stays as it was judged."""
-    _open(store, study_id, user.id)
+    _open(request.app, studies.study(store, study_id), user.id)
     return RedirectResponse(f"/studies/{study_id}/judge", 303)
 
 
-def _open(store: Store, study_id: int, user_id: int) -> Chat:
-    return talk.open_chat(store, user_id, study_id=study_id)
+def _open(app: Any, study: Study, user_id: int) -> Chat:
+    """With the models of the study; where it names none, with two by lot."""
+    names: list[str] = []
+    if not studies.config_of(study).models:
+        names = [one.name for one in models(app) if one.kind == "endpoint" or app.state.workers]
+        if len(names) < 2:
+            raise BadAct("this study names no models, and there are not two here; tell its manager")
+    drawn = random.SystemRandom().sample(names, 2) if names else []
+    return talk.open_chat(app.state.store, user_id, drawn, study_id=study.id)
 
 
 def _begin(app: Any, store: Store, study_id: int, user_id: int, text: str) -> Speaking:
@@ -130,16 +146,18 @@ def _begin(app: Any, store: Store, study_id: int, user_id: int, text: str) -> Sp
         user = session.get_one(User, user_id)
         if not studies.takes_part(session, study, user):
             raise BadAct(f"you are not a member of the study {study.name!r}; ask its manager")
-    chat = current(store, study_id, user_id) or _open(store, study_id, user_id)
+    chat = current(store, study_id, user_id) or _open(app, study, user_id)
     here = room(app)
     if here.busy(chat.id):
         raise BadAct("an answer is under way; stop it first, or wait")
     if text:
         chat = talk.say(store, chat.id, user_id, text)
-    return here.put(chat.id, lambda: _speak(app, store, chat))
+    talk_of = studies.config_of(study).talk
+    wish = Wish(talk_of.temperature, talk_of.longest)
+    return here.put(chat.id, lambda: _speak(app, store, chat, wish))
 
 
-def _speak(app: Any, store: Store, chat: Chat) -> Speaking:
+def _speak(app: Any, store: Store, chat: Chat, wish: Wish) -> Speaking:
     try:
         known = [model(app, name) for name in chat.models]
     except HTTPException:
@@ -147,24 +165,25 @@ def _speak(app: Any, store: Store, chat: Chat) -> Speaking:
     order = talk.turn_order(store, chat)
 
     def voices() -> list[Voice]:
-        return [voice(app, known[at]) for at in order]
+        return [voice(app, known[at], chat.user_id) for at in order]
 
     def finish(parts: list[Part]) -> dict[str, Any]:
-        return _offer(store, chat, known, [parts[order.index(at)] for at in (0, 1)])
+        return _offer(store, chat, known, wish, [parts[order.index(at)] for at in (0, 1)])
 
-    return Speaking(voices, chat.messages, [WISH, WISH], finish, app.state.stop)
+    return Speaking(voices, chat.messages, [wish, wish], finish, app.state.stop)
 
 
-def _offer(store: Store, chat: Chat, known: list[Known], parts: list[Part]) -> dict[str, Any]:
+def _offer(
+    store: Store, chat: Chat, known: list[Known], wish: Wish, parts: list[Part]
+) -> dict[str, Any]:
     wrong = next((part.wrong for part in parts if part.wrong), "")
     if wrong:
         names = [name for one in known if chat.blind for name in one.names]
         return {"wrong": hide(wrong, names)}
     if not all(part.text.strip() for part in parts):
         return {"wrong": "One of the two said nothing; ask again."}
-    sampling = vars(WISH)
     answers = [
-        talk.Answer(part.text, one.sign, {**sampling, "finish": part.end})
+        talk.Answer(part.text, one.sign, {**vars(wish), "finish": part.end})
         for part, one in zip(parts, known, strict=True)
     ]
     after = talk.offer(store, chat.id, chat.user_id, answers)

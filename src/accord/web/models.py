@@ -33,12 +33,13 @@ def add(
     name: Annotated[str, Form()] = "",
     where: Annotated[str, Form()] = "",
     called: Annotated[str, Form()] = "",
+    key: Annotated[str, Form()] = "",
 ) -> HTMLResponse:
     """Put an endpoint, or a folder of this machine, on the list."""
     try:
-        register(store, name, where, called)
+        register(store, name, where, called, key)
     except AccordError as error:
-        given = {"name": name, "where": where, "called": called}
+        given = {"name": name, "where": where, "called": called}  # the key may be a real one
         return _list(request, user, given, str(error), 422)
     return RedirectResponse("/models", 303)  # type: ignore[return-value]
 

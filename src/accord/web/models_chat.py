@@ -4,7 +4,7 @@ import functools
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, HTTPException, Request
+from fastapi import APIRouter, Depends, Form, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
@@ -16,9 +16,9 @@ from accord.store.judgements.forms import BadAct
 from accord.store.judgements.opening import Store, now
 from accord.store.judgements.tables import Chat
 from accord.web.models_known import model, models, voice
-from accord.web.models_speaking import Part, Room, Speaking, room
+from accord.web.models_speaking import Part, Room, Speaking, room, spend
 from accord.web.render import markdown, page
-from accord.web.security import Limit, Reader, TheStore
+from accord.web.security import Reader, TheStore
 from accord.web.talking import Voice, Wish
 
 router = APIRouter(include_in_schema=False)
@@ -27,8 +27,6 @@ ENDS = {
     "stopped": "stopped",
     "cut": "broke off: the model went away",
 }
-_limit = Limit(60, 60)
-"""answers a person may ask for in a minute"""
 
 
 class Asked(BaseModel):
@@ -86,12 +84,13 @@ def show(request: Request, user: Reader, store: TheStore, chat_id: int) -> HTMLR
     return page(request, "models/side.html", **told)
 
 
-@router.post("/chat/{chat_id}/say", response_class=EventSourceResponse)
+@router.post(
+    "/chat/{chat_id}/say", response_class=EventSourceResponse, dependencies=[Depends(spend)]
+)
 async def say(
     request: Request, user: Reader, store: TheStore, chat_id: int, asked: Asked
 ) -> AsyncIterator[ServerSentEvent]:
     """Say something; what comes back is the answer, piece by piece."""
-    _limit.spend(user.id)
     make = functools.partial(_answer, request.app, store, chat_id, user.id, asked)
     try:
         speaking = await run_in_threadpool(make)
@@ -184,7 +183,7 @@ def _one(app: Any, here: Room, store: Store, found: Chat, asked: Asked) -> Speak
         return {"html": str(markdown(part.text)), "text": part.text, "end": said}
 
     def voices() -> list[Voice]:
-        return [voice(app, model(app, found.models[0]))]
+        return [voice(app, model(app, found.models[0]), found.user_id)]
 
     return _begin(app, here, found, voices, [asked.wish()], finish)
 
@@ -215,7 +214,7 @@ def _two(app: Any, here: Room, store: Store, found: Chat, asked: Asked) -> Speak
         return {"key": after.pending["key"], "answers": told}
 
     def voices() -> list[Voice]:
-        return [voice(app, known[i]) for i in order]
+        return [voice(app, known[i], found.user_id) for i in order]
 
     return _begin(app, here, found, voices, [asked.wish(i) for i in order], finish)
 

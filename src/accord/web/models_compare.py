@@ -1,6 +1,5 @@
 """Two models side by side, their names hidden until the verdict; and who wins."""
 
-import math
 import random
 import threading
 from collections.abc import Sequence
@@ -181,7 +180,7 @@ def leaderboard(
     told |= {"places": [], "note": "", "games": len(games.games), "matrix": []}
     if games.games:
         table = _table(games)
-        told["places"] = places = [_place(row, table, known) for row in table.rows]
+        told["places"] = places = [_place(row, known) for row in table.rows]
         told["note"] = _named(table.note, known)
         told["matrix"] = _matrix(games.games, [row.name for row in table.rows])
         told["scale"] = _scale(places)
@@ -198,18 +197,10 @@ def _table(games: resolve.Games) -> ranking.Table:
         return _cache[key]
 
 
-def _place(row: ranking.Row, table: ranking.Table, known: dict[str, str]) -> Place:
-    logs = [math.log10(one.strength) for one in table.rows if one.strength]
-    mean = math.fsum(logs) / len(logs) if logs else 0.0
-
-    def points(share: float | None) -> float | None:
-        return None if not share else MIDDLE + 400 * (math.log10(share) - mean)
-
-    low, high = row.interval or (None, None)
+def _place(row: ranking.Row, known: dict[str, str]) -> Place:
+    low, high = row.points_interval or (None, None)
     name = _short(row.name, known)
-    return Place(
-        name, points(row.strength), points(low), points(high), row.rate, row.games, row.elo
-    )
+    return Place(name, row.points, low, high, row.rate, row.games, row.elo)
 
 
 def _scale(places: Sequence[Place]) -> tuple[float, float]:

@@ -1,6 +1,8 @@
 """Models that can be talked to: policies found below the runs folder, and what was registered."""
 
+import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -14,12 +16,18 @@ from sqlalchemy import select
 
 from accord.errors import AccordError, BadData, BadSettings, NoAnswer
 from accord.store import artifact, record
+from accord.store.judgements import people
 from accord.store.judgements.opening import Store, now
 from accord.store.judgements.tables import Model
 from accord.web.runs_find import moment
 from accord.web.talking import Voice
 
+log = logging.getLogger(__name__)
 FRESH_S = 5.0
+VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
+"""capitals, as keys are not: who gives the key itself is told so, before anything is kept"""
+OWN = "ACCORD_"
+"""what variables of this site begin with: no endpoint is told those"""
 SHIPPED = Path(__file__).parent.parent / "demo" / "storyteller"
 """the small model that comes with the package: there is always one to talk to"""
 SKIPPED = ("commits", "not-finite", "reference")
@@ -36,6 +44,8 @@ class Known:
     """the folder, or the base URL of an endpoint"""
     called: str = ""
     """the model's name there, for an endpoint"""
+    key: str = ""
+    """name of the environment variable that holds the endpoint's key; empty: it wants none"""
     artifact: str = ""
     """id of the artifact it is; empty: unknown"""
     created: datetime | None = None
@@ -54,7 +64,13 @@ class Known:
     def names(self) -> list[str]:
         """All words that a server's complaint may call it by, for who is not to know them."""
         last = Path(self.where).name if self.kind == "folder" else ""
-        return [*filter(None, (self.name, self.where, self.called, self.artifact, last))]
+        every = (self.name, self.where, self.called, self.key, self.artifact, last)
+        return [*filter(None, every)]
+
+    @property
+    def locked(self) -> bool:
+        """Whether it wants a key that this process does not have."""
+        return bool(self.key) and not os.environ.get(self.key, "").strip()
 
 
 class Sealed:
@@ -133,10 +149,25 @@ def titles(app: Any) -> dict[str, str]:
     return {one.sign: one.name for one in models(app)}
 
 
-def voice(app: Any, known: Known) -> Voice:
-    """Where to talk to a model; a folder's process is started first.  NoAnswer says why not."""
+def voice(app: Any, known: Known, user_id: int) -> Voice:
+    """Where to talk to a model; a folder's process is started first.
+
+    NoAnswer says why not: in full to who manages models, without paths and such to others.
+    """
+    try:
+        return _voice(app, known)
+    except AccordError as error:
+        store: Store = app.state.store
+        if people.may(people.user(store, user_id).role, "manage"):
+            raise NoAnswer(str(error)) from None
+        log.warning("%s: %s", known.name, error)
+        raise NoAnswer(_for_readers(known, str(error))) from None
+
+
+def _voice(app: Any, known: Known) -> Voice:
     if known.kind == "endpoint":
-        return Voice(known.where, known.called or known.name, name=known.name)
+        token = _key(known.key) if known.key else ""
+        return Voice(known.where, known.called or known.name, token, known.name)
     workers = app.state.workers
     if workers is None:
         raise NoAnswer(f"{known.name} is a folder, and this site starts no models (workers=false)")
@@ -144,15 +175,30 @@ def voice(app: Any, known: Known) -> Voice:
     return Voice(url, Path(known.where).name, key, known.name)
 
 
-def register(store: Store, name: str, where: str, called: str = "") -> Model:
-    """Keep an endpoint's address, or a model folder of this machine, under a name."""
-    name, where, called = " ".join(name.split()), where.strip(), called.strip()
+def _for_readers(known: Known, said: str) -> str:
+    """The reason, unless it speaks of this machine."""
+    said = said.replace(known.where, known.name)
+    rest = said.replace(known.name, "")
+    if "/" in rest or "\\" in rest or known.key:
+        return f"{known.name} cannot be talked to just now; a manager who tries is told why"
+    return said
+
+
+def register(store: Store, name: str, where: str, called: str = "", key: str = "") -> Model:
+    """Keep an endpoint's address, or a model folder of this machine, under a name.  `key` names the
+    environment variable that holds the endpoint's key.
+    """
+    name, where, called, key = " ".join(name.split()), where.strip(), called.strip(), key.strip()
     if not 1 <= len(name) <= 120:
         raise BadSettings("a model's name has 1 to 120 characters")
     if where.startswith(("http://", "https://")):
         where = where.rstrip("/")
+        if key:
+            _variable(key)
     elif not (Path(where) / "config.json").is_file():
         raise BadData(f"{where or 'nothing'} is neither an address (http://...) nor a model folder")
+    elif key:
+        raise BadSettings(f"{where} is a folder of this machine: it takes no key")
     with store.write() as session:
         found = session.scalars(select(Model).where(Model.name == name)).first()
         if found is not None and not found.hidden:
@@ -160,9 +206,31 @@ def register(store: Store, name: str, where: str, called: str = "") -> Model:
         if found is None:
             found = Model(name=name)
             session.add(found)
-        found.where, found.called, found.hidden, found.created = where, called, False, now()
-        found.artifact = ""
+        found.where, found.called, found.key = where, called, key
+        found.hidden, found.created, found.artifact = False, now(), ""
         session.flush()
+    return found
+
+
+def _variable(key: str) -> None:
+    """BadSettings where no variable is called so; what may be the key itself is not repeated."""
+    if not VARIABLE.fullmatch(key):
+        raise BadSettings(
+            "what is wanted is the NAME of the environment variable that holds the key, as "
+            "OPENAI_API_KEY (capitals, digits, underscores), never the key itself"
+        )
+    if key.startswith(OWN):
+        raise BadSettings(f"{key} belongs to this site; put the endpoint's key in another variable")
+    _key(key)
+
+
+def _key(variable: str) -> str:
+    """What it holds; BadSettings where it holds nothing."""
+    if not (found := os.environ.get(variable, "").strip()):
+        raise BadSettings(
+            f"this site's environment has no variable {variable}, which is to hold the key: set "
+            "it, and start the site again"
+        )
     return found
 
 
@@ -183,7 +251,8 @@ def of_request(request: Request, name: str) -> Known:
 def _of_row(row: Model) -> Known:
     folder = not row.where.startswith(("http://", "https://"))
     kind: Literal["folder", "endpoint"] = "folder" if folder else "endpoint"
-    return Known(row.name, kind, row.where, row.called, row.artifact, row.created, id=row.id)
+    told = (row.name, kind, row.where, row.called, row.key, row.artifact, row.created)
+    return Known(*told, id=row.id)
 
 
 def _of_folder(made: artifact.Artifact, root: Path) -> Known:

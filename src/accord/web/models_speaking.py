@@ -11,6 +11,7 @@ from fastapi import HTTPException
 from fastapi.sse import ServerSentEvent
 
 from accord.errors import AccordError
+from accord.web.security import Limit, Reader
 from accord.web.talking import Said, Voice, Wish, together
 
 log = logging.getLogger(__name__)
@@ -19,6 +20,13 @@ PATIENT_S = 1.0
 """after which a listener is told that a model is being started"""
 LINGER = 200
 """conversations whose last answer is still known here"""
+ANSWERS = Limit(60, 60)
+"""answers a person may ask for in a minute"""
+
+
+def spend(user: Reader) -> None:
+    """429 for who asks too fast.  A dependency: once a stream has begun nothing can be refused."""
+    ANSWERS.spend(user.id)
 
 
 @dataclass

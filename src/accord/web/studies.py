@@ -8,7 +8,7 @@ from starlette.responses import RedirectResponse, Response
 
 from accord.errors import AccordError
 from accord.store.judgements import people, studies
-from accord.store.judgements.forms import Kind, StudyConfig
+from accord.store.judgements.forms import Kind
 from accord.store.judgements.opening import Store
 from accord.store.judgements.tables import Study, User
 from accord.web import study_form
@@ -123,7 +123,7 @@ def _preview(request: Request, form: dict[str, list[str]]) -> Response:
     config, values = study_form.read(form, kind)
     wrong = study_form.problems(values, kind) if config is None else {}
     if config is None:  # while something is wrong, what is right shows already
-        config = StudyConfig(**{k: v for k, v in values.items() if k not in wrong})
+        config = study_form.config_of({k: v for k, v in values.items() if k not in wrong})
     try:
         task = studies.preview(config, kind)
     except AccordError as error:
@@ -156,7 +156,7 @@ def _overview(
         400 if error else 200,
         study=study,
         row=next((one for one in studies.studies(store, user) if one.study.id == study.id), None),
-        groups=study_form.groups(study_form.defaults(studies.config_of(study))),
+        groups=study_form.groups(study_form.defaults(studies.config_of(study)), kind=study.kind),
         told=told,
         error=error,
     )

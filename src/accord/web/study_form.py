@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
 
-from accord.config import plain
+from accord.config import Settings, plain
 from accord.errors import BadSettings
 from accord.store.judgements.forms import Kind, StudyConfig
 
@@ -17,7 +17,8 @@ KINDS: dict[Kind, tuple[str, str]] = {
     "chat": ("Live chat", "Talk to a model; choose one of two answers each turn."),
 }
 GROUPS: dict[str, tuple[str, ...]] = {
-    "What is asked": ("question", "guidelines", "verdicts", "axes", "scale", "reason", "models"),
+    "What is asked": ("question", "guidelines", "verdicts", "axes", "scale", "reason"),
+    "Who is talked to": ("models", "talk.temperature", "talk.longest"),
     "Who, and how often": ("overlap", "everyone", "agree_below"),
     "How it is shown": ("blind", "reveal", "shuffle", "formats", "read_all", "lease_minutes"),
     "Watching quality": ("gold_rate", "shortest_s", "leaks"),
@@ -30,6 +31,8 @@ LABELS = {
     "scale": "Highest rating",
     "reason": "Reason",
     "models": "Models",
+    "talk.temperature": "Temperature",
+    "talk.longest": "Longest answer, in tokens",
     "overlap": "Judgements of each item",
     "everyone": "Open to all annotators",
     "agree_below": "To the adjudicators below an agreement of",
@@ -48,9 +51,35 @@ ONLY: dict[str, tuple[Kind, ...]] = {
     "axes": ("rate",),
     "scale": ("rate",),
     "models": ("chat",),
+    "talk.temperature": ("chat",),
+    "talk.longest": ("chat",),
     "gold_rate": ("pairwise", "rank", "rate"),
 }
 """fields that other kinds of study make nothing of"""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One setting of a study."""
+
+    hint: Any
+    """its type"""
+    help: str
+
+
+def _fields(kind: type[Settings], above: str = "") -> dict[str, Field]:
+    """Name -> field; those of a setting that has its own, as "talk.longest"."""
+    found: dict[str, Field] = {}
+    for name, hint in typing.get_type_hints(kind).items():
+        if isinstance(hint, type) and issubclass(hint, Settings):
+            found |= _fields(hint, f"{above}{name}.")
+        elif name in kind.model_fields:
+            help = " ".join((kind.model_fields[name].description or "").split())
+            found[above + name] = Field(hint, help[:1].upper() + help[1:])
+    return found
+
+
+FIELDS = _fields(StudyConfig)
 
 
 @dataclass(frozen=True)
@@ -70,35 +99,52 @@ class Widget:
 
 
 def groups(
-    values: Mapping[str, Any], errors: Mapping[str, str] | None = None
+    values: Mapping[str, Any], errors: Mapping[str, str] | None = None, kind: str = ""
 ) -> list[tuple[str, list[Widget]]]:
-    """The widgets by heading; a field that no heading names comes under "More"."""
+    """The widgets by heading, of one kind of study or of all; a field that no heading names comes
+    under "More".
+    """
     named = {name for names in GROUPS.values() for name in names}
-    rest = tuple(name for name in StudyConfig.model_fields if name not in named)
-    every = GROUPS | ({"More": rest} if rest else {})
-    return [
-        (heading, [_widget(name, values, (errors or {}).get(name, "")) for name in names])
-        for heading, names in every.items()
-    ]
+    every = {**GROUPS, "More": tuple(name for name in FIELDS if name not in named)}
+    found = []
+    for heading, names in every.items():
+        widgets = [_widget(name, values, (errors or {}).get(name, "")) for name in names]
+        if own := [one for one in widgets if not (kind and one.kinds) or kind in one.kinds.split()]:
+            found.append((heading, own))
+    return found
 
 
 def defaults(config: StudyConfig | None = None) -> dict[str, Any]:
     """Field -> value, as the form shows it."""
-    return dict(plain(config or StudyConfig()))
+    found: dict[str, Any] = {}
+    for name, value in plain(config or StudyConfig()).items():
+        if isinstance(value, dict):
+            found |= {f"{name}.{key}": value[key] for key in value if key != "kind"}
+        else:
+            found[name] = value
+    return found
+
+
+def config_of(values: Mapping[str, Any]) -> StudyConfig:
+    """The settings that the fields hold; BadSettings where they are none."""
+    told: dict[str, Any] = {}
+    for name, value in values.items():
+        above, _, own = name.partition(".")
+        if own:
+            told.setdefault(above, {})[own] = value
+        else:
+            told[name] = value
+    return StudyConfig.of(told)
 
 
 def _widget(name: str, values: Mapping[str, Any], error: str) -> Widget:
-    field = StudyConfig.model_fields[name]
-    hint = typing.get_type_hints(StudyConfig)[name]
+    field = FIELDS[name]
     label = LABELS.get(name, name.replace("_", " ").capitalize())
-    help = " ".join((field.description or "").split())
-    form, choices, step = _form(name, hint)
+    form, choices, step = _form(name, field.hint)
     kinds, value = " ".join(ONLY.get(name, ())), values.get(name)
     if form == "list":
         value = ", ".join(value or ())
-    return Widget(
-        name, label, help[:1].upper() + help[1:], form, value, choices, step, kinds, error
-    )
+    return Widget(name, label, field.help, form, value, choices, step, kinds, error)
 
 
 def _form(name: str, hint: Any) -> tuple[Any, tuple[str, ...], str]:
@@ -121,8 +167,8 @@ def _form(name: str, hint: Any) -> tuple[Any, tuple[str, ...], str]:
 
 def read(form: Mapping[str, list[str]], kind: Kind) -> tuple[StudyConfig | None, dict[str, Any]]:
     """(settings, or None where something is wrong; the values as given).  `problems` says what."""
-    values = {name: _value(name, form) for name in StudyConfig.model_fields}
-    return (None if problems(values, kind) else StudyConfig(**values)), values
+    values = {name: _value(name, form) for name in FIELDS}
+    return (None if problems(values, kind) else config_of(values)), values
 
 
 def problems(values: Mapping[str, Any], kind: Kind) -> dict[str, str]:
@@ -130,12 +176,12 @@ def problems(values: Mapping[str, Any], kind: Kind) -> dict[str, str]:
     wrong = {}
     for name, value in values.items():
         try:
-            StudyConfig(**{name: value})
+            config_of({name: value})
         except BadSettings as error:
             wrong[name] = _briefly(str(error))
     if not wrong:
         try:
-            StudyConfig(**values).fit(kind)
+            config_of(values).fit(kind)
         except BadSettings as error:
             wrong["models" if kind == "chat" else "axes"] = str(error)
     return wrong
@@ -151,7 +197,7 @@ def _briefly(said: str) -> str:
 
 def _value(name: str, form: Mapping[str, list[str]]) -> Any:
     given = form.get(name, [])
-    hint = typing.get_type_hints(StudyConfig)[name]
+    hint = FIELDS[name].hint
     which, _, _ = _form(name, hint)
     if which == "check":
         return bool(given)

@@ -31,9 +31,18 @@ class Voice:
     url: str
     """base, as the `openai` client takes it: ends in /v1"""
     model: str
-    token: str = ""
+    token: str = field(default="", repr=False)
     name: str = ""
     """what people call it"""
+
+    @property
+    def called(self) -> str:
+        """The name in a sentence."""
+        return self.name or self.model
+
+    def veiled(self, text: str) -> str:
+        """What a server says, without the key should it say that too."""
+        return text.replace(self.token, "…") if self.token else text
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,7 @@ def stream(
     } | ({} if wish.seed is None else {"seed": wish.seed})
     timeout = httpx.Timeout(QUIET_S, connect=CONNECT_S)
     headers = {"authorization": f"Bearer {voice.token}"} if voice.token else {}
-    called = voice.name or voice.model
+    called = voice.called
     try:
         with (
             httpx.Client(timeout=timeout, headers=headers, trust_env=False) as client,
@@ -80,17 +89,17 @@ def stream(
         ):
             if answer.status_code != 200:
                 answer.read()
-                raise NoAnswer(f"{called} answered {answer.status_code}: {_why(answer)}")
-            yield from _pieces(answer, called, stop)
+                raise NoAnswer(f"{called} answered {answer.status_code}: {_why(answer, voice)}")
+            yield from _pieces(answer, voice, stop)
     except httpx.HTTPError as error:
         raise NoAnswer(f"{called} cannot be reached: {error or type(error).__name__}") from None
 
 
 def _pieces(
-    answer: httpx.Response, called: str, stop: threading.Event
+    answer: httpx.Response, voice: Voice, stop: threading.Event
 ) -> Iterator[tuple[str, str]]:
-    end, length = "cut", 0
-    for line in _lines(answer, called):
+    end, length, called = "cut", 0, voice.called
+    for line in map(voice.veiled, _lines(answer, called)):
         if stop.is_set():
             break
         if not line.startswith("data:"):
@@ -129,12 +138,13 @@ def _lines(answer: httpx.Response, called: str) -> Iterator[str]:
     yield held.decode(errors="replace")
 
 
-def _why(answer: httpx.Response) -> str:
+def _why(answer: httpx.Response, voice: Voice) -> str:
     try:
-        said = answer.json()
-        return str(said.get("error", {}).get("message") or said.get("detail") or said)[:200]
+        told = answer.json()
+        said = str(told.get("error", {}).get("message") or told.get("detail") or told)
     except (ValueError, AttributeError):
-        return answer.text[:200] or "no words"
+        said = answer.text
+    return voice.veiled(said)[:200] or "no words"
 
 
 def spoken(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
@@ -176,8 +186,7 @@ def together(
             choir.said.put(Said(place, wrong=str(error)))
         except Exception as error:  # whoever listens waits for an end of each
             log.exception("asking %s failed", voices[place].url)
-            called = voices[place].name or voices[place].model
-            choir.said.put(Said(place, wrong=f"{called} cannot be asked: {error}"))
+            choir.said.put(Said(place, wrong=f"{voices[place].called} cannot be asked: {error}"))
 
     threads = [
         threading.Thread(target=sing, args=(place,), daemon=True) for place in range(len(voices))

@@ -1,5 +1,6 @@
 """A chat study in a real browser: talk, two answers as they come, choose, go on."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,53 @@ def test_a_talk_goes_on_with_the_chosen_answer(visit: Visit, server: Server) -> 
     page.keyboard.press("Enter")
     page.get_by_role("button", name="B is better").wait_for()
     assert [one.both_bad for one in visit.site.judgements()] == [False, True]
+
+
+def test_u_takes_the_choice_back_and_then_what_was_said(visit: Visit, server: Server) -> None:
+    study = visit.site.study("chat", 0, models=("gull", "tern"))
+    page = visit.go(f"/studies/{study.id}/judge")
+    page.keyboard.type("Helo")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="A is better").wait_for()
+    page.keyboard.press("1")
+    page.get_by_role("button", name="Take the last step back").click()
+    page.get_by_text("Taken back.").wait_for()
+    page.get_by_role("button", name="B is better").wait_for()
+    assert axe(page) == []
+    page.keyboard.press("u")
+    page.get_by_text("say it otherwise").wait_for()
+    field = page.locator("#talk-text")
+    assert field.input_value() == "Helo"
+    assert field.evaluate("one => one === document.activeElement")
+    field.fill("Hello")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="B is better").wait_for()
+    page.keyboard.press("2")
+    page.get_by_text("1 judged by you").first.wait_for()
+    assert [one.act for one in visit.site.judgements()] == ["judge", "withdraw", "judge"]
+    assert server.asked[-1]["messages"][-1]["content"] == "Hello"
+
+
+class Slow:
+    """Starts a model folder, and takes its time."""
+
+    def __init__(self, url: str):
+        self.address = url
+
+    def url(self, folder: str) -> tuple[str, str]:
+        time.sleep(1.6)
+        return self.address, ""
+
+
+def test_a_folder_that_starts_slowly_is_waited_for(visit: Visit, server: Server) -> None:
+    visit.site.app.state.workers = Slow(server.url)
+    study = visit.site.study("chat", 0, models=("storyteller", "gull"))
+    page = visit.go(f"/studies/{study.id}/judge")
+    page.keyboard.type("Hello")
+    page.keyboard.press("Enter")
+    page.get_by_text("A model is being started").wait_for()
+    page.get_by_role("button", name="A is better").wait_for()
+    assert page.locator("#trouble").is_hidden()
 
 
 def test_going_away_in_the_middle_loses_nothing(visit: Visit, server: Server) -> None:

@@ -48,6 +48,14 @@ def entered(chromium: Any, here: Site, url: str, **options: Any) -> Any:
     return context
 
 
+def in_sight(tab: Any) -> bool:
+    """Whether it lies within the row that it is scrolled in."""
+    return tab.evaluate("""one => {
+      const [own, row] = [one, one.parentElement].map((each) => each.getBoundingClientRect());
+      return own.left >= row.left - 1 && own.right <= row.right + 1;
+    }""")
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -70,6 +78,8 @@ def test_every_page_is_sound(chromium: Any, here: Site, options: dict[str, Any])
             assert axe(page) == [], path
             width = page.evaluate("document.documentElement.scrollWidth")
             assert width <= page.viewport_size["width"], path
+            tab = page.locator(".tabs [aria-current]")
+            assert tab.count() == 0 or in_sight(tab), path
         assert visit.wrong == []
         stranger = chromium.new_context(**{"viewport": DESK, **options})
         door = Visit(stranger, url)
@@ -114,6 +124,8 @@ def test_the_preview_follows_the_form(chromium: Any, here: Site) -> None:
         assert page.get_by_label("Axes", exact=True).is_visible()
         page.get_by_label("Axes", exact=True).fill("polite")
         preview.get_by_text("polite").first.wait_for()
+        talk = page.get_by_role("heading", name="Who is talked to")
+        assert not talk.is_visible(), "of a chat alone"
         page.get_by_label("Highest rating").fill("99")
         preview.get_by_text("1 field still wrong").wait_for()
         page.get_by_role("button", name="Open the study").click()

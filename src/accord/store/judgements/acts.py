@@ -194,29 +194,37 @@ def undo(store: Store, user_id: int, study_id: int) -> Task | None:
     """
     with store.write() as session:
         user = locked(session, user_id)
-        last = _last(session, user_id, study_id)
+        last = last_act(session, user_id, study_id)
         if last is None or last.lease_id is None or user.excluded is not None:
             return None
-        lock = select(Item).where(Item.id == last.item_id).with_for_update()
-        item = session.scalars(lock).one()
-        config = config_of(session.get_one(Study, study_id))
-        if config.reveal and last.act == "judge":
-            raise BadAct("the models' names have been shown: this verdict stands")
-        closed = select(Item.id).where(Item.id == item.id, settled())
-        if not last.final and session.scalar(closed) is not None:
-            raise BadAct("an adjudicator has settled this item since: it stays as it is")
-        session.add(_withdrawal(last))
-        lease = session.get_one(Lease, last.lease_id)
-        lease.state, lease.issued = "active", now()
-        lease.draft = said(last, lease.order)
-        extend(lease, config)
-        session.flush()
-        recount(session, Item.id == item.id)
-        note(session, user_id, "undo", study=study_id, item=item.id, judgement=last.id)
-        return task_of(session, lease)
+        return task_of(session, taken_back(session, last))
 
 
-def _last(session: Session, user_id: int, study_id: int) -> Judgement | None:
+def taken_back(session: Session, last: Judgement) -> Lease:
+    """The lease of an act that is superseded from now on: it runs again, with what was said as its
+    draft.  For a transaction that holds the user's row.
+    """
+    lock = select(Item).where(Item.id == last.item_id).with_for_update()
+    item = session.scalars(lock).one()
+    config = config_of(session.get_one(Study, item.study_id))
+    if config.reveal and last.act == "judge":
+        raise BadAct("the models' names have been shown: this verdict stands")
+    closed = select(Item.id).where(Item.id == item.id, settled())
+    if not last.final and session.scalar(closed) is not None:
+        raise BadAct("an adjudicator has settled this item since: it stays as it is")
+    session.add(_withdrawal(last))
+    lease = session.get_one(Lease, last.lease_id)
+    lease.state, lease.issued = "active", now()
+    lease.draft = said(last, lease.order)
+    extend(lease, config)
+    session.flush()
+    recount(session, Item.id == item.id)
+    note(session, last.user_id, "undo", study=item.study_id, item=item.id, judgement=last.id)
+    return lease
+
+
+def last_act(session: Session, user_id: int, study_id: int) -> Judgement | None:
+    """What somebody did last in a study and did not take back."""
     query = (
         select(Judgement)
         .join(Item, Item.id == Judgement.item_id)

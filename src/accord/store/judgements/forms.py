@@ -1,6 +1,6 @@
 """What a study asks, what is shown, and what comes back: plain values, no database."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -25,6 +25,15 @@ class Gone(AccordError):
 
 class NotThere(AccordError):
     """No study, item, lease, person or chat of that name or number."""
+
+
+class Talk(Settings):
+    """How the two answers of a chat study are drawn."""
+
+    temperature: float = Field(default=1.0, ge=0, le=2)
+    """1: as the model is, so that a choice compares samples of it; 0: its likeliest words"""
+    longest: int = Field(default=256, ge=1, le=8192)
+    """the most tokens an answer may have"""
 
 
 class StudyConfig(Settings):
@@ -66,8 +75,18 @@ class StudyConfig(Settings):
     """every annotator may take part; false: members only"""
     models: tuple[str, ...] = ()
     """for a chat: whose answers are compared; one name: two draws of the same; none: any two"""
+    talk: Talk = Talk()
+    """for a chat: how the answers are drawn"""
     agree_below: float = Field(default=0.6, ge=0, le=1)
     """items on which fewer than this share agree go to the adjudicators"""
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> "StudyConfig":
+        """From its plain form, as stores and files keep it."""
+        given = dict(told)
+        if isinstance(talk := given.get("talk"), Mapping):
+            given["talk"] = Talk(**{key: talk[key] for key in talk if key != "kind"})
+        return cls(**given)
 
     def fit(self, kind: Kind) -> None:
         """BadSettings where a study of that kind cannot be held so."""
@@ -75,6 +94,11 @@ class StudyConfig(Settings):
             raise BadSettings("a study of ratings needs at least one axis")
         if kind == "chat" and len(self.models) > 2:
             raise BadSettings("a chat study names at most two models: models=name or models=a,b")
+        if kind == "chat" and len({*self.models}) == 1 and self.talk.temperature == 0:
+            raise BadSettings(
+                f"{self.models[0]} at temperature 0 says the same twice: name two models, or give "
+                "a temperature above 0"
+            )
         if len(set(self.axes)) < len(self.axes):
             raise BadSettings(f"the axes {', '.join(self.axes)} are not all different")
 

@@ -41,6 +41,10 @@ class Row:
     """Bradley–Terry: i beats j with p_i / (p_i + p_j); they sum to 1.  None where none is finite"""
     interval: tuple[float, float] | None
     """95 %; None where games drawn again often fall apart"""
+    points: float | None
+    """strength on the scale of Elo: 400 points are odds of ten to one, their mean is 1000"""
+    points_interval: tuple[float, float] | None
+    """95 %, the mean of each draw being 1000"""
     elo: float
     elo_interval: tuple[float, float] | None
     """95 %, games drawn again in any order"""
@@ -110,20 +114,29 @@ def table(
     parts = leagues(wins)
     core = set(parts[0])
     inside = [game for game in games if core.issuperset(game[:2])]
-    p, points = (_strengths(inside) if len(core) > 1 else {}), elo(games)
+    p, rated = (_strengths(inside) if len(core) > 1 else {}), elo(games)
     lots = _lots(games, units)
     rng = random.Random(f"games/{seed}")
     again = [_shuffled(rng, lots) for _ in range(draws)]
-    sure = _intervals([_sound(few, core) for few in again]) if p else {}
+    drawn = [_sound(few, core) for few in again] if p else []
+    sure, scale = _intervals(drawn), on_scale(p)
+    sure_scale = _intervals([one and on_scale(one) for one in drawn])
     sure_elo = _intervals([elo(few) for few in again])
     rows = []
     for name in wins:
         won, met = sum(wins[name].values()), sum(name in g[:2] and g[0] != g[1] for g in games)
         rate = won / met if met else 0.5
-        numbers = (p.get(name), sure.get(name), points[name], sure_elo.get(name))
-        rows.append(Row(name, met, rate, *numbers))
+        strength = p.get(name), sure.get(name), scale.get(name), sure_scale.get(name)
+        rows.append(Row(name, met, rate, *strength, rated[name], sure_elo.get(name)))
     rows.sort(key=lambda row: (row.strength is None, -(row.strength or 0), -row.elo))
     return Table(tuple(rows), _cut_off(parts))
+
+
+def on_scale(strengths: Mapping[str, float]) -> dict[str, float]:
+    """Strengths as points of Elo's scale, 400 log10(p), less what makes their mean 1000."""
+    logs = {name: math.log10(one) for name, one in strengths.items()}
+    mean = math.fsum(logs.values()) / max(len(logs), 1)
+    return {name: START + 400 * (one - mean) for name, one in logs.items()}
 
 
 def _cut_off(parts: Sequence[Sequence[str]]) -> str:

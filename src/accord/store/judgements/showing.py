@@ -35,7 +35,7 @@ def task_of(session: Session, lease: Lease) -> Task:
     """What the holder of a lease is shown; a key of its own for every rendering."""
     item = session.get_one(Item, lease.item_id)
     study = session.get_one(Study, item.study_id)
-    config = StudyConfig(**study.config)
+    config = StudyConfig.of(study.config)
     found = session.scalars(select(Response).where(Response.id.in_(item.responses)))
     by_id = {one.id: one for one in found}
     answers = [by_id[one] for one in item.responses]

@@ -75,7 +75,7 @@ def create(
 
 def config_of(study: Study) -> StudyConfig:
     """A study's settings."""
-    return StudyConfig(**study.config)
+    return StudyConfig.of(study.config)
 
 
 def revise(store: Store, study_id: int, config: StudyConfig, by: int | None = None) -> Study:

@@ -324,6 +324,8 @@ class Model(Table):
     """a folder, or the base URL of an OpenAI-compatible endpoint"""
     called: Mapped[str] = mapped_column(default="")
     """the model's name there, for an endpoint"""
+    key: Mapped[str] = mapped_column(default="")
+    """name of the environment variable that holds the endpoint's API key; the key is never kept"""
     artifact: Mapped[str] = mapped_column(String(64), default="")
     created: Mapped[datetime]
     hidden: Mapped[bool] = mapped_column(default=False)

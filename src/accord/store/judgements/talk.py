@@ -4,6 +4,7 @@ chat = talk.open_chat(store, user, ("old", "new"), study_id=study)
 talk.say(store, chat.id, user, "Hello")        # then the page asks the models, and
 talk.offer(store, chat.id, user, answers)      # two answers wait, in an order of their own
 talk.choose(store, chat.id, user, act)         # stored; the talk goes on with the better one
+talk.back(store, chat.id, user)                # and takes it back: both answers wait again
 """
 
 import secrets
@@ -18,12 +19,22 @@ from sqlalchemy.orm import Session
 from accord.errors import BadSettings
 from accord.store.judgements import filling
 from accord.store.judgements.accounts import locked
-from accord.store.judgements.acts import known, submitted
-from accord.store.judgements.forms import Act, BadAct, NewItem, NotThere, Receipt, StudyConfig
-from accord.store.judgements.leases import extend
+from accord.store.judgements.acts import known, last_act, submitted, taken_back
+from accord.store.judgements.audit import note
+from accord.store.judgements.counting import recount, standing
+from accord.store.judgements.forms import (
+    Act,
+    BadAct,
+    Gone,
+    NewItem,
+    NotThere,
+    Receipt,
+    StudyConfig,
+)
+from accord.store.judgements.leases import extend, hold
 from accord.store.judgements.opening import Store, now
 from accord.store.judgements.studies import config_of, create, get
-from accord.store.judgements.tables import Chat, Lease, Study
+from accord.store.judgements.tables import Chat, Item, Judgement, Lease, Response, Study
 
 ARENA = "Side by side"
 """name of the study that holds verdicts between any two models"""
@@ -178,7 +189,7 @@ def choose(
         if act.key != found.pending["key"]:
             raise BadAct("these answers have been replaced; load the page again")
         order = found.pending["order"]
-        lease = _leased(session, found, found.study_id, found.pending)
+        lease = _held(session, found) or _leased(session, found, found.study_id, found.pending)
         receipt = submitted(session, user_id, replace(act, lease_id=lease.id))
         place = _best(act) if go_on is None else go_on
         if place not in (None, 0, 1):
@@ -189,6 +200,89 @@ def choose(
         if config_of(get(session, found.study_id)).reveal and act.act == "judge":
             found.blind = False
     return receipt
+
+
+# --- taking back ---
+
+
+@dataclass(frozen=True)
+class Back:
+    """What was taken back."""
+
+    said: str = ""
+    """what the user had said, to be said otherwise; empty: a choice, whose answers wait again"""
+
+
+def back(store: Store, chat_id: int, user_id: int) -> Back | None:
+    """Take the last step of a study's conversation back: a choice, or what was said after it.
+
+    A choice is superseded, never removed; answers that nobody chose from are gone.  None where
+    there is no step, or where the user's last act is no choice of this conversation: `acts.undo`.
+    """
+    with store.write() as session:
+        user, found = locked(session, user_id), _get(session, chat_id, user_id)
+        if found.study_id is None or user.excluded is not None:
+            return None
+        last, (chosen, turn) = last_act(session, user_id, found.study_id), _chosen(session, found)
+        if last is not None and last is not chosen and last.created > found.changed:
+            return None
+        if chosen is not None and found.pending is None and len(found.messages) <= turn + 1:
+            _wait_again(session, found, taken_back(session, chosen), turn)
+            return Back()
+        if found.pending is None and not found.messages:
+            return None
+        return Back(_unsaid(session, found, turn))
+
+
+def _chosen(session: Session, found: Chat) -> tuple[Judgement | None, int]:
+    """The last choice of this conversation that stands, and how many messages there were then; -1
+    where there is none.
+    """
+    query = (
+        select(Judgement, Item)
+        .join(Item, Item.id == Judgement.item_id)
+        .where(Item.study_id == found.study_id, Judgement.user_id == found.user_id, standing())
+        .where(Judgement.created >= found.created, Judgement.final.is_(False))
+        .order_by(Judgement.id.desc())
+    )
+    for judged, item in session.execute(query):
+        drawn = session.get_one(Response, item.responses[0]).sampling
+        if drawn.get("chat") == found.id:
+            return judged, drawn["turn"]
+    return None, -1
+
+
+def _wait_again(session: Session, found: Chat, lease: Lease, turn: int) -> None:
+    item = session.get_one(Item, lease.item_id)
+    answers = [session.get_one(Response, one) for one in item.responses]
+    found.messages, found.changed = found.messages[:turn], now()
+    found.pending = {
+        "answers": [
+            vars(Answer(one.text, one.model, one.sampling["each"][place]))
+            for place, one in enumerate(answers)
+        ],
+        "order": lease.order,
+        "key": secrets.token_hex(16),
+        "lease": lease.id,
+        "draft": lease.draft,
+    }
+
+
+def _unsaid(session: Session, found: Chat, turn: int) -> str:
+    """Without the answers that wait and, unless they were asked for once more, the last message."""
+    messages, pending = found.messages, found.pending
+    if pending is not None and (lease := session.get(Lease, pending.get("lease", 0))):
+        lease.state = "released"  # what its user takes back nobody else is asked about
+        session.get_one(Item, lease.item_id).asked = 0
+        session.flush()
+        recount(session, Item.id == lease.item_id)
+    found.pending, found.changed = None, now()
+    note(session, found.user_id, "unsaid", study=found.study_id, chat=found.id, turn=len(messages))
+    if len(messages) <= turn:
+        return ""
+    at = max(i for i, one in enumerate(messages) if one["role"] == "user")
+    found.messages = messages[:at]
+    return str(messages[at]["content"])
 
 
 # --- within a transaction ---
@@ -221,6 +315,20 @@ def _append(chat: Chat, role: str, text: str) -> None:
 def _best(act: Act) -> int | None:
     ranks = act.ranks
     return None if ranks is None else min((0, 1), key=lambda place: ranks[place])
+
+
+def _held(session: Session, chat: Chat) -> Lease | None:
+    """Of answers that wait again: the lease that they had, unless its place was given on."""
+    assert chat.pending is not None
+    lease = session.get(Lease, chat.pending.get("lease", 0))
+    if lease is None:
+        return None
+    try:
+        return hold(session, lease.id, chat.user_id)
+    except Gone:
+        if lease.state == "done":
+            raise
+        return None  # others judge those; what is chosen here is an item of its own
 
 
 def _leased(session: Session, chat: Chat, study_id: int, pending: dict[str, Any]) -> Lease:

@@ -75,6 +75,9 @@ for (const one of document.querySelectorAll("time[datetime]")) {
   if (!Number.isNaN(at.valueOf())) one.title = at.toLocaleString();
 }
 
+// On a phone the tab one is on may lie beyond the edge.
+document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
 const note = document.querySelector("[data-toast]");
 if (note) {
   toast(note.textContent.trim());

@@ -65,7 +65,8 @@ export class Chat {
       this.say(said.alike ? "Both said the same: the talk goes on." : "Choose one of the answers.");
       return true;
     }
-    this.task.querySelector(`[data-stream="${said.place}"]`).textContent += said.text;
+    if (said.place === undefined) this.say("A model is being started; the first time takes a while.");
+    else this.task.querySelector(`[data-stream="${said.place}"]`).textContent += said.text;
     return false;
   }
 

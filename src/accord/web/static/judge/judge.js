@@ -29,6 +29,7 @@ function task() {
 function say(text) {
   status.textContent = text;
   status.classList.toggle("is-new", Boolean(text));
+  for (const one of status.getAnimations()) one.currentTime = 0; // a second word is seen as long as a first
 }
 
 function complain(text) {
