@@ -15,7 +15,7 @@ from PIL import Image
 from sqlalchemy import select
 
 from accord.store.judgements import acts, leases, studies
-from accord.store.judgements.forms import Act, Kind, NewItem, StudyConfig
+from accord.store.judgements.forms import Act, Kind, NewItem, StudyConfig, Talk
 from accord.store.judgements.tables import Judgement
 from accord.web.models_known import register
 from browser_fakes import browser, visiting
@@ -103,7 +103,10 @@ def places(here: Site) -> Iterator[tuple[str, int]]:
     yield "rank", make(here, "Four answers", "rank", (GOOD, FAIR, POOR, SHORT), verdicts=both)
     yield "rate", make(here, "Three axes", "rate", (GOOD, FAIR))
     yield "rewrite", make(here, "As it should have been", "rewrite", (SHORT,))
-    yield "chat", make(here, "Talk to both", "chat", (), models=("gull", "tern"), verdicts=both)
+    yield (
+        "chat",
+        make(here, "Talk to both", "chat", (), talk=Talk(models=("gull", "tern")), verdicts=both),
+    )
 
 
 def draw(page: Any, name: str, keys: str) -> None:

@@ -63,7 +63,7 @@ def measure(gallery: Gallery, policy: Policy, count: int = 500) -> dict[str, flo
         "descriptions with a false claim": sum(one.false > 0 for one in seen) / count,
         "things told": sum(one.told for one in seen) / count,
     }
-    for place, kind in enumerate(("exists", "count", "choice")):
+    for kind in ("exists", "count", "choice"):
         asked = [next(q for q in questions(v, chance) if q.kind == kind) for v in views]
         answers = said([q.text for q in asked])
         out[kind] = sum(a == q.answer for a, q in zip(answers, asked)) / count

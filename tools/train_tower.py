@@ -2,10 +2,10 @@
 
     python tools/train_tower.py out=eyes steps=6000
 
-Every scene is drawn anew and looked at once.  Three light heads on the pooled patches of a cell say
-whether there is a thing, its shape, its colour and its size; they are thrown away afterwards.
-Written is a plain Hugging Face folder (CLIPVisionModel, bf16) with its image processor, and what was
-measured on scenes of a seed that nothing was learned from.
+Every scene is drawn anew and looked at once.  A light head on the pooled patches of a cell says
+whether there is a thing, its shape, its colour and its size; it is thrown away afterwards.
+Written is a plain Hugging Face folder (CLIPVisionModel, bf16) with its image processor, and what
+was measured on scenes of a seed that nothing was learned from.
 """
 
 import json
@@ -77,7 +77,7 @@ def features(tower: CLIPVisionModel, x: Tensor) -> Tensor:
 
 
 def measure(tower: CLIPVisionModel, reader: Reader, processor, count: int) -> dict[str, float]:
-    """Share of right answers on held-out scenes; of shape, colour and size where there is a thing."""
+    """Share of right answers on held-out scenes; of shape, colour, size where there is a thing."""
     right = {name: [0, 0] for name in (*ASKED, "all")}
     with torch.no_grad():
         for start in range(0, count, 250):

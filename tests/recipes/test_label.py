@@ -153,7 +153,7 @@ MISTAKES = [
     (("data=ask.jsonl", "model=m,m"), "stands there twice"),
     (("data=ask.jsonl", "model=m", "how.temperature=0"), "the same answer"),
     (("kind=rank", "data=ask.jsonl", "reward=r", "model=m"), "chooses pairs"),
-    (("kind=chat", "data=ask.jsonl"), "models=NAME"),
+    (("kind=chat", "data=ask.jsonl"), "talk.models=NAME"),
     (("data=ask.jsonl", "model=http://u:p@h/v1"), "http.key"),
     (("data=none.jsonl", "model=http://h/v1", "http.key=NO_SUCH_KEY"), "no variable of that name"),
     (("data=ask.jsonl", "study=#"), "names no study"),
@@ -167,7 +167,7 @@ def test_a_mistake_is_one_sentence_and_makes_no_store(
     monkeypatch.chdir(tmp_path)
     write("ask.jsonl", records().prompts[:2])
     if words[:1] == ("kind=chat",):
-        words = (*words, "models=a,b")
+        words = (*words, "talk.models=a,b")
     given = words if any(w.startswith("study=") for w in words) else (*words, "study=s")
     with pytest.raises(BadSettings, match=says):
         run_label(Desk((), str), *read_each(VERBS["label"].classes(), None, [*given]))
@@ -334,7 +334,7 @@ def test_a_talk_is_drawn_as_its_words_say_and_the_same_words_change_nothing(
 
     def label(*words: str) -> None:
         read = read_each(
-            VERBS["label"].classes(), None, ["study=s", "kind=chat", "models=a", *words]
+            VERBS["label"].classes(), None, ["study=s", "kind=chat", "talk.models=a", *words]
         )
         run_label(Desk((), said.append), *read)
 

@@ -8,6 +8,7 @@ from typing import Any
 from starlette.testclient import TestClient
 
 from accord.store.judgements import people
+from accord.store.judgements.forms import Talk
 from endpoint_fakes import endpoint, events
 from site_fakes import PASSWORD, Site, filled, site
 from visitors import read
@@ -115,7 +116,7 @@ def test_a_talk_and_its_choice(where: str, tmp_path: Path) -> None:
         for name in ("left", "right"):
             answer = owner.post("/models/add", data={"name": name, "where": there.url})
             assert answer.status_code == 303
-        study = make(owner, "chat", models=("left", "right"), verdicts=("tie",))
+        study = make(owner, "chat", talk=Talk(models=("left", "right")), verdicts=("tie",))
         ada = joined(here, owner, "Ada")
         told = events(ada.post(f"{study}/judge/say", data={"text": "hello"}).text)
         assert told[-1] == ("done", {"ready": True, "alike": False})

@@ -27,7 +27,8 @@ def chatting(
         here = site(folder)
         for name in ("gull", "tern"):
             register(here.store, name, there.url, name)
-        config = {"models": ("gull", "tern"), "verdicts": ("tie", "both_bad")} | config
+        how = Talk(models=config.pop("models", ("gull", "tern")))
+        config = {"talk": how, "verdicts": ("tie", "both_bad")} | config
         study = here.study("chat", 0, **config)
         client = here.client("ann", "annotator")
         client.headers |= IN_PLACE

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from accord.errors import NoAnswer
 from accord.store import artifact
 from accord.store.judgements import people, studies, talk
-from accord.store.judgements.forms import StudyConfig
+from accord.store.judgements.forms import StudyConfig, Talk
 from accord.store.judgements.opening import Store
 from accord.web import models_speaking
 from accord.web.models_known import Known, forget, models, register, voice
@@ -143,7 +143,7 @@ def test_why_a_folder_does_not_start_is_no_path_to_readers(
             chat = begin(client, "ppo/policy")
             said = say(client, chat, text="hello")[1]["wrong"]
         else:
-            config = StudyConfig(models=("ppo/policy",), blind=False)
+            config = StudyConfig(talk=Talk(models=("ppo/policy",)), blind=False)
             study = studies.create(store, "talk", "chat", config).id
             answer = client.post(f"/studies/{study}/judge/say", data={"text": "hello"})
             said = events(answer.text)[-1][1]["wrong"]
@@ -335,7 +335,9 @@ def test_who_asks_too_fast_is_told_before_an_answer_begins(
     monkeypatch.setattr(models_speaking.ANSWERS, "count", 2)
     with talking(tmp_path) as (client, app, there):
         chat = begin(client)
-        study = studies.create(app.state.store, "t", "chat", StudyConfig(models=("left",))).id
+        study = studies.create(
+            app.state.store, "t", "chat", StudyConfig(talk=Talk(models=("left",)))
+        ).id
         for text in ("one", "two"):
             say(client, chat, text=text)
         for at, said in ((f"/chat/{chat}/say", {"json": {"text": "three"}}),

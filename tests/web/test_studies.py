@@ -31,7 +31,7 @@ OTHER = {
     "formats": "plain",
     "leaks": ("I am", "as an AI"),
     "everyone": False,
-    "models": ("one", "two"),
+    "talk.models": ("one", "two"),
     "talk.temperature": 0.5,
     "talk.longest": 64,
     "agree_below": 0.75,
@@ -55,7 +55,7 @@ def test_every_setting_is_in_the_form_and_is_kept(tmp_path: Path, name: str) -> 
         told = {name: list(other) if isinstance(other, tuple) else other}
         assert study_form.defaults(made) == usual | told
         edit = owner.get("/studies/1/edit").text
-        back = owner.post("/studies/1/edit", data=filled(models=("another",)))
+        back = owner.post("/studies/1/edit", data=filled(**{"talk.models": ("another",)}))
         assert back.status_code == 303
         assert edit != owner.get("/studies/1/edit").text
 
@@ -67,12 +67,12 @@ def test_every_setting_is_in_the_form_and_is_kept(tmp_path: Path, name: str) -> 
         ({"overlap": "two"}, "overlap", "Give a whole number"),
         ({"lease_minutes": ""}, "lease_minutes", "Give a number"),
         ({"gold_rate": "0.9"}, "gold_rate", "less than or equal to 0.5"),
-        ({"kind": "chat", "models": "a, b, c"}, "models", "at most two models"),
+        ({"kind": "chat", "talk.models": "a, b, c"}, "talk.models", "at most two models"),
         ({"kind": "chat", "talk.temperature": "3"}, "talk.temperature", "less than or equal to 2"),
         ({"kind": "chat", "talk.longest": "0"}, "talk.longest", "greater than or equal to 1"),
         (
-            {"kind": "chat", "models": "a", "talk.temperature": "0"},
-            "models",
+            {"kind": "chat", "talk.models": "a", "talk.temperature": "0"},
+            "talk.models",
             "says the same twice",
         ),
         ({"kind": "rate", "axes": ""}, "axes", "at least one axis"),

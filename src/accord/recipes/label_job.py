@@ -37,7 +37,7 @@ from accord.rewards.reader import Reader
 from accord.rewards.remote import Server as RewardServer
 from accord.store import artifact
 from accord.store.judgements import studies
-from accord.store.judgements.forms import Kind, NewItem, StudyConfig
+from accord.store.judgements.forms import Kind, NewItem, StudyConfig, known_of
 from accord.store.judgements.opening import Store
 from accord.store.judgements.pictures import brought, home
 from accord.store.judgements.studies import Added
@@ -146,7 +146,7 @@ def _sensible(job: LabelJob) -> None:
         if job.data or job.model or job.gold or job.reward:
             raise BadSettings(
                 "kind=chat: people begin the conversations themselves, with models that the site "
-                "runs: say models=NAME,NAME, and leave data, model, reward and gold out"
+                "runs: say talk.models=NAME,NAME, and leave data, model, reward and gold out"
             )
         return
     job.http.secret()  # one that is missing is missed now, not after hours of answers
@@ -290,7 +290,7 @@ def _gold(place: Place, job: LabelJob) -> list[NewItem]:
         if job.kind == "pairwise" and (len(one.responses) != 2 or one.tie):
             place.tell(f"{job.gold}: {one.id}: no pair with a better answer; left out")
             continue
-        gold = {"ranks": [*one.ranks]}
+        gold = known_of(one)
         made.append(NewItem(messages(one.prompt), one.responses, gold=gold, source=one.id))
     if not made:
         raise BadData(f"{job.gold}: nothing in it can be known to be right in this study")

@@ -11,7 +11,7 @@ from accord.data.tally import Tally
 from accord.errors import BadData
 from accord.records import Comparison, Conversation, Demonstration, Prompt, Rating
 from accord.records.plain import messages
-from accord.store.judgements.forms import Kind, NewItem
+from accord.store.judgements.forms import Kind, NewItem, known_of
 
 SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".jsonl.gz", ".txt", ".arrow", ".gz")
 CHUNK = 1 << 20
@@ -56,7 +56,7 @@ def _made(records: Iterable[Any], kind: Kind, gold: bool, name: str) -> Iterator
         for record in group:
             if isinstance(record, Comparison) and len(record.responses) >= NEEDED[kind]:
                 if kind in ("pairwise", "rank"):
-                    verdict = {"ranks": list(record.ranks)} if gold else None
+                    verdict = known_of(record) if gold else None
                     source = f"{name}: {record.id.rpartition('/')[2]}"
                     yield NewItem(messages(prompt), record.responses, gold=verdict, source=source)
                     continue

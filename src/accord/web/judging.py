@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse
 from starlette.responses import RedirectResponse, Response
 
 from accord.errors import AccordError
-from accord.store.judgements import acts, leases, people, studies, talk
+from accord.store.judgements import acts, leases, people, quiz, studies, talk
 from accord.store.judgements.forms import Act, BadAct, Gone, NotThere, Receipt, Task
 from accord.store.judgements.opening import Store
 from accord.store.judgements.tables import Chat, Study, User
@@ -93,7 +93,9 @@ class Desk:
         """What the templates need."""
         prefs = self.user.prefs or {}
         progress = judging_end.progress(self.store, self.study, self.user, self.adjudicates)
+        practice = quiz.quiz(self.store, self.study.id, self.user.id)
         shared = {
+            "quiz": practice,
             "study": self.study,
             "config": self.config,
             "address": self.address,
@@ -110,7 +112,7 @@ class Desk:
         if self.talks and self.study.status == "open":
             told = judging_chat.context(self.request.app, self.chat())
             return shared | told | {"kind": "chat", "stage": "talk"}
-        done = judging_end.end(self.study, progress, self.adjudicates)
+        done = judging_end.end(self.study, progress, self.adjudicates, practice)
         return shared | {"done": done, "stage": "done"}
 
     def go_on(self, said: str, task: Task | None = None, unsaid: str = "") -> Response:
@@ -140,7 +142,7 @@ TheDesk = Annotated[Desk, Depends(desk)]
 @router.get("/studies/{study_id}/adjudicate")
 def judge_page(desk: TheDesk, said: str = "") -> Response:
     """The next item."""
-    return desk.show(desk.next(), said=said[:200])
+    return desk.show(desk.next(), said=said[:600])
 
 
 @router.post("/studies/{study_id}/judge")
@@ -156,6 +158,8 @@ def judge_post(desk: TheDesk, fields: Posted) -> Response:
 
 
 def _said(act: str, receipt: Receipt) -> str:
+    if receipt.right is not None:
+        return f"{'Right.' if receipt.right else 'Not right.'} {receipt.why}"
     told = {"judge": "Saved.", "skip": "Skipped.", "flag": "Reported, and skipped."}[act]
     if act == "judge" and any(receipt.models):
         told += " It was " + " and ".join(dict.fromkeys(filter(None, receipt.models))) + "."

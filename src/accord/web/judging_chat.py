@@ -130,7 +130,7 @@ def fresh(request: Request, store: TheStore, user: Judge, study_id: int) -> Resp
 def _open(app: Any, study: Study, user_id: int) -> Chat:
     """With the models of the study; where it names none, with two by lot."""
     names: list[str] = []
-    if not studies.config_of(study).models:
+    if not studies.config_of(study).talk.models:
         names = [one.name for one in models(app) if one.kind == "endpoint" or app.state.workers]
         if len(names) < 2:
             raise BadAct("this study names no models, and there are not two here; tell its manager")

@@ -9,6 +9,7 @@ from sqlalchemy import exists, func, select
 from accord.store.judgements.counting import standing
 from accord.store.judgements.opening import Store
 from accord.store.judgements.progress import disputed
+from accord.store.judgements.quiz import Quiz, answers
 from accord.store.judgements.tables import Author, Item, Judgement, Lease, Study, User
 from accord.web.judging_keys import keys_of
 
@@ -56,7 +57,9 @@ def progress(store: Store, study: Study, user: User, adjudicates: bool) -> Mine:
     left = select(func.count(Item.id)).where(Item.study_id == study.id, Item.open.is_(True))
     left = left.where(Item.gold.is_(None), ~seen, ~wrote)
     with store.read() as session:
-        count = session.scalar(mine) or 0
+        count = (session.scalar(mine) or 0) - sum(
+            one.act == "judge" for one in answers(session, study.id, user.id)
+        )
         if study.kind == "chat":
             return Mine(count, None)
         if adjudicates:
@@ -69,7 +72,7 @@ def bare(prefs: Mapping[str, Any]) -> dict[str, Any]:
     return {"keys": keys_of(prefs), "kind": "done"}
 
 
-def end(study: Study, mine: Mine, adjudicates: bool) -> End:
+def end(study: Study, mine: Mine, adjudicates: bool, quiz: Quiz = Quiz("none")) -> End:
     """Why there is no item, in words, and what happens with what was judged."""
     undo = mine.mine > 0
     facts = (("judged by you", str(mine.mine)),) if mine.mine else ()
@@ -79,6 +82,15 @@ def end(study: Study, mine: Mine, adjudicates: bool) -> End:
     if study.status != "open":
         title = f"This study is {study.status}"
         return End(title, "What was judged is kept.", USES[study.kind], facts)
+    if quiz.state == "failed":
+        said = (
+            f"{quiz.right} of {quiz.of} practice items were right, and this study asks for more. "
+            "Thank you for trying: such questions are hard to see alike."
+        )
+        return End("That was the practice", said, "A manager of the study can let you in.")
+    if quiz.state == "short":
+        said = "It begins with practice items, and there are too few of them yet."
+        return End("Not ready yet", said, "Come back a little later; the manager sees why.")
     if not mine.mine:
         said = "Either all items are taken by others, or none has been added yet."
         return End("Nothing to judge just now", said, "Come back a little later.")

@@ -17,6 +17,7 @@ from accord.store.judgements.progress import (
     disputed,
     study_progress,
 )
+from accord.store.judgements.quiz import Quiz, let_in, quiz, stuck, warning
 from accord.store.judgements.tables import User
 from accord.web.charts import Span, days, span
 from accord.web.people import whom
@@ -88,6 +89,8 @@ class Person:
     left_text: str
     ties: str
     marks: tuple[tuple[str, int], ...]
+    quiz: Quiz
+    """how far in the study's quiz"""
 
 
 @router.get("/studies/{study_id}/progress")
@@ -113,8 +116,16 @@ def include(store: TheStore, user: Manager, study_id: Id, user_id: Id) -> Respon
     return RedirectResponse(f"/studies/{study_id}/progress", 303)
 
 
+@router.post("/studies/{study_id}/progress/let-in/{user_id}")
+def spare(store: TheStore, user: Manager, study_id: Id, user_id: Id) -> Response:
+    """Spare somebody the quiz, or what is left of it."""
+    let_in(store, study_id, user_id, by=user.id)
+    return RedirectResponse(f"/studies/{study_id}/progress", 303)
+
+
 def told(store: Store, study_id: int, user: User) -> dict[str, Any]:
     """What the page shows to somebody."""
+    me = user.id
     study, manages = studies.study(store, study_id), people.may(user.role, "manage")
     far, said = study_progress(store, study_id, user.id), report(store, study_id)
     rows = [row for row in annotators(store, study_id) if manages or row.user.id == user.id]
@@ -128,7 +139,11 @@ def told(store: Store, study_id: int, user: User) -> dict[str, Any]:
         "said": alpha_words(said),
         "place": place_words(said.position, said.position_n, config.shuffle),
         "kappas": kappas(said.kappas if manages else ()),
-        "people": [person(row) for row in rows],
+        "people": [person(row, quiz(store, study_id, row.user.id)) for row in rows],
+        "waiting": [
+            (user, found) for user, found in stuck(store, study_id) if manages or user.id == me
+        ],
+        "quiz_warning": warning(store, study_id) if manages else "",
     }
 
 
@@ -198,7 +213,7 @@ def _cell(one: Kappa) -> Cell:
     return Cell(f"{one.kappa:.2f}", tone, title)
 
 
-def person(row: AnnotatorRow) -> Person:
+def person(row: AnnotatorRow, quiz: Quiz) -> Person:
     """An annotator in words."""
     left = row.left_share
     return Person(
@@ -218,6 +233,7 @@ def person(row: AnnotatorRow) -> Person:
         else "",
         ties="—" if row.tie_share is None else percent(row.tie_share),
         marks=tuple(sorted(row.marks.items())),
+        quiz=quiz,
     )
 
 

@@ -7,7 +7,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
 from accord.errors import AccordError
-from accord.store.judgements import people, studies
+from accord.store.judgements import people, quiz, studies
 from accord.store.judgements.forms import Kind
 from accord.store.judgements.opening import Store
 from accord.store.judgements.tables import Study, User
@@ -159,6 +159,7 @@ def _overview(
         groups=study_form.groups(study_form.defaults(studies.config_of(study)), kind=study.kind),
         told=told,
         error=error,
+        quiz=quiz.warning(store, study.id) if people.may(user.role, "manage") else "",
     )
 
 

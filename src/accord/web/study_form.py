@@ -18,10 +18,10 @@ KINDS: dict[Kind, tuple[str, str]] = {
 }
 GROUPS: dict[str, tuple[str, ...]] = {
     "What is asked": ("question", "guidelines", "verdicts", "axes", "scale", "reason"),
-    "Who is talked to": ("models", "talk.temperature", "talk.longest"),
+    "Who is talked to": ("talk.models", "talk.temperature", "talk.longest"),
     "Who, and how often": ("overlap", "everyone", "agree_below"),
     "How it is shown": ("blind", "reveal", "shuffle", "formats", "read_all", "lease_minutes"),
-    "Watching quality": ("gold_rate", "shortest_s", "leaks"),
+    "Watching quality": ("quiz.items", "quiz.passes", "gold_rate", "shortest_s", "leaks"),
 }
 LABELS = {
     "question": "Question",
@@ -30,7 +30,7 @@ LABELS = {
     "axes": "Axes",
     "scale": "Highest rating",
     "reason": "Reason",
-    "models": "Models",
+    "talk.models": "Models",
     "talk.temperature": "Temperature",
     "talk.longest": "Longest answer, in tokens",
     "overlap": "Judgements of each item",
@@ -42,6 +42,8 @@ LABELS = {
     "formats": "Answers are shown",
     "read_all": "Both answers must be read to the end",
     "lease_minutes": "Minutes an item is kept for one person",
+    "quiz.items": "Known items in a quiz at the start",
+    "quiz.passes": "Share of them that must be right",
     "gold_rate": "Share of known items",
     "shortest_s": "Fast below, in seconds",
     "leaks": "Words that betray a model",
@@ -50,9 +52,11 @@ ONLY: dict[str, tuple[Kind, ...]] = {
     "verdicts": ("pairwise", "chat"),
     "axes": ("rate",),
     "scale": ("rate",),
-    "models": ("chat",),
+    "talk.models": ("chat",),
     "talk.temperature": ("chat",),
     "talk.longest": ("chat",),
+    "quiz.items": ("pairwise", "rank", "rate"),
+    "quiz.passes": ("pairwise", "rank", "rate"),
     "gold_rate": ("pairwise", "rank", "rate"),
 }
 """fields that other kinds of study make nothing of"""
@@ -183,7 +187,7 @@ def problems(values: Mapping[str, Any], kind: Kind) -> dict[str, str]:
         try:
             config_of(values).fit(kind)
         except BadSettings as error:
-            wrong["models" if kind == "chat" else "axes"] = str(error)
+            wrong["talk.models" if kind == "chat" else "axes"] = str(error)
     return wrong
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import select, update
 
 from accord.errors import BadSettings
 from accord.store.judgements import acts, leases, resolve, studies, talk
-from accord.store.judgements.forms import Act, BadAct, NotThere, StudyConfig
+from accord.store.judgements.forms import Act, BadAct, NotThere, StudyConfig, Talk
 from accord.store.judgements.opening import Store
 from accord.store.judgements.opening import now as opened
 from accord.store.judgements.tables import Item, Judgement, Lease
@@ -19,7 +19,10 @@ TWO = [Answer("hi", "old", {"seed": 1}), Answer("hey", "new", {"seed": 2})]
 
 def arena(store: Store) -> int:
     study = studies.create(
-        store, "chat", "chat", StudyConfig(models=("old", "new"), verdicts=("tie", "both_bad"))
+        store,
+        "chat",
+        "chat",
+        StudyConfig(talk=Talk(models=("old", "new")), verdicts=("tie", "both_bad")),
     )
     return study.id
 
@@ -135,7 +138,7 @@ def test_names_that_were_shown_end_the_comparing(store: Store) -> None:
 
 def test_others_may_judge_a_turn_where_the_overlap_asks(lite: Store) -> None:
     one, two = team(lite, 2)
-    study = studies.create(lite, "c", "chat", StudyConfig(models=("m",), overlap=2))
+    study = studies.create(lite, "c", "chat", StudyConfig(talk=Talk(models=("m",)), overlap=2))
     chat = talk.open_chat(lite, one.id, study_id=study.id)
     assert chat.models == ["m", "m"]
     talk.say(lite, chat.id, one.id, "go")
@@ -251,7 +254,7 @@ def test_step_by_step_to_the_beginning(store: Store) -> None:
 
 def test_what_others_asked_is_not_ones_own_talk(lite: Store) -> None:
     one, two = team(lite, 2)
-    study = studies.create(lite, "c", "chat", StudyConfig(models=("m",), overlap=2))
+    study = studies.create(lite, "c", "chat", StudyConfig(talk=Talk(models=("m",)), overlap=2))
     mine, theirs = (talk.open_chat(lite, who.id, study_id=study.id) for who in (one, two))
     turn(lite, theirs.id, two.id, "theirs", ranks=(0, 1))
     turn(lite, mine.id, one.id, "mine", ranks=(0, 1))
@@ -267,7 +270,7 @@ def test_what_others_asked_is_not_ones_own_talk(lite: Store) -> None:
 
 def test_answers_whose_place_was_given_on_are_judged_as_an_item_of_their_own(lite: Store) -> None:
     one, two = team(lite, 2)
-    study = studies.create(lite, "c", "chat", StudyConfig(models=("m",)))
+    study = studies.create(lite, "c", "chat", StudyConfig(talk=Talk(models=("m",))))
     chat = talk.open_chat(lite, one.id, study_id=study.id)
     turn(lite, chat.id, one.id, "go", ranks=(0, 1))
     assert talk.back(lite, chat.id, one.id) == talk.Back()

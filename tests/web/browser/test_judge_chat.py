@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from accord.store.judgements import talk
+from accord.store.judgements.forms import Talk
 from accord.web.models_known import register
 from browser_fakes import PHONE, Visit, axe, visiting
 from judge_fakes import site
@@ -36,7 +37,9 @@ def talking(folder: Path, server: Server) -> Any:
 
 def test_a_talk_goes_on_with_the_chosen_answer(visit: Visit, server: Server) -> None:
     server.pause = 0.05
-    study = visit.site.study("chat", 0, models=("gull", "tern"), verdicts=("tie", "both_bad"))
+    study = visit.site.study(
+        "chat", 0, talk=Talk(models=("gull", "tern")), verdicts=("tie", "both_bad")
+    )
     page = visit.go(f"/studies/{study.id}/judge")
     assert axe(page) == []
     page.keyboard.type("Hello")  # the field has the focus: no key is a shortcut here
@@ -67,7 +70,7 @@ def test_a_talk_goes_on_with_the_chosen_answer(visit: Visit, server: Server) -> 
 
 
 def test_u_takes_the_choice_back_and_then_what_was_said(visit: Visit, server: Server) -> None:
-    study = visit.site.study("chat", 0, models=("gull", "tern"))
+    study = visit.site.study("chat", 0, talk=Talk(models=("gull", "tern")))
     page = visit.go(f"/studies/{study.id}/judge")
     page.keyboard.type("Helo")
     page.keyboard.press("Enter")
@@ -104,7 +107,7 @@ class Slow:
 
 def test_a_folder_that_starts_slowly_is_waited_for(visit: Visit, server: Server) -> None:
     visit.site.app.state.workers = Slow(server.url)
-    study = visit.site.study("chat", 0, models=("storyteller", "gull"))
+    study = visit.site.study("chat", 0, talk=Talk(models=("storyteller", "gull")))
     page = visit.go(f"/studies/{study.id}/judge")
     page.keyboard.type("Hello")
     page.keyboard.press("Enter")
@@ -115,7 +118,7 @@ def test_a_folder_that_starts_slowly_is_waited_for(visit: Visit, server: Server)
 
 def test_going_away_in_the_middle_loses_nothing(visit: Visit, server: Server) -> None:
     server.pause = 0.1
-    study = visit.site.study("chat", 0, models=("gull", "tern"))
+    study = visit.site.study("chat", 0, talk=Talk(models=("gull", "tern")))
     page = visit.go(f"/studies/{study.id}/judge")
     page.locator("#talk-text").fill("Hello")
     page.get_by_role("button", name="Send").click()
@@ -128,7 +131,7 @@ def test_going_away_in_the_middle_loses_nothing(visit: Visit, server: Server) ->
 def test_a_model_that_is_not_there_is_told_and_can_be_asked_again(
     visit: Visit, server: Server
 ) -> None:
-    study = visit.site.study("chat", 0, models=("gull", "tern"))
+    study = visit.site.study("chat", 0, talk=Talk(models=("gull", "tern")))
     server.status = 500
     page = visit.go(f"/studies/{study.id}/judge")
     page.locator("#talk-text").fill("Hello")
@@ -142,7 +145,7 @@ def test_a_model_that_is_not_there_is_told_and_can_be_asked_again(
 def test_it_can_be_stopped_and_begun_anew(visit: Visit, server: Server) -> None:
     server.pause = 0.3
     server.answers = {"gull": "The " * 200, "tern": "The one " * 100}
-    study = visit.site.study("chat", 0, models=("gull", "tern"))
+    study = visit.site.study("chat", 0, talk=Talk(models=("gull", "tern")))
     page = visit.go(f"/studies/{study.id}/judge")
     page.locator("#talk-text").fill("Hello")
     page.keyboard.press("Enter")
@@ -159,7 +162,7 @@ def test_it_can_be_stopped_and_begun_anew(visit: Visit, server: Server) -> None:
 def test_a_phone_talks_too(tmp_path: Path, chromium: Any, server: Server) -> None:
     here = talking(tmp_path, server)
     with visiting(chromium, here, viewport=PHONE, has_touch=True, color_scheme="dark") as visit:
-        study = visit.site.study("chat", 0, models=("gull", "tern"))
+        study = visit.site.study("chat", 0, talk=Talk(models=("gull", "tern")))
         page = visit.go(f"/studies/{study.id}/judge")
         page.locator("#talk-text").fill("Hello")
         page.get_by_role("button", name="Send").tap()

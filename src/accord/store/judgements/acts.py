@@ -5,12 +5,13 @@ Nothing is ever changed or removed: what takes a judgement back is a judgement t
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from accord.store.judgements import quiz
 from accord.store.judgements.accounts import locked
 from accord.store.judgements.audit import note
 from accord.store.judgements.counting import recount, settled, standing
@@ -28,10 +29,11 @@ from accord.store.judgements.leases import extend, hold
 from accord.store.judgements.opening import Store, now
 from accord.store.judgements.showing import said, task_of
 from accord.store.judgements.studies import config_of
-from accord.store.judgements.tables import Item, Judgement, Lease, Response, Study
+from accord.store.judgements.tables import Item, Judgement, Lease, Response, Study, User
 from accord.store.judgements.verdicts import (
     STRAIGHT,
     Verdict,
+    best,
     dense,
     leaks,
     missed,
@@ -80,12 +82,26 @@ def submitted(session: Session, user_id: int, act: Act) -> Receipt:
     texts = _answers(session, item)
     made = _judgement(act, given, lease)
     made.marks = _marks(session, act, made, item, config, [one.text for one in texts])
+    user = session.get_one(User, user_id)
+    practice = item.gold is not None and quiz.stand(session, study, user).state == "asks"
+    if practice:
+        made.marks = [*made.marks, quiz.MARK]
     session.add(made)
     lease.state, lease.draft = "done", None
     session.flush()
     recount(session, Item.id == item.id)
     note(session, user_id, act.act, study=study.id, item=item.id, judgement=made.id)
-    return Receipt(made.id, False, _revealed(config, made, texts))
+    return _receipt(made, item, config, texts, False)
+
+
+def _receipt(
+    made: Judgement, item: Item, config: StudyConfig, texts: list[Response], again: bool
+) -> Receipt:
+    told = Receipt(made.id, again, _revealed(config, made, texts))
+    if quiz.MARK not in made.marks:
+        return told
+    right = made.act == "judge" and "gold-missed" not in made.marks
+    return replace(told, right=right, why=best(item.gold, made.shown))
 
 
 def known(session: Session, user_id: int, act: Act) -> Receipt | None:
@@ -99,7 +115,7 @@ def known(session: Session, user_id: int, act: Act) -> Receipt | None:
         raise BadAct("this page's key belongs to another item; load the page again")
     item = session.get_one(Item, found.item_id)
     config = config_of(session.get_one(Study, item.study_id))
-    return Receipt(found.id, True, _revealed(config, found, _answers(session, item)))
+    return _receipt(found, item, config, _answers(session, item), True)
 
 
 def _key(user_id: int, key: str) -> str:
@@ -209,6 +225,8 @@ def taken_back(session: Session, last: Judgement) -> Lease:
     config = config_of(session.get_one(Study, item.study_id))
     if config.reveal and last.act == "judge":
         raise BadAct("the models' names have been shown: this verdict stands")
+    if quiz.MARK in last.marks:
+        raise BadAct("whether it was right has been said: answers of the quiz stand")
     closed = select(Item.id).where(Item.id == item.id, settled())
     if not last.final and session.scalar(closed) is not None:
         raise BadAct("an adjudicator has settled this item since: it stays as it is")

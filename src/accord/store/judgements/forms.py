@@ -8,7 +8,7 @@ from pydantic import Field
 
 from accord.config import Settings
 from accord.errors import AccordError, BadSettings
-from accord.records import Conversation, Message, plain
+from accord.records import Comparison, Conversation, Message, plain
 
 Kind = Literal["pairwise", "rank", "rate", "rewrite", "chat"]
 KINDS: tuple[Kind, ...] = ("pairwise", "rank", "rate", "rewrite", "chat")
@@ -34,6 +34,17 @@ class Talk(Settings):
     """1: as the model is, so that a choice compares samples of it; 0: its likeliest words"""
     longest: int = Field(default=256, ge=1, le=8192)
     """the most tokens an answer may have"""
+    models: tuple[str, ...] = ()
+    """whose answers are compared; one name: two draws of the same; none: any two"""
+
+
+class Quiz(Settings):
+    """Known items that a new annotator judges first."""
+
+    items: int = Field(default=0, ge=0, le=50)
+    """how many, each told at once whether it was right; 0: no quiz"""
+    passes: float = Field(default=0.8, gt=0, le=1)
+    """share of them that must be right; who fails may try once more, with other items"""
 
 
 class StudyConfig(Settings):
@@ -73,10 +84,10 @@ class StudyConfig(Settings):
     """words that betray a model's identity; a verdict on an answer with one is marked"""
     everyone: bool = True
     """every annotator may take part; false: members only"""
-    models: tuple[str, ...] = ()
-    """for a chat: whose answers are compared; one name: two draws of the same; none: any two"""
+    quiz: Quiz = Quiz()
+    """known items that a new annotator judges first"""
     talk: Talk = Talk()
-    """for a chat: how the answers are drawn"""
+    """for a chat: whose answers are compared, and how they are drawn"""
     agree_below: float = Field(default=0.6, ge=0, le=1)
     """items on which fewer than this share agree go to the adjudicators"""
 
@@ -84,20 +95,26 @@ class StudyConfig(Settings):
     def of(cls, told: Mapping[str, Any]) -> "StudyConfig":
         """From its plain form, as stores and files keep it."""
         given = dict(told)
-        if isinstance(talk := given.get("talk"), Mapping):
-            given["talk"] = Talk(**{key: talk[key] for key in talk if key != "kind"})
+        for name, kind in (("talk", Talk), ("quiz", Quiz)):
+            if isinstance(own := given.get(name), Mapping):
+                given[name] = kind(**{key: own[key] for key in own if key != "kind"})
+        if "models" in given:  # where older stores have them
+            talk = given.get("talk", Talk())
+            given["talk"] = talk.model_copy(update={"models": tuple(given.pop("models"))})
         return cls(**given)
 
     def fit(self, kind: Kind) -> None:
         """BadSettings where a study of that kind cannot be held so."""
         if kind == "rate" and not self.axes:
             raise BadSettings("a study of ratings needs at least one axis")
-        if kind == "chat" and len(self.models) > 2:
-            raise BadSettings("a chat study names at most two models: models=name or models=a,b")
-        if kind == "chat" and len({*self.models}) == 1 and self.talk.temperature == 0:
+        if kind == "chat" and len(self.talk.models) > 2:
             raise BadSettings(
-                f"{self.models[0]} at temperature 0 says the same twice: name two models, or give "
-                "a temperature above 0"
+                "a chat study names at most two models: talk.models=name, or talk.models=a,b"
+            )
+        if kind == "chat" and len({*self.talk.models}) == 1 and self.talk.temperature == 0:
+            raise BadSettings(
+                f"{self.talk.models[0]} at temperature 0 says the same twice: name two models, or "
+                "give a temperature above 0"
             )
         if len(set(self.axes)) < len(self.axes):
             raise BadSettings(f"the axes {', '.join(self.axes)} are not all different")
@@ -162,6 +179,10 @@ class Receipt:
     """the key had been seen: this is the first one's receipt"""
     models: tuple[str, ...] = ()
     """of the answers as shown: revealed once the verdict is locked, where the study says so"""
+    right: bool | None = None
+    """of an answer in the quiz: whether it is the known one"""
+    why: str = ""
+    """of such an answer: what the known one is, and why"""
 
 
 @dataclass(frozen=True)
@@ -189,3 +210,8 @@ def conversation(messages: Sequence[Any]) -> Conversation:
         else Message(one["role"], tuple(plain.part(part) for part in one["content"]))
         for one in messages
     )
+
+
+def known_of(one: Comparison) -> dict[str, Any]:
+    """A comparison as the known answer (gold) of its item; why, where it says so."""
+    return {"ranks": [*one.ranks], **({"why": one.why} if one.why else {})}

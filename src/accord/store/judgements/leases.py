@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Select, bindparam, exists, func, select
 from sqlalchemy.orm import Session
 
+from accord.store.judgements import quiz
 from accord.store.judgements.accounts import locked, may
 from accord.store.judgements.counting import room, settled
 from accord.store.judgements.forms import BadAct, Gone, NotThere, StudyConfig, Task
@@ -43,7 +44,7 @@ def next_task(
             if adjudicate:
                 item_id = _to_settle(session, queue, user_id)
             else:
-                item_id = _gold(session, study, user_id) or _open(session, study_id, user_id)
+                item_id = _turn(session, study, user)
             if item_id is not None:
                 lease = _take(session, study, item_id, user_id, adjudicate)
         if lease is None:
@@ -205,6 +206,23 @@ def _room(session: Session, item_id: int, user_id: int, adjudicates: bool) -> bo
     return session.scalar(_places(adjudicates=adjudicates), told) is not None
 
 
+def _turn(session: Session, study: Study, user: User) -> int | None:
+    """A known item while the quiz asks; nothing after a quiz that was failed."""
+    found = quiz.stand(session, study, user)
+    if found.state == "asks":
+        return next(iter(_known(session, study, user.id)), None)
+    if not found.open:
+        return None
+    return _gold(session, study, user.id) or _open(session, study.id, user.id)
+
+
+def _known(session: Session, study: Study, user_id: int) -> list[int]:
+    """Known items that were not seen."""
+    gold = select(Item.id).where(Item.study_id == study.id, Item.gold.is_not(None))
+    left = gold.where(*_not_seen()).order_by(Item.id)
+    return [*session.scalars(left, {"me": user_id})]
+
+
 def _gold(session: Session, study: Study, user_id: int) -> int | None:
     """A known item, at the study's rate, where one is left; only among others, never alone."""
     rate = config_of(study).gold_rate
@@ -214,9 +232,7 @@ def _gold(session: Session, study: Study, user_id: int) -> int | None:
     lot = int.from_bytes(hashlib.blake2b(told, digest_size=8).digest()) / 2**64
     if lot >= rate or _open(session, study.id, user_id) is None:
         return None
-    gold = select(Item.id).where(Item.study_id == study.id, Item.gold.is_not(None))
-    left = gold.where(*_not_seen()).order_by(Item.id)
-    few = [*session.scalars(left, {"me": user_id})]
+    few = _known(session, study, user_id)
     return few[int(lot / rate * len(few))] if few else None
 
 

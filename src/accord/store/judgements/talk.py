@@ -83,7 +83,7 @@ def open_chat(
             if study.kind != "chat":
                 raise BadSettings(f"{study.name!r} is a study of kind {study.kind}, not a chat")
             config = config_of(study)
-            names, blind = [*config.models] or names, config.blind
+            names, blind = [*config.talk.models] or names, config.blind
             names = names * 2 if len(names) == 1 else names
         if not 1 <= len(names) <= 2 or (study_id is not None and len(names) != 2):
             raise BadSettings(f"{len(names)} models; a chat is with one, or two side by side")

@@ -168,3 +168,33 @@ def missed(gold: Mapping[str, Any], said: Verdict) -> bool:
     if gold.get("both_bad"):
         return not said.both_bad
     return said.ranks != dense(gold["ranks"])
+
+
+def best(gold: Mapping[str, Any] | None, shown: Sequence[int]) -> str:
+    """The known answer in words, by the letters under which the answers were shown; and why, where
+    whoever made the item says so.
+    """
+    told = gold or {}
+    letters = {at: chr(ord("A") + place) for place, at in enumerate(shown)}
+    if "ratings" in told:
+        rows = [
+            f"{axis} " + ", ".join(f"{letters[at]} {row[at]}" for at in shown)
+            for axis, row in told["ratings"].items()
+        ]
+        said = "The known ratings: " + "; ".join(rows) + "."
+    elif told.get("both_bad"):
+        said = "The known answer: both are bad."
+    else:
+        places = dense(told.get("ranks", ()))
+        first = [letters[at] for at in shown if at < len(places) and places[at] == 0]
+        tie = len(first) == len(places)
+        order = sorted(range(len(places)), key=lambda at: (places[at], letters[at]))
+        said = "The known answer: " + (
+            "a tie."
+            if tie
+            else f"{first[0]} is better."
+            if len(places) == 2
+            else ", then ".join(letters[at] for at in order) + "."
+        )
+    why = told.get("why")
+    return f"{said} {why}" if isinstance(why, str) and why else said

@@ -40,7 +40,7 @@ def votes(
     session: Session, study_id: int, *, acts: Sequence[str] = ("judge",), excluded: bool = False
 ) -> list[Vote]:
     """All acts of these kinds that stand, in the order of their making; those of excluded
-    annotators where asked for.
+    annotators where asked for, those of a quiz never.
     """
     query = (
         select(Judgement, User, Item.gold.is_not(None))
@@ -51,7 +51,7 @@ def votes(
     )
     if not excluded:
         query = query.where(User.excluded.is_(None))
-    return [Vote(*row) for row in session.execute(query)]
+    return [Vote(*row) for row in session.execute(query) if "quiz" not in row[0].marks]
 
 
 def by_item(few: Iterable[Vote]) -> dict[int, list[Vote]]:
