@@ -72,12 +72,14 @@ def browser() -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def visiting(chromium: Any, site: Site, **options: Any) -> Iterator[Visit]:
-    """Maria, the owner, with the site open; at the end nothing may have gone wrong."""
+def visiting(
+    chromium: Any, site: Site, who: tuple[str, str] = ("maria", "owner"), **options: Any
+) -> Iterator[Visit]:
+    """Somebody, with the site open; at the end nothing may have gone wrong."""
     options.setdefault("viewport", DESK)
     with listening(site.app) as url:
         context = chromium.new_context(**options)
-        cookie = {"name": security.COOKIE, "value": site.token(), "url": url}
+        cookie = {"name": security.COOKIE, "value": site.token(*who), "url": url}
         context.add_cookies([cookie])
         page = context.new_page()
         page.set_default_timeout(8000)

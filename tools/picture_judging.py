@@ -15,7 +15,7 @@ from PIL import Image
 from sqlalchemy import select
 
 from accord.store.judgements import acts, leases, studies
-from accord.store.judgements.forms import Act, Kind, NewItem, StudyConfig, Talk
+from accord.store.judgements.forms import Act, Kind, NewItem, Quiz, StudyConfig, Talk
 from accord.store.judgements.tables import Judgement
 from accord.web.models_known import register
 from browser_fakes import browser, visiting
@@ -53,6 +53,7 @@ PAGES = (
     ("rewrite", "judge", "", ("light",)),
     ("chat", "judge", "", ("light", "dark", "phone")),
     ("keys", "judge", "?", ("light",)),
+    ("quiz", "judge", "1", ("light", "dark", "phone")),
     ("adjudicate", "adjudicate", "", ("light",)),
     ("progress", "progress", "", ("light", "dark")),
 )
@@ -92,6 +93,21 @@ def judged(here: Site, study: int) -> None:
             one.created -= timedelta(days=int(lot.triangular(0, 13, 4)))
 
 
+def quizzed(here: Site, verdicts: tuple[Any, ...]) -> int:
+    """A study that begins with known items."""
+    study = make(
+        here, "Begin here", "pairwise", (GOOD, FAIR), verdicts=verdicts, quiz=Quiz(items=5)
+    )
+    why = "The other one does not say how to begin."
+    known = [
+        NewItem([{"role": "user", "content": ASK + "." * n}], (GOOD, POOR), gold=gold)
+        for n in range(1, 11)
+        for gold in [{"ranks": [0, 1], "why": why}]
+    ]
+    studies.add_items(here.store, study, known)
+    return study
+
+
 def places(here: Site) -> Iterator[tuple[str, int]]:
     """Each picture's study."""
     both: tuple[Any, ...] = ("tie", "both_bad")
@@ -100,6 +116,7 @@ def places(here: Site) -> Iterator[tuple[str, int]]:
     pair = make(here, "Helpful answers, April", "pairwise", (GOOD, FAIR), verdicts=both)
     yield from dict.fromkeys(("adjudicate", "progress"), done).items()
     yield from dict.fromkeys(("pair", "differences", "keys"), pair).items()
+    yield "quiz", quizzed(here, both)
     yield "rank", make(here, "Four answers", "rank", (GOOD, FAIR, POOR, SHORT), verdicts=both)
     yield "rate", make(here, "Three axes", "rate", (GOOD, FAIR))
     yield "rewrite", make(here, "As it should have been", "rewrite", (SHORT,))
@@ -122,7 +139,7 @@ def draw(page: Any, name: str, keys: str) -> None:
         page.get_by_role("button", name="A is better").wait_for()
     for key in keys.split():
         page.keyboard.press(key)
-    page.wait_for_timeout(300 if name == "keys" else 5000)  # until nothing is told any more
+    page.wait_for_timeout(300 if name in ("keys", "quiz") else 5000)
 
 
 def main(folder: Path) -> None:
@@ -139,7 +156,8 @@ def main(folder: Path) -> None:
                 width, height = SIZES[mode]
                 size = {"viewport": {"width": width, "height": height}}
                 scheme = "dark" if mode == "dark" else "light"
-                with visiting(chromium, here, color_scheme=scheme, **size) as visit:
+                who = (f"Eve {mode}", "annotator") if name == "quiz" else ("maria", "owner")
+                with visiting(chromium, here, who, color_scheme=scheme, **size) as visit:
                     here.app.state.stop.clear()
                     visit.go(f"/studies/{where[name]}/{page}")
                     visit.page.evaluate("localStorage.clear()")
