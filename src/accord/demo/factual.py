@@ -14,7 +14,7 @@ from accord.config.limits import Count, Share
 from accord.data import sources
 from accord.data.shown import Request
 from accord.demo.factual_page import Arm, Shown, Told
-from accord.demo.find import EYES, SHIPPED
+from accord.demo.find import SEER
 from accord.demo.show import Demo
 from accord.demo.sights import Gallery, Seen, verdicts
 from accord.engine.draw import Sampling
@@ -22,7 +22,6 @@ from accord.engine.roles import Policy
 from accord.engine.steps import Optimizer
 from accord.evaluate import sheet
 from accord.maths.control import Constant, FixedKL
-from accord.models.joined import join
 from accord.models.lora import Lora
 from accord.recipes.common import spell_prompts
 from accord.recipes.job import Desk
@@ -122,10 +121,10 @@ def run(desk: Desk, cfg: Demo, more: Factual) -> Shown:
     gallery = Gallery(cfg.out / "scenes")
     place = Place(cfg.out, cfg.seed, 10, desk.view, desk.tell, limit=0.1)
     desk.tell(
-        f"a storyteller with eyes learns to describe {more.described} scenes; "
-        f"{more.mistakes:.0%} of the descriptions it imitates are wrong about one thing"
+        f"a small model that sees imitates {more.described} descriptions of scenes, of which "
+        f"{more.mistakes:.0%} are wrong about one thing"
     )
-    start = _start(cfg)
+    start = Policy.open(SEER, dtype=cfg.dtype)
     told = gallery.described(scenes(DESCRIBED, more.described), more.mistakes, cfg.seed)
     sft = sft_stage(place.below("sft"), more.imitate, start, told)
     given = _given(desk, cfg, more, gallery, sft)
@@ -146,17 +145,6 @@ def run(desk: Desk, cfg: Demo, more: Factual) -> Shown:
         "parents": [policy.artifact for *_, policy in made],
     }
     return Shown(artifact.finish(cfg.out / "page", write, **about))
-
-
-def _start(cfg: Demo) -> Policy:
-    """The storyteller with the shipped tower: it sees nothing yet."""
-    folder = cfg.out / "start"
-    if not folder.exists():
-        with files.writing(str(folder)):
-            aside = folder.with_name("start.part")
-            join(SHIPPED, EYES, aside, seed=cfg.seed)
-            aside.replace(folder)
-    return Policy.open(folder, dtype=cfg.dtype)
 
 
 def _given(desk: Desk, cfg: Demo, more: Factual, gallery: Gallery, sft: Made[Policy]) -> Given:

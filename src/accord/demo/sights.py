@@ -16,7 +16,7 @@ from accord.records import (
     Text,
 )
 from accord.store import files
-from accord.worlds.scenes.captions import caption, facts
+from accord.worlds.scenes.captions import facts, plainly
 from accord.worlds.scenes.claims import judged
 from accord.worlds.scenes.drawing import draw
 from accord.worlds.scenes.mistakes import mistaken
@@ -59,7 +59,7 @@ class Gallery:
         with files.writing(str(self.folder)):
             for scene in scenes:
                 seen = mistaken(scene, chance) if chance.random() < mistakes else scene
-                told.append(Demonstration(self.talk(scene), caption(seen, chance), id=scene.name))
+                told.append(Demonstration(self.talk(scene), plainly(seen, chance), id=scene.name))
         return told
 
 

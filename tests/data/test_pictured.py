@@ -1,0 +1,105 @@
+"""Pictures and facts that rows name beside their texts; LLaVA-RLHF's files as they are."""
+
+import json
+
+import pytest
+
+from accord.data.sources import read
+from accord.records import Fact, Image, Message, Text
+
+
+OTHER = {"type": "image", "path": "b"}
+
+
+def rows(tmp_path, *given, kind=None):
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(map(json.dumps, given)) + "\n")
+    return read(path, kind)
+
+
+def content(record):
+    talk = getattr(record, "messages", None) or record.prompt
+    return [message.content for message in talk]
+
+
+def test_a_picture_stands_before_the_words_or_where_the_text_says(tmp_path):
+    (tmp_path / "b.png").write_bytes(b"x")
+    found = rows(
+        tmp_path,
+        {"image": "/a.png", "prompt": "Hi"},
+        {"images": ["/a.png", "b.png"], "prompt": "<image>\nand\n<image>?"},
+        {"images": [{"path": "/a.png"}], "messages": [{"role": "user", "content": "Hi"}]},
+    )
+    here = str(tmp_path / "b.png")
+    assert [content(one)[0] for one in found.records] == [
+        (Image("/a.png"), Text("Hi")),
+        (Image("/a.png"), Text("and"), Image(here), Text("?")),
+        (Image("/a.png"), Text("Hi")),
+    ]
+
+
+def test_facts_are_parts_of_the_last_message(tmp_path):
+    talk = [{"role": "system", "content": "s"}, {"role": "user", "content": "Hi"}]
+    pair = {"prompt": talk, "chosen": "a", "rejected": "b", "facts": ["one", "two"]}
+    (one,) = rows(tmp_path, pair).records
+    assert one.prompt == (
+        Message.of("system", "s"),
+        Message("user", (Text("Hi"), Fact("one"), Fact("two"))),
+    )
+    (single,) = rows(tmp_path, {"prompt": "Hi", "facts": "one"}).records
+    assert single.messages[0].facts == ("one",)
+    assert single.messages[0].text == "Hi"
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({"images": ["a", "b"], "prompt": "<image> x"}, "shows 1 pictures, and the row names 2"),
+        ({"image": 3, "prompt": "x"}, "no path of a picture"),
+        ({"facts": [1], "prompt": "x"}, "holds a int, not text"),
+        (
+            {
+                "image": "a",
+                "prompt": [{"role": "user", "content": [{"type": "image", "path": "b"}]}],
+            },
+            "shows other pictures",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_told_with_its_row(row, says, tmp_path):
+    found = rows(tmp_path, {"prompt": "good"}, row)
+    assert len(found.records) == 1
+    (line,) = [line for line in found.tally.lines() if "a.jsonl:2" in line]
+    assert says in line
+
+
+def test_llava_rlhf_preferences(tmp_path):
+    row = {
+        "id": "7",
+        "image": "/0.jpg",
+        "conversations": [
+            {"from": "human", "value": "<image>\nWhat?"},
+            {"from": "gpt", "value": "A cat."},
+            {"from": "human", "value": "Sure?"},
+        ],
+        "output_1": {"from": "llava", "value": "No."},
+        "output_2": {"from": "llava", "value": "Yes."},
+        "preference": 2,
+    }
+    (one,) = rows(tmp_path, row, {**row, "id": "8", "preference": 0}, kind="comparisons").records
+    assert one.responses == ("No.", "Yes.")
+    assert one.ranks == (1, 0)
+    assert one.prompt[0].content == (Image("/0.jpg"), Text("What?"))
+    assert one.prompt[2].text == "Sure?"
+
+
+def test_llava_rlhf_prompts(tmp_path):
+    def row(kind, **more):
+        talk = [{"from": "human", "value": "<image>\nIs it?"}, {"from": "gpt", "value": "gold"}]
+        return {"image": "/0.jpg", "conversations": talk, "caption_type": kind, **more}
+
+    found = rows(tmp_path, row(1), row(3, length_bonus=2.5), row(6), row(7), row(9), kind="prompts")
+    assert [one.truth for one in found.records] == ["", "B", "no", "yes"]
+    assert [one.price for one in found.records] == [1.0, 2.5, 1.0, 1.0]
+    assert content(found.records[0]) == [(Image("/0.jpg"), Text("Is it?"))]
+    assert found.tally.dropped.total() == 1
