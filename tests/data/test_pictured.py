@@ -58,11 +58,8 @@ def test_facts_are_parts_of_the_last_message(tmp_path):
         ({"image": 3, "prompt": "x"}, "no path of a picture"),
         ({"facts": [1], "prompt": "x"}, "holds a int, not text"),
         (
-            {
-                "image": "a",
-                "prompt": [{"role": "user", "content": [{"type": "image", "path": "b"}]}],
-            },
-            "shows other pictures",
+            {"image": "a", "prompt": [{"role": "user", "content": [OTHER]}]},
+            "show other pictures",
         ),
     ],
 )
