@@ -49,22 +49,22 @@ PAGE, NUMBERS = "factual.html", "factual.json"
 class Factual(Settings):
     """Descriptions of scenes, with facts and without."""
 
-    described: Count = 4000
+    described: Count = 1500
     """scenes whose descriptions are imitated"""
     mistakes: Share = 0.5
     """share of those descriptions that are wrong about one thing"""
-    compared: Count = 800
+    compared: Count = 600
     """scenes of which the model then gives two descriptions, to be compared"""
     errs: Share = 0.1
     """share of verdicts that the simulated annotator turns round"""
-    drawn: Count = 600
+    drawn: Count = 400
     """scenes that PPO describes, again and again"""
     repeats: Count = 3
     """seeds of reward models and of PPO, with each way of judging"""
     imitate: SFT = SFT(
-        epochs=4,
+        epochs=1,
         batch=32,
-        lr=2e-3,
+        lr=5e-4,
         longest=300,
         held_out=0.02,
         optimizer=Optimizer(micro_tokens=4096),
@@ -86,9 +86,9 @@ def defaults(cfg: Demo, more: Factual) -> dict[str, Any]:
             optimizer=Optimizer(micro_tokens=4096),
         ),
         "ppo": PPO(
-            steps=25,
+            steps=20,
             batch=48,
-            longest=96,
+            longest=80,
             temperature=1.0,
             kl=FixedKL(0.05),
             missing_eos=Absolute(-3.0),

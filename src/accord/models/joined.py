@@ -43,6 +43,8 @@ def join(
     tokenizer = folders.tokenizer(language)
     tokenizer.add_special_tokens({"additional_special_tokens": [PICTURE]})
     tokenizer.chat_template = tokenizer.chat_template or TEMPLATE
+    for part in (speaks, sees):
+        part.config._name_or_path = ""  # where it lay on this machine is nobody's affair
     config = LlavaConfig(
         vision_config=sees.config,
         text_config=speaks.config,
