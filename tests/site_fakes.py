@@ -8,7 +8,7 @@ from typing import Any
 from starlette.testclient import TestClient
 
 from accord.store.judgements import people, studies
-from accord.store.judgements.forms import Kind, NewItem, StudyConfig
+from accord.store.judgements.forms import Kind, NewItem, StudyConfig, Talk
 from accord.store.judgements.opening import Store, open_store
 from accord.store.judgements.tables import User
 from accord.web import account, models_speaking, security, study_form
@@ -44,7 +44,7 @@ class Site:
     def study(self, kind: Kind = "pairwise", items: int = 2, **config: Any) -> int:
         """A study with some items; its id."""
         if kind == "chat":
-            config.setdefault("models", ("m",))
+            config.setdefault("talk", Talk(models=("m",)))
         made = studies.create(self.store, f"a study of {kind}", kind, StudyConfig(**config))
         answers = ("one", "two", "three")[: 1 if kind == "rewrite" else 2]
         new = [

@@ -35,6 +35,8 @@ OTHER = {
     "talk.temperature": 0.5,
     "talk.longest": 64,
     "agree_below": 0.75,
+    "quiz.items": 5,
+    "quiz.passes": 0.5,
 }
 
 
