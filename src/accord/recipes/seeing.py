@@ -1,5 +1,6 @@
 """What benchmarks of models that see have in common: who answers, and what is kept."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,6 +114,11 @@ def row(look: Look, reply: Reply, **more: Any) -> dict[str, Any]:
     """One answer, in the form that `answers` reads; what failed says why."""
     said = {"why": reply.reason} if isinstance(reply, Invalid) else {"text": reply}
     return {"question_id": look.id, "image": look.image, "question": look.question, **said, **more}
+
+
+def lost(said: Sequence[Reply]) -> dict[str, int]:
+    """Why questions have no answer, and how many."""
+    return dict(Counter(one.reason for one in said if isinstance(one, Invalid)))
 
 
 def plainly(score: Any) -> Any:

@@ -143,6 +143,12 @@ class Grader(Opinion):
         return total / (sum(max(0.0, weight) for weight, _ in self._criteria) or 1.0)
 
 
+def opinion(word: str, keep: Path | None, tell: Callable[[str], None] = lambda _: None) -> Opinion:
+    """One who is asked in words that are not its card's: a benchmark's."""
+    card = judging(word)
+    return Opinion(listened(card, keep, tell), card)
+
+
 def pair_judge(
     word: str, keep: Path | None, tell: Callable[[str], None] = lambda _: None
 ) -> LLMJudge:
