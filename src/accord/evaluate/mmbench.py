@@ -144,7 +144,7 @@ def weighed(llm: LLM, turns: Sequence[Turn], prompts: Sequence[Prompt]) -> list[
     return [one if isinstance(one, Invalid) else one.index(max(one)) for one in given]
 
 
-def chosen(turn: Turn, reply: Reply) -> int | None | Invalid:
+def chosen(turn: Turn, reply: Reply) -> int | Invalid | None:
     """The option that an answer names, by its letter or its own words; None where it names none."""
     if isinstance(reply, Invalid):
         return reply
@@ -158,7 +158,7 @@ def chosen(turn: Turn, reply: Reply) -> int | None | Invalid:
 
 
 def parts(
-    items: Sequence[Item], said: Sequence[Sequence[int | None | Invalid]]
+    items: Sequence[Item], said: Sequence[Sequence[int | Invalid | None]]
 ) -> tuple[list[Part], dict[str, int]]:
     """(all, then each category; why questions could not be put: they count nowhere)."""
     groups: dict[str, list[tuple[bool, bool, bool]]] = {"all": []}

@@ -29,8 +29,16 @@ def of_pope(name: str, parts: Sequence[pope.Split], lost: Mapping[str, int]) -> 
         )
     columns = ["split", "questions", "accuracy", "precision", "recall", "F1", "says yes", "unclear"]
     rows = [
-        [p.name, str(p.count), spread(p.accuracy), _spread(p.precision), _spread(p.recall)]
-        + [_spread(p.f1), spread(p.yes), str(p.unclear)]
+        [
+            p.name,
+            str(p.count),
+            spread(p.accuracy),
+            _spread(p.precision),
+            _spread(p.recall),
+            _spread(p.f1),
+            spread(p.yes),
+            str(p.unclear),
+        ]
         for p in parts
     ]
     note = "By the paper's rule; yes is the positive class, and right in half of its questions."
@@ -55,8 +63,14 @@ def of_mmhal(name: str, judge: str, parts: Sequence[mmhal.Part], lost: Mapping[s
     ]
     columns = ["questions", "rated", "mean rating", "hallucinations", "not read", "paper's mean"]
     rows = [
-        [p.name, str(p.count), _numbers(p.score), _spread(p.rate), str(p.unread)]
-        + [digits(p.paper_score)]
+        [
+            p.name,
+            str(p.count),
+            _numbers(p.score),
+            _spread(p.rate),
+            str(p.unread),
+            digits(p.paper_score),
+        ]
         for p in parts
     ]
     note = "A rating below 3 is a hallucination."

@@ -21,7 +21,7 @@ class LLaVABenchJob(SeeingJob):
     references: Path
     """the reference's answers: question_id and text"""
     context: Path
-    """what pictures show, for the judge: image, captions and instances (category, bbox), or caption"""
+    """what pictures show, for the judge alone: image, captions and instances (category, bbox)"""
     judge: str
     """who scores: a language model (a folder, a server, or its card, judge.yaml)"""
     swap: bool = True

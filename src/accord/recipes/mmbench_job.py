@@ -4,6 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
+from accord.data.choices import LETTERS
 from accord.evaluate import mmbench, seeingpage
 from accord.evaluate.mmbench import Turn
 from accord.evaluate.seeing import Reply, prompts
@@ -60,5 +61,5 @@ def _answers(
     llm = opened(desk, job)
     places = mmbench.weighed(llm, turns, prompts(looks, images))
     told(desk, job, llm)
-    letters: list[Reply] = [k if isinstance(k, Invalid) else mmbench.LETTERS[k] for k in places]
+    letters: list[Reply] = [k if isinstance(k, Invalid) else LETTERS[k] for k in places]
     return letters, [*places], llm.which
