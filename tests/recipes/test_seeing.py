@@ -90,6 +90,14 @@ def test_pictures_that_are_missing_are_told_before_anyone_is_asked(place, tmp_pa
             call(run_mmhal, MMHalJob, *words, f"out={tmp_path}/out")
 
 
+def test_a_dry_run_asks_nobody(place, tmp_path):
+    with served() as server:
+        words = (f"data={mmhal(place)}", f"images={place}", f"judge={server.url}")
+        words = (*words, f"model={server.url}", f"out={tmp_path}", "asked.dry=true")
+        assert call(run_mmhal, MMHalJob, *words) is None
+        assert not server.asked
+
+
 def test_ready_answers_are_scored_without_a_model(place, tmp_path):
     answers = lines(
         tmp_path / "a.jsonl", [{"image_id": f"i{n}", "model_answer": f"a{n}"} for n in (0, 2)]

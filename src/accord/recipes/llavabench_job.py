@@ -35,10 +35,10 @@ def run_llavabench(desk: Desk, job: LLaVABenchJob) -> Seen | None:
     with held(job.out):
         asked = llavabench.read(job.questions, job.references, job.context)
         said, which = answered(desk, job, [one.look for one in asked])
-        judge = opinion(job.judge, job.out / CALLS, desk.tell)
-        verdicts = llavabench.scored(judge, asked, said, swap=job.swap)
         if job.asked.dry:
             return None
+        judge = opinion(job.judge, job.out / CALLS, desk.tell)
+        verdicts = llavabench.scored(judge, asked, said, swap=job.swap)
         parts = llavabench.parts(asked, verdicts, seed=job.seed)
         name = f"{judge.which} {llavabench.VERSION}"
         page = seeingpage.of_llavabench(job.who(), name, parts, verdicts, lost(said))

@@ -29,10 +29,10 @@ def run_mmhal(desk: Desk, job: MMHalJob) -> Seen | None:
     with held(job.out):
         records = mmhal.read(job.data, job.images)
         said, which = answered(desk, job, [one.look for one in records])
-        judge = opinion(job.judge, job.out / CALLS, desk.tell)
-        verdicts = mmhal.rated(judge, records, said)
         if job.asked.dry:
             return None
+        judge = opinion(job.judge, job.out / CALLS, desk.tell)
+        verdicts = mmhal.rated(judge, records, said)
         parts = mmhal.parts(records, verdicts, seed=job.seed)
         name = f"{judge.which} {mmhal.VERSION}"
         page = seeingpage.of_mmhal(job.who(), name, parts, lost(said))
