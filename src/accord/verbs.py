@@ -225,6 +225,47 @@ VERBS = {
                 ),
                 leading=(("data", "FILE"),),
             ),
+            "mmhal": Verb(
+                (f"{_RECIPES}.mmhal_job:MMHalJob",),
+                f"{_RECIPES}.mmhal_job:run_mmhal",
+                shows.show_sheet,
+                "Let a judge rate what a model says of pictures: MMHal-Bench, hallucinations.",
+                (
+                    "accord evaluate mmhal mmhal-bench_answer_template.json model=runs/ppo/policy "
+                    "images=pictures judge=judge.yaml",
+                ),
+                leading=(("data", "FILE"),),
+            ),
+            "llava-bench": Verb(
+                (f"{_RECIPES}.llavabench_job:LLaVABenchJob",),
+                f"{_RECIPES}.llavabench_job:run_llavabench",
+                shows.show_sheet,
+                "Let a judge score what a model says of pictures beside a reference: LLaVA-Bench.",
+                (
+                    "accord evaluate llava-bench model=runs/ppo/policy images=pictures "
+                    "questions=qa90_questions.jsonl references=qa90_gpt4_answer.jsonl "
+                    "context=caps_boxes_coco2014_val_80.jsonl judge=judge.yaml",
+                ),
+            ),
+            "pope": Verb(
+                (f"{_RECIPES}.pope_job:POPEJob",),
+                f"{_RECIPES}.pope_job:run_pope",
+                shows.show_sheet,
+                "Ask a model whether things are in pictures: POPE.",
+                (
+                    "accord evaluate pope coco_pope_random.json,coco_pope_popular.json "
+                    "model=runs/ppo/policy images=val2014",
+                ),
+                leading=(("data", "FILES"),),
+            ),
+            "mmbench": Verb(
+                (f"{_RECIPES}.mmbench_job:MMBenchJob",),
+                f"{_RECIPES}.mmbench_job:run_mmbench",
+                shows.show_sheet,
+                "Put multiple choice about pictures, every option in every place: MMBench.",
+                ("accord evaluate mmbench mmbench_dev.tsv model=runs/ppo/policy",),
+                leading=(("data", "FILE"),),
+            ),
             "elo": Verb(
                 (f"{_RECIPES}.elo_job:EloJob",),
                 f"{_RECIPES}.elo_job:run_elo",

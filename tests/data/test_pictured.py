@@ -7,7 +7,6 @@ import pytest
 from accord.data.sources import read
 from accord.records import Fact, Image, Message, Text
 
-
 OTHER = {"type": "image", "path": "b"}
 
 

@@ -5,6 +5,7 @@ import re
 import time
 from email.utils import formatdate
 from itertools import count
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,7 @@ from accord.engine.draw import Sampling
 from accord.engine.llm import Ask, Spoken
 from accord.engine.served import Served, Speaks
 from accord.errors import BadSettings, NoAnswer
-from accord.records import Invalid, Message, ask
+from accord.records import Image, Invalid, Message, Text, ask
 from llm_fakes import Server, served
 
 QUICK = Endpoint(pause=0.001, tries=3)
@@ -224,3 +225,19 @@ def test_base_models_score_options_whole_by_echo() -> None:
 def test_a_setting_that_the_protocol_lacks_is_refused() -> None:
     with served() as server, pytest.raises(BadSettings, match="min_p"):
         asker(server).say(FEW, longest=4, how=Sampling(min_p=0.1))
+
+
+def test_a_picture_is_sent_within_the_request(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n")
+    seen = Message("user", (Image(str(path)), Text("What is it?")))
+    with served() as server:
+        (heard,) = asker(server).say([Ask((seen,))], longest=5)
+        assert isinstance(heard, Spoken)
+        with pytest.raises(BadSettings, match="speaks=chat"):
+            asker(server, speaks="completions").say([Ask((seen,))], longest=5)
+    (body,) = server.asked
+    assert body["messages"][0]["content"] == [
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}},
+        {"type": "text", "text": "What is it?"},
+    ]

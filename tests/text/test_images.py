@@ -247,25 +247,3 @@ def test_one_that_changes_in_a_run_is_told(speller, tmp_path):
 def test_one_that_nobody_brought_is_told():
     with pytest.raises(BadData, match="which no prompt of this run brought"):
         images.known(123456)
-
-
-def test_servers_are_shown_the_picture_itself_and_no_facts(tmp_path):
-    from base64 import b64decode
-
-    from accord.records import Fact
-    from accord.text.images import shown
-
-    red = seeing.picture(tmp_path / "red.jpg")
-    talk = (
-        Message("user", (Image(red), Text("Hi"), Fact("it is red"))),
-        Message.of("assistant", "a"),
-    )
-    told = shown(talk)
-    assert told[1] == {"role": "assistant", "content": "a"}
-    picture, text = told[0]["content"]
-    assert text == {"type": "text", "text": "Hi"}
-    kind, _, data = picture["image_url"]["url"].partition(",")
-    assert kind == "data:image/png;base64"
-    assert open_picture("p", b64decode(data)).size == (20, 12)
-    with pytest.raises(BadData, match="there is no such picture"):
-        shown((Message("user", (Image(str(tmp_path / "none.png")),)),))

@@ -7,6 +7,8 @@ have in common, so they are known only where they differ at once and stand among
 
 With `completions` (/v1/completions) the prompt is sent as it is, for base models, and options are
 scored whole, by echo, as Accord's own endpoint gives them.
+
+Pictures are sent within the request (chat alone), in the place where they stand among the words.
 """
 
 import math
@@ -14,12 +16,13 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
+from accord.data.pictures import data_url
 from accord.engine.client import Body, Client, Reply
 from accord.engine.draw import Sampling
 from accord.engine.llm import Ask, Spoken, Streams
 from accord.errors import BadSettings
-from accord.records import Invalid
-from accord.text.images import shown
+from accord.records import Conversation, Invalid
+from accord.records.plain import messages
 
 Speaks = Literal["chat", "completions"]
 TOP = 20
@@ -210,11 +213,9 @@ class Served(Streams):
                     "speaks=completions sends one text, and this is a conversation: speaks=chat"
                 )
             if ask.messages[0].images:
-                raise BadSettings(
-                    "speaks=completions sends text, and here is a picture: speaks=chat"
-                )
+                raise BadSettings("speaks=completions sends no pictures: speaks=chat")
             return {"model": self.client.model, "prompt": ask.messages[0].text + opened}
-        talk = shown(ask.messages)
+        talk = _sent(ask.messages)
         if opened and self._goes_on is not False:
             begun = [*talk, {"role": "assistant", "content": opened}]
             return {"model": self.client.model, "messages": begun, **_GO_ON}
@@ -224,6 +225,21 @@ class Served(Streams):
         elif opened.strip():
             talk = _told(talk, f'Begin your answer right after these words: "{opened.strip()}"')
         return {"model": self.client.model, "messages": talk}
+
+
+def _sent(talk: Conversation) -> list[dict[str, Any]]:
+    """Messages with the pictures themselves in place of their paths; facts are for judges alone."""
+    told = messages(talk)
+    for one in told:
+        if not isinstance(one["content"], str):
+            one["content"] = [_part(part) for part in one["content"] if part["type"] != "fact"]
+    return told
+
+
+def _part(part: dict[str, str]) -> dict[str, Any]:
+    if part["type"] != "image":
+        return part
+    return {"type": "image_url", "image_url": {"url": data_url(part["path"])}}
 
 
 def _first(asks: Iterable[Any]) -> tuple[Any, Iterator[Any]]:

@@ -8,10 +8,8 @@ as {"question_id", "choices": [{"turns": […]}]}.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from accord.data.documents import json_lines
-from accord.data.shapes import Flaw
+from accord.data.benchmark import objects
 from accord.engine.draw import Sampling
 from accord.engine.llm import LLM, Ask
 from accord.errors import BadData
@@ -54,7 +52,8 @@ def questions(path: Path, references: Path | None = None) -> list[Question]:
     """The questions of a file, with the right answers of another; BadData names file and line."""
     right = answers(references) if references else {}
     found: list[Question] = []
-    for where, row in _rows(path):
+    for one in objects(path):
+        where, row = one.where, one.row
         turns = row.get("turns")
         if not isinstance(turns, list) or not turns or not all(isinstance(t, str) for t in turns):
             raise BadData(f'{where}: "turns" is no list of texts: {{"turns": ["…", "…"]}}')
@@ -64,15 +63,14 @@ def questions(path: Path, references: Path | None = None) -> list[Question]:
         )
     if strange := set(right) - {one.id for one in found}:
         raise BadData(f"{references} answers question {sorted(strange)[0]}, which {path} has not")
-    if not found:
-        raise BadData(f"{path}: no questions")
     return found
 
 
 def answers(path: Path) -> dict[str, tuple[str, ...]]:
     """The answers of a file, by question."""
     found: dict[str, tuple[str, ...]] = {}
-    for where, row in _rows(path):
+    for one in objects(path):
+        where, row = one.where, one.row
         try:
             turns = row["choices"][0]["turns"]
             found[str(row["question_id"])] = tuple(str(turn) for turn in turns)
@@ -178,15 +176,3 @@ def _shown(said: Answer, turn: int) -> list[str]:
     if turn == 0:
         return texts
     return ["\n\n".join(f"{i}. {text}" for i, text in enumerate(texts, 1))]
-
-
-def _rows(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
-    """(file:line, row) of JSON lines."""
-    found: list[tuple[str, Mapping[str, Any]]] = []
-    for n, row in json_lines(path):
-        if isinstance(row, Flaw):
-            raise BadData(f"{path}:{n}: {row.detail}")
-        if not isinstance(row, dict):
-            raise BadData(f"{path}:{n}: the line is no JSON object")
-        found.append((f"{path}:{n}", row))
-    return found

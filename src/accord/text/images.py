@@ -9,14 +9,13 @@ which picture they speak of, and none of them had to learn that there are pictur
 import json
 import threading
 import warnings
-from base64 import b64encode
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from accord.errors import BadData, BadModel, MissingExtra
-from accord.records import Conversation, Ids, Image, Message, Text
+from accord.records import Ids, Image
 from accord.text import hub
 
 PLACES = 14
@@ -178,35 +177,6 @@ class Sight:
         """The files it was read from, unchanged."""
         for name, text in self._files.items():
             (folder / name).write_text(text)
-
-
-def shown(conversation: Conversation) -> list[dict[str, Any]]:
-    """Messages as servers of the OpenAI protocol want them: pictures as data URLs, and no facts.
-    BadData for a picture that cannot be read.
-    """
-    return [{"role": one.role, "content": _content(one)} for one in conversation]
-
-
-def _content(message: Message) -> str | list[dict[str, Any]]:
-    if not message.images:
-        return message.text
-    parts: list[dict[str, Any]] = []
-    for part in message.content:
-        if isinstance(part, Text):
-            parts.append({"type": "text", "text": part.text})
-        elif isinstance(part, Image):
-            parts.append({"type": "image_url", "image_url": {"url": data_url(part.path)}})
-    return parts
-
-
-def data_url(path: str) -> str:
-    """A picture as a URL that holds it: upright, in RGB, as PNG; BadData for what is none."""
-    from io import BytesIO
-
-    data = _bytes(path)
-    picture, out = open_picture(path, data), BytesIO()
-    picture.save(out, "PNG")
-    return f"data:image/png;base64,{b64encode(out.getvalue()).decode()}"
 
 
 def open_picture(path: str, data: bytes) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import Response
 
+from accord.data.pictures import kind_of
 from accord.store.judgements import studies
 from accord.store.judgements.pictures import home
 from accord.store.judgements.tables import Item, Prompt
@@ -18,13 +19,6 @@ from accord.web.security import TheStore, Viewer
 router = APIRouter(include_in_schema=False)
 LARGEST = 32 << 20
 """bytes"""
-KINDS = (
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF8", "image/gif"),
-    (b"RIFF", "image/webp"),
-)
-"""first bytes -> type; SVG is a program, and none of them"""
 
 
 @router.get("/studies/{study_id}/items/{item_id}/image/{number}")
@@ -56,9 +50,9 @@ def read(folder: Path, path: str) -> tuple[bytes, str]:
     if found.stat().st_size > LARGEST:
         raise HTTPException(404, "This picture is too large to show.")
     data = found.read_bytes()
-    for start, kind in KINDS:
-        if data.startswith(start) and (kind != "image/webp" or data[8:12] == b"WEBP"):
-            return data, kind
+    kind = kind_of(data)
+    if kind:
+        return data, kind
     raise HTTPException(404, "This file is no picture: PNG, JPEG, GIF and WebP are shown.")
 
 

@@ -43,7 +43,7 @@ class Opinion:
         """
         if not self.card.think:
             return self._odds([Ask(one, opened, self.card.seed) for one in asked], options)
-        chains = self._written(asked, wording.THINK)
+        chains = self.written(asked, wording.THINK)
         asks, places = [], []
         found: list[tuple[float, ...] | Invalid] = [Invalid("")] * len(chains)
         for place, chain in enumerate(chains):
@@ -59,11 +59,11 @@ class Opinion:
 
     def read(self, asked: Sequence[Conversation], by: Read) -> list[Score]:
         """What is read out of what it writes: of several, the mean of those that can be read."""
-        said = self._written(asked, "")
+        said = self.written(asked, "")
         given = [one if isinstance(one, Invalid) else by(one.text) for one in said]
         return [_average(few) for few in _by(given, self.card.n)]
 
-    def _written(self, asked: Sequence[Conversation], opened: str) -> list[Spoken | Invalid]:
+    def written(self, asked: Sequence[Conversation], opened: str = "") -> list[Spoken | Invalid]:
         """n texts to each question, side by side."""
         card = self.card
         asks = [Ask(one, opened, card.seed * card.n + k) for one in asked for k in range(card.n)]
@@ -141,6 +141,12 @@ class Grader(Opinion):
                 return Invalid(f"{question!r}: {given.reason}")
             total += weight * given
         return total / (sum(max(0.0, weight) for weight, _ in self._criteria) or 1.0)
+
+
+def opinion(word: str, keep: Path | None, tell: Callable[[str], None] = lambda _: None) -> Opinion:
+    """One who is asked in words that are not its card's: a benchmark's."""
+    card = judging(word)
+    return Opinion(listened(card, keep, tell), card)
 
 
 def pair_judge(
