@@ -30,6 +30,11 @@ class ToySpeller:
     pad = 0
     fingerprint = "toy"
     head = (BEGIN,)
+    chat = False
+    sight = None
+
+    def begun(self, text: str) -> Ids:
+        return tuple(map("^$abcd".index, text.replace("\n", "")))
 
     def decode(self, ids: Ids, *, special: bool = False) -> str:
         return "".join("^$abcd"[i] for i in ids if special or i > END)

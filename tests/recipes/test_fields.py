@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from accord.data.shown import Request
 from accord.engine.roles import Critic
 from accord.engine.steps import Optimizer
 from accord.engine.trailing import Refresh
@@ -65,6 +66,7 @@ REWARD_OTHER = {
     "schedule": Constant(),
     "optimizer": SLOW,
     "lora": Lora(r=2),
+    "shown": Request(facts=False, request="d", opening="b"),
 }
 PPO_BASE = PPO(
     steps=2,
