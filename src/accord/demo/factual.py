@@ -4,8 +4,10 @@ descriptions → SFT → pairs, judged for what is not so → a reward model tha
 and one that is shown facts → PPO with each → false claims counted on other scenes
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +38,22 @@ from accord.rewards.learned import Learned
 from accord.rewards.reader import Reader
 from accord.store import artifact, files
 from accord.store.artifact import Artifact
-from accord.worlds.scenes.things import Scene, scenes
+from accord.worlds.scenes.things import Scene, scene
 
 DESCRIBED, COMPARED, ASKED, TESTS = 1, 2, 3, 4
 """seeds of scenes: nothing is learned from what is tested"""
 SHORT = Request(request="Is it true?{facts}", known=" There is", fact=" {fact},", opening="It is")
 """a request of few tokens, for a small model"""
+FEW = 3
+"""things of a scene, at most"""
 KINDS = {"plain RLHF": False, "Fact-RLHF": True}
 PAGE, NUMBERS = "factual.html", "factual.json"
+
+
+def views(seed: int, count: int) -> list[Scene]:
+    """Scenes of two or three things: what a small model describes, and a small judge can check."""
+    every = (one for one in map(partial(scene, seed), itertools.count()) if len(one.things) <= FEW)
+    return list(itertools.islice(every, count))
 
 
 class Factual(Settings):
@@ -53,7 +63,7 @@ class Factual(Settings):
     """scenes whose descriptions are imitated"""
     mistakes: Share = 0.5
     """share of those descriptions that are wrong about one thing"""
-    compared: Count = 600
+    compared: Count = 900
     """scenes of which the model then gives two descriptions, to be compared"""
     errs: Share = 0.1
     """share of verdicts that the simulated annotator turns round"""
@@ -82,17 +92,16 @@ def defaults(cfg: Demo, more: Factual) -> dict[str, Any]:
             batch=32,
             lr=1e-3,
             measure_every=20,
-            lora=Lora(r=16),
             optimizer=Optimizer(micro_tokens=4096),
         ),
         "ppo": PPO(
-            steps=20,
+            steps=15,
             batch=48,
-            longest=80,
+            longest=60,
             temperature=1.0,
             kl=FixedKL(0.05),
             missing_eos=Absolute(-3.0),
-            epochs=2,
+            epochs=1,
             lr=5e-4,
             lr_critic=1e-3,
             critic="trunk",
@@ -125,7 +134,7 @@ def run(desk: Desk, cfg: Demo, more: Factual) -> Shown:
         f"{more.mistakes:.0%} are wrong about one thing"
     )
     start = Policy.open(SEER, dtype=cfg.dtype)
-    told = gallery.described(scenes(DESCRIBED, more.described), more.mistakes, cfg.seed)
+    told = gallery.described(views(DESCRIBED, more.described), more.mistakes, cfg.seed)
     sft = sft_stage(place.below("sft"), more.imitate, start, told)
     given = _given(desk, cfg, more, gallery, sft)
     made = [
@@ -149,7 +158,7 @@ def run(desk: Desk, cfg: Demo, more: Factual) -> Shown:
 
 def _given(desk: Desk, cfg: Demo, more: Factual, gallery: Gallery, sft: Made[Policy]) -> Given:
     """Two descriptions of each scene by the tuned model, compared; and what is asked next."""
-    views = list(scenes(COMPARED, more.compared))
+    compared = views(COMPARED, more.compared)
     folder = cfg.out / "judged"
     about: dict[str, Any] = {
         "kind": "comparisons",
@@ -159,17 +168,17 @@ def _given(desk: Desk, cfg: Demo, more: Factual, gallery: Gallery, sft: Made[Pol
     }  # fmt: skip
     there = artifact.made(folder, **about)
     if there is None:
-        prompts = gallery.prompts(views)
+        prompts = gallery.prompts(compared)
         texts = _said(desk, cfg, sft.handle, prompts, "pairs", n=2)
-        found = verdicts(views, prompts, texts, more.errs, cfg.seed)
-        desk.tell(f"{len(found)} of {len(views)} pairs have a better side: {folder}")
+        found = verdicts(compared, prompts, texts, more.errs, cfg.seed)
+        desk.tell(f"{len(found)} of {len(compared)} pairs have a better side: {folder}")
         there = artifact.finish(
             folder, lambda into: _keep(into / "comparisons.jsonl", found), **about
         )
     pairs, tally = sources.read_comparisons(folder / "comparisons.jsonl")
     tally.check(0.0)
-    tested = list(scenes(TESTS, cfg.tests))
-    asked = gallery.prompts(scenes(ASKED, more.drawn))
+    tested = views(TESTS, cfg.tests)
+    asked = gallery.prompts(views(ASKED, more.drawn))
     return Given(sft, pairs, there, asked, gallery.prompts(tested), tested)
 
 
@@ -255,5 +264,5 @@ def _told(
     return Told(more.mistakes, more.errs, len(given.pairs), arms, shown)
 
 
-def _seen(views: Sequence[Scene], said: Sequence[str]) -> list[Seen]:
-    return [Seen.of(view, text) for view, text in zip(views, said, strict=True)]
+def _seen(scenes: Sequence[Scene], said: Sequence[str]) -> list[Seen]:
+    return [Seen.of(view, text) for view, text in zip(scenes, said, strict=True)]
