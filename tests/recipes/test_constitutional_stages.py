@@ -146,6 +146,8 @@ def test_a_share_of_people_s_comparisons():
     few = mixed(ours, theirs, 0.25, place)
     assert [sum(one.judge == who for one in few) for who in ("llm", "human")] == [30, 10]
     assert mixed(ours, theirs, 0.0, place) == ours
+    assert mixed(ours[:4], theirs, 0.1, place) == ours[:4], "less than one of people's"
+    assert mixed(ours, [], 0.1, place) == ours, "all of people's were held out"
 
 
 ALL = Constitutional(

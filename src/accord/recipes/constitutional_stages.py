@@ -261,7 +261,7 @@ def _helpful(place: Place, said: Answers, who: Artifact | str) -> list[dict[str,
         for k, (text, whole) in enumerate(zip(texts, ended, strict=True)):
             name = f"{prompt.id}/h{k}"
             if not whole or not text.strip():
-                tally.drop("empty" if whole else "cut at longest=", name)
+                tally.drop("empty" if whole else "cut at revise.longest=", name)
                 continue
             tally.keep()
             author = who if isinstance(who, str) else who.id
