@@ -49,6 +49,16 @@ def call(*words: str):
     return done.exit_code, done.stdout, done.stderr
 
 
+def test_help_of_a_command_below_another_is_about_that_one():
+    for name, verb in VERBS.items():
+        for word, sub in verb.below.items():
+            code, taught, _ = call(name, word, "--help")
+            assert code == 0
+            assert taught.startswith(f"Usage: accord {name} {word}")
+            assert sub.help in taught
+            assert verb.help not in taught
+
+
 def test_every_verb_is_listed_and_taught():
     code, said, _ = call("--help")
     assert code == 0

@@ -28,9 +28,17 @@ INTERRUPTED = 130
 class Teaching(TyperCommand):
     """A command whose --help lists its settings, read from the recipe itself."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Keeps the first word: --help of a command below is about that one."""
+        ctx.meta["first"] = args[0] if args else ""
+        return super().parse_args(ctx, args)
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Usage, what it does, examples, options, settings."""
         verb = (VERBS | DATA)[self.name or ""]
+        if (first := ctx.meta["first"]) in verb.below:
+            self._below(first, verb.below[first])
+            return
         called = " ".join(("data", self.name or "", *(shown for _, shown in verb.leading)))
         called = called if verb.leading else self.name or ""
         print(f"Usage: accord {called} [key=value ...] [--preset FILE] [--show]\n")
@@ -46,11 +54,15 @@ class Teaching(TyperCommand):
         for row in presets(self.name or ""):
             print(f"  --preset {row.name:12} {row.about}")
         for word, sub in verb.below.items():
-            shown = " ".join((self.name or "", word, *(told for _, told in sub.leading)))
-            print(f"\n\nUsage: accord {shown} [key=value ...]\n\n{sub.help}\n")
-            for kind in sub.classes():
-                print(describe(kind))
+            print("\n")
+            self._below(word, sub)
         print("\nA field without a default must be given; text with spaces wants quotes.")
+
+    def _below(self, word: str, verb: Verb) -> None:
+        shown = " ".join((self.name or "", word, *(told for _, told in verb.leading)))
+        print(f"Usage: accord {shown} [key=value ...]\n\n{verb.help}\n")
+        for kind in verb.classes():
+            print(describe(kind))
 
 
 class Listing(TyperGroup):

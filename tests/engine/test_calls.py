@@ -1,6 +1,7 @@
 """Nothing is asked twice, nothing answered is lost, and nothing is asked beyond the budget."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -87,6 +88,17 @@ def test_a_line_that_a_crash_cut_is_mended_and_another_is_not(tmp_path: Path) ->
     file.write_text('{"step": 3}\n')
     with pytest.raises(RunMismatch, match="no call"):
         Calls(FakeLLM(), file)
+    file.write_bytes(whole + b"null\n")
+    with pytest.raises(RunMismatch, match=r"c\.jsonl:6: a line that is no call"):
+        Calls(FakeLLM(), file)
+
+
+def test_an_option_without_a_probability_is_invalid_and_asked_again(tmp_path: Path) -> None:
+    odd = FakeLLM(weigh=lambda one, few: [0.0, -math.inf if one == FEW[1] else -1.0])
+    heard = Calls(odd, tmp_path / "c.jsonl").weigh(FEW, PAIR * 5)
+    assert [isinstance(one, Invalid) for one in heard] == [False, True, False, False, False]
+    Calls(fake := FakeLLM(), tmp_path / "c.jsonl").weigh(FEW, PAIR * 5)
+    assert fake.asked == [FEW[1]]
 
 
 # --- the budget ---

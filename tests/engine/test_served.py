@@ -43,7 +43,7 @@ def test_answers_come_in_order_with_their_tokens() -> None:
     assert told == {"max_tokens": 7, "temperature": 0.5, "top_p": 0.9, "top_k": 3, "model": "fake"}
 
 
-@pytest.mark.parametrize("fault", [429, 500, 503, "prose", "empty", "hang up"])
+@pytest.mark.parametrize("fault", [429, 500, 503, 524, 529, "prose", "empty", "hang up"])
 def test_what_passes_by_itself_is_tried_again(fault: object) -> None:
     with served(lambda n, body: fault if n % 2 == 0 else None) as server:
         heard = asker(server, Endpoint(pause=0.001, tries=20)).say(FEW, longest=5)
@@ -80,7 +80,7 @@ def test_a_server_that_is_gone_ends_the_run_and_says_how_to_go_on() -> None:
         Served(Client(url, Endpoint(pause=0.001, tries=2))).say(FEW, longest=5)
 
 
-@pytest.mark.parametrize("status", [401, 403, 404])
+@pytest.mark.parametrize("status", [301, 401, 402, 403, 404, 405])
 def test_what_all_would_meet_ends_it_at_once(status: int) -> None:
     with served(lambda n, body: status) as server:
         with pytest.raises(NoAnswer, match=f"refused with status {status}"):

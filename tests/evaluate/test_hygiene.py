@@ -99,6 +99,20 @@ def test_one_that_loves_a_place_is_found_and_half_of_it_is_mended() -> None:
     assert fond.agrees.low > 0.75, "both ways round, place falls out"
 
 
+def test_a_verdict_holds_only_if_both_ways_say_the_same() -> None:
+    """A tie one way and a winner the other is no verdict that held."""
+    few = [Case("p", "x", "y", 1)]
+
+    def held(x_first: float, y_first: float) -> float:
+        judge = lambda duels: [x_first if d.first == "x" else y_first for d in duels]  # noqa: E731
+        found = examined(judge, few, few).steady
+        assert found
+        return found.value
+
+    assert [held(1.0, 0.0), held(0.5, 0.5), held(0.0, 1.0)] == [1.0, 1.0, 1.0]
+    assert [held(1.0, 0.5), held(0.5, 0.0), held(1.0, 1.0), held(0.2, 0.4)] == [0.0, 0.0, 0.0, 0.0]
+
+
 def test_one_that_loves_length_is_found() -> None:
     every = people(300)
     found = examined(Judge(length=3.0), every, every)
@@ -165,7 +179,7 @@ def test_its_own_answers() -> None:
     assert found.own_more.low > 0.2
     assert "It likes its own answers more than people do" in titles(found, "warning")
     fair = examined(Judge(), every, every, own=own)
-    assert "It does not favour its own answers" in titles(fair, "note")
+    assert "It shows no liking for its own answers" in titles(fair, "note")
     assert examined(Judge(), every, every).own_more is None
 
 

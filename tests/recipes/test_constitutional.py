@@ -132,7 +132,7 @@ def test_a_failed_round_is_counted_and_the_next_goes_on_from_the_last_good_answe
     assert texts(made, 0) == [Invalid("critique: server is down"), "add"]
     assert texts(made, 1) == [Invalid("revision: empty"), "ba"]
     assert texts(made, 2) == [Invalid("revision: too long"), "a"]
-    assert texts(made, 3) == [Invalid("revision: cut at longest="), "acd"]
+    assert texts(made, 3) == [Invalid("revision: cut at revise.longest="), "acd"]
     assert not any(one.changed for one in made if isinstance(one.text, Invalid))
 
 

@@ -22,7 +22,7 @@ from accord.recipes.revising import Revise
 from accord.recipes.reward import RewardModel
 from accord.recipes.sft import SFT
 from accord.recipes.stage import Place
-from accord.recipes.weighing import Feedback
+from accord.recipes.weighing import Feedback, Thought
 from accord.records import Comparison, Invalid, Prompt, ask
 from constitution_fakes import RULES, Odd, RuleLLM, Whole
 from toys import toy_policy
@@ -135,6 +135,21 @@ def test_labels_become_comparisons_that_reward_learning_reads(c, tmp_path):
         assert list(one.responses) == by_id[one.id], "two samples, no original against a revision"
 
 
+def test_limits_and_a_judge_that_leans_are_warned_of(c, tmp_path):
+    def told(name: str, bias: float, **more) -> str:
+        said: list[str] = []
+        cfg = Feedback(longest=3, **{"think": Thought(), **more})
+        place = Place(tmp_path / name, limit=0.9, tell=said.append)
+        compare_stage(place, cfg, c, RuleLLM(bias=bias), toy_policy(), many())
+        return "\n".join(said)
+
+    assert "held at the same limit" in told("leans", 20.0)
+    assert "limit" not in told("fair", 0.0)
+    assert "limit" not in told("one order", 20.0, swap=False)
+    assert "limit" not in told("no thought", 20.0, think=None)
+    assert "limit" not in told("wide", 1.0, think=Thought(low=0.0, high=1.0))
+
+
 def test_a_share_of_people_s_comparisons():
     ours = [Comparison(ask(str(i)), ("a", "b"), (0, 1), judge="llm") for i in range(30)]
     theirs = [Comparison(ask(str(i)), ("a", "b"), (0, 1)) for i in range(20)]
@@ -146,6 +161,8 @@ def test_a_share_of_people_s_comparisons():
     few = mixed(ours, theirs, 0.25, place)
     assert [sum(one.judge == who for one in few) for who in ("llm", "human")] == [30, 10]
     assert mixed(ours, theirs, 0.0, place) == ours
+    assert mixed(ours[:4], theirs, 0.1, place) == ours[:4], "less than one of people's"
+    assert mixed(ours, [], 0.1, place) == ours, "all of people's were held out"
 
 
 ALL = Constitutional(

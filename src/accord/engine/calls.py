@@ -7,6 +7,7 @@ asked again by the next process.
 """
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -93,8 +94,8 @@ class Calls:
         if file is not None:
             with files.writing(str(file)):
                 file.parent.mkdir(parents=True, exist_ok=True)
-        for row in journal.mended(file) if file else ():
-            self._learn(row, file)
+        for line, row in enumerate(journal.mended(file) if file else (), 1):
+            self._learn(row, f"{file}:{line}")
 
     @property
     def which(self) -> str:
@@ -162,8 +163,8 @@ class Calls:
 
         heard: dict[str, Heard] = {}
         try:
-            for at, given in stream(within()):
-                heard[keys[todo[at]]] = given
+            for at, told in stream(within()):
+                heard[keys[todo[at]]] = given = _finite(told)
                 self._keep(keys[todo[at]], asks[todo[at]], given)
         finally:
             self._journal.sync()
@@ -194,9 +195,11 @@ class Calls:
             self._journal.sync()
             self._synced = time.monotonic()
 
-    def _learn(self, row: dict[str, Any], file: Path | None) -> None:
+    def _learn(self, row: Any, where: str) -> None:
         """A line of the file."""
         try:
+            if not isinstance(row, dict):
+                raise TypeError("no object")
             key = row.pop("key")
             if "invalid" not in row:
                 logp = row.get("logp")
@@ -204,7 +207,8 @@ class Calls:
             self.spent.add(row.get("read", 0), row.get("written", 0))
         except (LookupError, TypeError, ValueError) as error:
             raise RunMismatch(
-                f"{file} holds a line that is no call ({error}): give another folder (out=…)"
+                f"{where}: a line that is no call ({error}): take it out, or give another folder "
+                "(out=…)"
             ) from error
 
     def _key(self, kind: str, ask: Ask, more: dict[str, Any]) -> str:
@@ -212,6 +216,13 @@ class Calls:
         talk = messages(ask.messages)
         told = [self.llm.which, kind, talk, ask.opened, ask.seed, more]
         return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _finite(given: Heard) -> Heard:
+    """The answer; Invalid where an option has no finite log-probability."""
+    if isinstance(given, tuple) and not all(map(math.isfinite, given)):
+        return Invalid(f"log p of its options is {list(given)}")
+    return given
 
 
 class Dry:

@@ -22,10 +22,10 @@ from accord.config.secrets import secret
 from accord.errors import BadSettings, NoAnswer
 from accord.records import Invalid
 
-AGAIN = (408, 409, 425, 429, 500, 502, 503, 504)
-"""statuses that may pass by themselves"""
-OURS = (401, 403, 404)
-"""statuses that every further request would meet too"""
+AGAIN = (408, 409, 425, 429)
+"""statuses that may pass by themselves; so may those from 500 on, a proxy's own (52x) among them"""
+OURS = (401, 402, 403, 404, 405)
+"""statuses that every further request would meet too; so are those of a move (3xx)"""
 PATIENCE = 60.0
 """the longest pause between two tries that we choose; a server may ask for a longer one"""
 LONG = 5.0
@@ -171,9 +171,9 @@ class Client:
                 why = f"a reply that is no JSON object: {self._quoted(text)}"
                 continue
             why = f"status {status}: {self._quoted(text)}" if status else text
-            if status in OURS:
+            if status in OURS or 300 <= status < 400:
                 raise NoAnswer(f"{self.url} refused with {why}")
-            if status and status not in AGAIN:
+            if status and status < 500 and status not in AGAIN:
                 self._seen.last = time.monotonic()  # it is there, and dislikes this one
                 return Invalid(f"{self.url} refused with {why}")
             if asked > self.how.longest_wait:

@@ -168,7 +168,7 @@ def _told(
         _kappa(seen, seed),
         _people(every),
         _mean([(one, (1 + _lean(one)) / 2) for one in seen], seed),
-        _mean([(one, float(abs(one.lean) <= abs(2 * one.q - 1))) for one in seen], seed),
+        _mean([(one, float(sum(_sides(one)) == 0)) for one in seen], seed),
         _mean([(one, _longer(one, one.side)) for one in unlike], seed),
         _mean([(one, _longer(one, one.case.side)) for one in unlike], seed),
         _mean(more, seed, share=False),
@@ -188,9 +188,13 @@ def _right(one: Seen) -> float:
 
 
 def _lean(one: Seen) -> float:
-    """-1, 0 or 1: of the two ways round, how many more the one shown first won, halved."""
-    ab, ba = one.q + one.lean / 2, 1 - one.q + one.lean / 2
-    return (_side(ab) + _side(ba)) / 2
+    """-1 to 1: of the two ways round, how many more the one shown first won, halved."""
+    return sum(_sides(one)) / 2
+
+
+def _sides(one: Seen) -> tuple[int, int]:
+    """For whom each way round is: 1 the one shown first, -1 the second, 0 neither."""
+    return _side(one.q + one.lean / 2), _side(1 - one.q + one.lean / 2)
 
 
 def _longer(one: Seen, side: int) -> float:

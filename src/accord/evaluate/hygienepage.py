@@ -65,7 +65,7 @@ def _place(found: Hygiene) -> Iterator[Finding]:
         yield _leaning(
             first,
             f"It leans to the answer shown {which}",
-            "Where an answer stands plays no part",
+            "It shows no liking for a place",
             "Each pair is asked both ways, here and in all of Accord: what place alone decides "
             "comes out as a tie.",
         )
@@ -73,7 +73,7 @@ def _place(found: Hygiene) -> Iterator[Finding]:
         yield _leaning(
             same,
             "It prefers one of two identical answers",
-            "Identical answers are equal to it",
+            "It shows no preference between identical answers",
             "The same text twice should be a tie on average.",
         )
 
@@ -87,17 +87,18 @@ def _habits(found: Hygiene) -> Iterator[Finding]:
             "warning" if leans else "note",
             f"It likes the {way} answer more than people do"
             if leans
-            else "Length counts to it as it does to people",
+            else "It shows no more liking for length than people",
             told,
             "The longer of two is preferred so often. Whoever is trained on this judge learns it.",
         )
     if (own := found.own_more) is not None:
         leans = own.low > 0 or own.high < 0
+        way = "more" if own.value > 0 else "less"
         yield Finding(
             "warning" if leans else "note",
-            "It likes its own answers more than people do"
-            if own.low > 0
-            else "It does not favour its own answers",
+            f"It likes its own answers {way} than people do"
+            if leans
+            else "It shows no liking for its own answers",
             f"{percent(own.value)} more often ({percent(own.low)} to {percent(own.high)})",
             "Let another model judge what this one wrote.",
         )

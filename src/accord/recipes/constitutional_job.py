@@ -168,7 +168,7 @@ def mixed(
     if share is None:
         return [*labels, *people]
     theirs = min(len(people), round(len(labels) * share / (1 - share)))
-    ours = min(len(labels), round(theirs * (1 - share) / share)) if share else len(labels)
+    ours = min(len(labels), round(theirs * (1 - share) / share)) if theirs else len(labels)
     if (left := len(labels) + len(people) - ours - theirs) > 0:
         place.tell(
             f"compare.helpful={share}: {ours} AI labels and {theirs} of people's are learned from, "

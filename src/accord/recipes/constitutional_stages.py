@@ -28,7 +28,7 @@ from accord.recipes.constitutional import compare, revise
 from accord.recipes.constitutional_page import rounds_page
 from accord.recipes.revising import Revise, Revision
 from accord.recipes.stage import Place, room_for
-from accord.recipes.weighing import Feedback, Label, Pair
+from accord.recipes.weighing import Feedback, Label, Pair, levelled
 from accord.records import Comparison, Demonstration, Invalid, Prompt
 from accord.store import artifact
 from accord.store.artifact import Artifact
@@ -189,6 +189,8 @@ def compare_stage(
         if not rows:
             raise BadData("not one pair of answers has a label: there is nothing to learn from")
         good = [one for one in labels if not isinstance(one, Invalid)]
+        if cost := levelled(cfg, good):
+            place.tell(f"warning: {cost}")
         numbers = _sureness(good) | {"same": float(tally.noted.total())}
         there = artifact.finish(
             folder, lambda into: write_rows(into / COMPARISONS, rows), numbers=numbers, **told
@@ -261,7 +263,7 @@ def _helpful(place: Place, said: Answers, who: Artifact | str) -> list[dict[str,
         for k, (text, whole) in enumerate(zip(texts, ended, strict=True)):
             name = f"{prompt.id}/h{k}"
             if not whole or not text.strip():
-                tally.drop("empty" if whole else "cut at longest=", name)
+                tally.drop("empty" if whole else "cut at revise.longest=", name)
                 continue
             tally.keep()
             author = who if isinstance(who, str) else who.id

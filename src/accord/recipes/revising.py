@@ -115,5 +115,5 @@ def _revised(c: Constitution, said: Spoken | Invalid, before: str) -> str | Inva
     if not text.strip():
         return Invalid("revision: empty")
     if not said.ended and not further:
-        return Invalid("revision: cut at longest=")
+        return Invalid("revision: cut at revise.longest=")
     return before[: len(before) - len(before.lstrip())] + text.strip()

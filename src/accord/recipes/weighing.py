@@ -13,6 +13,11 @@ from accord.engine.llm import LLM, Ask, Spoken
 from accord.maths.feedback import by_place, clamped, preferred, unswapped
 from accord.records import Conversation, Invalid
 
+EVEN = 1e-9
+"""a difference that is none"""
+LEVELLED = 0.1
+"""share of labels made even by their limits that is worth a warning"""
+
 
 @dataclass(frozen=True)
 class Thought:
@@ -161,6 +166,25 @@ def labelled(
         q = 0.5 if q == 0.5 else float(q > 0.5)
     place = sum(places) / len(places) if places else None
     return Label(q, tuple(one for one, _ in rows), place, every[0].seed)
+
+
+def levelled(cfg: Feedback, labels: Sequence[Label]) -> str:
+    """What the limits of a vote cost with a judge who leans; empty where that is little.
+
+    Where both orders end at the same limit, their mean is even whatever the answers are.
+    """
+    if cfg.think is None or not cfg.swap:
+        return ""
+    ends = [end - 0.5 for end in (cfg.think.low, cfg.think.high) if end != 0.5]
+    places = [one.place for one in labels if one.place is not None]
+    lost = sum(any(abs(place - end) < EVEN for end in ends) for place in places)
+    if lost <= LEVELLED * len(labels):
+        return ""
+    return (
+        f"{lost} of {len(labels)} labels are even because both orders were held at the same limit: "
+        "the judge leans to a place by more than compare.think.low and compare.think.high let it "
+        "say of the answers; widen these, or compare.think=none"
+    )
 
 
 def _q(weighed: tuple[float, ...] | Invalid) -> float | Invalid:

@@ -83,7 +83,10 @@ class Judging(Settings):
 def judging(word: str) -> Judging:
     """What a word names: a YAML file, or a model by itself."""
     if word.endswith(SUFFIXES):
-        return read(Judging, Path(word).expanduser()).fits()
+        path = Path(word).expanduser()
+        if not path.is_file():
+            raise BadSettings(f"{word}: there is no such judge card; docs/judges.md shows one")
+        return read(Judging, path).fits()
     return Judging(llm=word)
 
 
