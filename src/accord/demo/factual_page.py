@@ -109,8 +109,9 @@ class Told:
             change = over_seeds([value - start for value in arm.of("wrong")])
             sure = change.high < 0 or change.low > 0
             way = "fewer" if change.value < 0 else "more"
-            title = f"{arm.name}: {way} descriptions with a false claim"
-            title = title if sure else f"{arm.name}: no change that can be told from chance"
+            name = arm.name[:1].upper() + arm.name[1:]
+            title = f"{name}: {way} descriptions with a false claim"
+            title = title if sure else f"{name}: no change that can be told from chance"
             found.append(
                 Finding("note" if sure and way == "fewer" else "warning", title, _signed(change))
             )
