@@ -205,6 +205,8 @@ def test_what_a_later_stage_would_lack_is_said_first(c, tmp_path):
     half = ALL.model_copy(update={"compare": Feedback(helpful=0.5)})
     with pytest.raises(BadSettings, match=r"give comparisons=FILE"):
         walk(place, half, c, llm, start, start, Given(many()))
+    with pytest.raises(BadSettings, match=r"none of 1 prompts can be kept for the report"):
+        walk(place, ALL, c, llm, start, start, Given(many()[:1]))
     assert not llm.calls
 
 

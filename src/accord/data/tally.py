@@ -71,10 +71,12 @@ class Tally:
         """Itself; BadData where nothing was kept or a share above `limit` was dropped."""
         if not self.total:
             raise BadData("there are no rows at all")
-        if not self.kept or self.dropped.total() > limit * self.total:
-            table = "\n".join(self.lines())
-            raise BadData(f"too many rows cannot be used (the limit is {limit:.0%}): {table}")
-        return self
+        if self.kept and self.dropped.total() <= limit * self.total:
+            return self
+        table = "\n".join(self.lines())
+        if not self.kept:
+            raise BadData(f"not one row can be used: {table}")
+        raise BadData(f"too many rows cannot be used (the limit is {limit:.0%}): {table}")
 
     def __repr__(self) -> str:
         return f"Tally({self.lines()[0]})"

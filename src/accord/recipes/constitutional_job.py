@@ -154,6 +154,11 @@ def able(c: Constitution, cfg: Constitutional, given: Given) -> None:
     for rows, what in ((c.revise, "revise"), (c.compare, "compare")):
         if not rows:
             raise BadSettings(f"the constitution {c.name!r} has no principle: add {what!r} to it")
+    if not split(given.prompts, cfg.held_out)[1]:
+        raise BadSettings(
+            f"none of {len(given.prompts)} prompts can be kept for the report "
+            f"(held_out={cfg.held_out}): give two different ones or more"
+        )
     if cfg.compare.helpful and not given.comparisons:
         raise BadSettings(
             f"compare.helpful={cfg.compare.helpful} is a share of people's comparisons, and there "

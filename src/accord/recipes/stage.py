@@ -52,7 +52,8 @@ class Place:
         try:
             tally.check(self.limit)
         except BadData as error:
-            raise BadData(f"{what}: {error}\nMend the rows, or say limit=… to go on") from None
+            more = "\nMend the rows, or say limit=… to go on" if tally.kept else ""
+            raise BadData(f"{what}: {error}{more}") from None
         if tally.dropped or tally.noted:
             self.tell(f"{what}: " + "\n".join(tally.lines()))
 
