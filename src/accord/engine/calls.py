@@ -203,7 +203,9 @@ class Calls:
             key = row.pop("key")
             if "invalid" not in row:
                 logp = row.get("logp")
-                self._known[key] = Spoken(**row) if logp is None else tuple(map(float, logp))
+                self._known[key] = Spoken(**row) if logp is None else _odds(logp)
+                if logp is None and not isinstance(row["text"], str):
+                    raise TypeError("its text is none")
             self.spent.add(row.get("read", 0), row.get("written", 0))
         except (LookupError, TypeError, ValueError) as error:
             raise RunMismatch(
@@ -216,6 +218,14 @@ class Calls:
         talk = messages(ask.messages)
         told = [self.llm.which, kind, talk, ask.opened, ask.seed, more]
         return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _odds(logp: Any) -> tuple[float, ...]:
+    """Of a line; ValueError for what no model gives."""
+    told = tuple(map(float, logp))
+    if not all(map(math.isfinite, told)):
+        raise ValueError(f"log p of its options is {list(told)}")
+    return told
 
 
 def _finite(given: Heard) -> Heard:

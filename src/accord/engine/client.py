@@ -173,7 +173,7 @@ class Client:
             why = f"status {status}: {self._quoted(text)}" if status else text
             if status in OURS or 300 <= status < 400:
                 raise NoAnswer(f"{self.url} refused with {why}")
-            if status and status < 500 and status not in AGAIN:
+            if status and not passes(status):
                 self._seen.last = time.monotonic()  # it is there, and dislikes this one
                 return Invalid(f"{self.url} refused with {why}")
             if asked > self.how.longest_wait:
@@ -236,6 +236,11 @@ class Client:
     def _quoted(self, text: str) -> str:
         text = text.replace(self._secret, "…") if self._secret else text
         return repr(text[:SHOWN] + ("…" if len(text) > SHOWN else ""))
+
+
+def passes(status: int) -> bool:
+    """Whether what a server refused with this status may go by itself."""
+    return status in AGAIN or status >= 500
 
 
 def _object(text: str) -> dict[str, Any] | None:

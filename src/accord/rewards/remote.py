@@ -14,13 +14,12 @@ from urllib.parse import urlsplit
 
 from accord.config.limits import Above0, Count
 from accord.config.secrets import secret
+from accord.engine.client import passes
 from accord.errors import BadSettings, NoAnswer, RunMismatch
 from accord.records import Invalid, Rollout
 from accord.rewards.base import Score
 from accord.rewards.reader import Reader, Said
 
-AGAIN = (429, 500, 502, 503, 504)
-"""statuses that may pass by themselves"""
 PATIENCE = 30.0
 """the longest pause between two tries, seconds"""
 LARGEST = (1 << 20, 1 << 16)
@@ -202,7 +201,7 @@ class Remote:
                 raise self._odd(f"gave a reply of more than {most:,} bytes", reply)
             if status == 200:
                 return reply
-            if status not in AGAIN:
+            if not passes(status):
                 raise self._odd(f"refused with status {status}", reply)
             why = f"status {status}: {self._quoted(reply)}"
         raise NoAnswer(

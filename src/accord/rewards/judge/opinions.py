@@ -50,6 +50,9 @@ class Opinion:
             if isinstance(chain, Invalid):
                 found[place] = chain
                 continue
+            if not chain.text.strip():
+                found[place] = Invalid("chain of thought: empty")
+                continue
             thought = f"{wording.THINK}{chain.text.rstrip()}{wording.CONCLUDE}"
             asks.append(Ask(asked[place // self.card.n], thought, self.card.seed))
             places.append(place)
