@@ -190,3 +190,16 @@ def test_killed_in_the_middle_nothing_answered_is_asked_again(tmp_path: Path) ->
         assert server.answered <= 400 + 16, "but those in mid-air"
     keys = [json.loads(line)["key"] for line in file.read_text().splitlines()]
     assert len(keys) == len(set(keys)) == 400
+
+
+def test_another_picture_of_the_same_name_is_another_question(tmp_path) -> None:
+    import seeing
+    from accord.engine.calls import _pictures
+    from accord.engine.llm import Ask
+
+    path = seeing.picture(tmp_path / "a.png")
+    ask = Ask(seeing.about(path))
+    before = _pictures(ask)
+    assert len(before) == 1
+    seeing.picture(tmp_path / "a.png", "blue")
+    assert _pictures(ask) != before

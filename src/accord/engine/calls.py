@@ -216,8 +216,14 @@ class Calls:
     def _key(self, kind: str, ask: Ask, more: dict[str, Any]) -> str:
         """SHA-256 of all that decides an answer."""
         talk = messages(ask.messages)
-        told = [self.llm.which, kind, talk, ask.opened, ask.seed, more]
+        told = [self.llm.which, kind, talk, ask.opened, ask.seed, more, *_pictures(ask)]
         return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _pictures(ask: Ask) -> list[str]:
+    """What the pictures of a question hold: another file of the same name is another question."""
+    paths = [Path(image.path) for message in ask.messages for image in message.images]
+    return [sha256(path.read_bytes()).hexdigest() for path in paths if path.is_file()]
 
 
 def _odds(logp: Any) -> tuple[float, ...]:
