@@ -1,12 +1,15 @@
 """Pictures and facts that rows name beside their texts; LLaVA-RLHF's files as they are."""
 
 import json
+import zipfile
+from pathlib import Path
 
 import pytest
 
 from accord.data.sources import read
 from accord.records import Fact, Image, Message, Text
 
+NLVR = Path(__file__).parents[3] / "shared/data/nlvr/nlvr_2961.zip"
 OTHER = {"type": "image", "path": "b"}
 
 
@@ -99,3 +102,38 @@ def test_llava_rlhf_prompts(tmp_path):
     assert [one.price for one in found.records] == [1.0, 2.5, 1.0, 1.0]
     assert content(found.records[0]) == [(Image("/0.jpg"), Text("Is it?"))]
     assert found.tally.dropped.total() == 1
+
+
+def test_nlvr_statements(tmp_path):
+    blue = {"type": "square", "color": "#0099ff", "size": 30, "x_loc": 1, "y_loc": 2}
+    black = {"type": "circle", "color": "Black", "size": 10, "x_loc": 1, "y_loc": 2}
+    row = {"image": "/1-0.png", "sentence": "There is a square.", "label": "true"}
+    found = rows(
+        tmp_path, {**row, "boxes": [[blue], [], [black]]}, {**row, "label": "maybe", "boxes": []}
+    )
+    (one,) = found.records
+    assert content(one) == [
+        (
+            Image("/1-0.png"),
+            Text("There is a square. Is that true?"),
+            Fact("a big blue square in box 1"),
+            Fact("a small black circle in box 3"),
+        )
+    ]
+    assert one.truth == "yes"
+    assert found.tally.dropped.total() == 1
+
+
+@pytest.mark.skipif(not NLVR.is_file(), reason="the real file is not here")
+def test_the_real_nlvr(tmp_path):
+    with zipfile.ZipFile(NLVR) as archive:
+        for name in archive.namelist():
+            if not name.startswith("hidden") and (
+                name.endswith(".jsonl") or name.startswith("dev/")
+            ):
+                archive.extract(name, tmp_path)
+    found = read(tmp_path / "dev.jsonl", "prompts")
+    assert len(found.records) > 900
+    assert not found.tally.dropped
+    assert {one.truth for one in found.records} == {"yes", "no"}
+    assert all(Path(one.messages[0].images[0].path).is_file() for one in found.records)

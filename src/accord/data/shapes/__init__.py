@@ -5,12 +5,13 @@ A new shape is a function from a row to a record, and a line in one of the table
 
 from accord.config import nearest
 from accord.data.pieces import Flaw, Row
-from accord.data.shapes import judged, plain, votes
+from accord.data.shapes import judged, plain, seen, votes
 from accord.data.shapes.base import SERVES, Graded, Kind, Made, Parts, Record, Shape, serve
 
 SHAPES: tuple[Shape, ...] = (
     *votes.SHAPES,
     *judged.SHAPES,
+    *seen.SHAPES,
     *plain.COMPARISONS,
     *plain.RATINGS,
     *plain.DEMONSTRATIONS,

@@ -193,34 +193,6 @@ def _instructed_pair(row: Row, name: str) -> Comparison:
     return paired(row, name, instructed(row))
 
 
-def _llava_pair(row: Row, name: str) -> Comparison:
-    """LLaVA-RLHF's (Sun et al. 2023): the better of two outputs by its number."""
-    talk = question(listed(row["conversations"], "conversations"), "conversations")
-    texts = tuple(_value(row[key], key) for key in ("output_1", "output_2"))
-    best = whole(row["preference"], "preference")
-    if best not in (1, 2):
-        raise Flaw("wrong type", f"key 'preference' is {best}; it is 1 or 2")
-    return compared(row, name, talk, texts, (0, 1) if best == 1 else (1, 0))
-
-
-def _value(told: object, key: str) -> str:
-    return filled(told.get("value") if isinstance(told, dict) else told, key)
-
-
-TRUE = {2: "A", 3: "B", 4: "C", 5: "D", 6: "no", 7: "yes"}
-"""LLaVA-RLHF's caption_type -> the right answer; 1: none is known"""
-
-
-def _llava_prompt(row: Row, name: str) -> Prompt:
-    """LLaVA-RLHF's prompts: the first turn, what is right, and what length costs."""
-    talk = conversation(listed(row["conversations"], "conversations"), "conversations")
-    kind = whole(row["caption_type"], "caption_type")
-    if kind not in range(1, 8):
-        raise Flaw("wrong type", f"key 'caption_type' is {kind}; it is 1 to 7")
-    price = number(row, "length_bonus")
-    return Prompt(talk[:1], name, TRUE.get(kind, ""), 1.0 if price is None else price)
-
-
 def _sharegpt_pair(row: Row, name: str) -> Comparison:
     talk = question(listed(row["conversations"], "conversations"), "conversations")
     return paired(row, name, under(row.get("system"), "system", talk))
@@ -306,13 +278,6 @@ COMPARISONS = (
     ),
     _of("TRL preference, explicit prompt", "comparisons", "prompt chosen rejected", _pair),
     _of(
-        "LLaVA-RLHF preferences",
-        "comparisons",
-        "conversations output_1 output_2 preference",
-        _llava_pair,
-        None,
-    ),
-    _of(
         "ShareGPT preferences", "comparisons", "conversations chosen rejected", _sharegpt_pair, None
     ),
     *(
@@ -352,7 +317,6 @@ DEMONSTRATIONS = (
     _of(
         "questions and answers", "demonstrations", "question answer", _instruction, ask_instruction
     ),
-    Shape("LLaVA-RLHF prompts", "prompts", ("conversations", "caption_type"), _llava_prompt),
     Shape("ShareGPT conversations", "demonstrations", ("conversations",), _sharegpt),
 )
 PROMPTS = (
