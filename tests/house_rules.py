@@ -59,7 +59,7 @@ MAY_IMPORT = {  # beside the standard library
         "bitsandbytes",
     },
     "engine": {"torch", "safetensors", "ray", "httpx"},
-    "worlds": {"torch", "gymnasium", "PIL"},
+    "worlds": {"torch", "gymnasium", "numpy", "PIL"},
     "rewards": {"torch", "pydantic", "reasoning_gym"},
     "recipes": {"torch", "pydantic", "httpx"},
     "evaluate": {"torch", "matplotlib", "jinja2", "rich", "evalica"},

@@ -1,6 +1,7 @@
 """Scenes: the same for all, drawn and described truly; what is false is found, word by word."""
 
 import random
+import re
 
 import numpy as np
 import pytest
@@ -67,6 +68,24 @@ def test_no_true_description_is_called_false():
             assert len([c for c in claims(text) if c.kind == "place"]) == len(view.things)
 
 
+def test_of_another_scene_just_the_things_are_false_that_differ():
+    """Beside a reading of its own, by the few words that true descriptions are made of."""
+    phrase = re.compile(rf"\b(?:(big|small) )?({'|'.join(COLOURS)}) ({'|'.join(SHAPES)})\b")
+    seen = [*scenes(13, 400)]
+    for view, other in zip(seen[1:], seen[:-1], strict=True):
+        for text in captions(other, 2):
+            expected = [
+                match.span()
+                for match in phrase.finditer(text)
+                if not any(
+                    match[1] in (None, one.size) and match.group(2, 3) == (one.colour, one.shape)
+                    for one in view.things
+                )
+            ]
+            found = [c.span for c, true in judged(view, text) if c.kind == "thing" and not true]
+            assert [span for span in found if phrase.fullmatch(text, *span)] == expected, text
+
+
 def test_a_mistake_is_found_and_nothing_else():
     chance = random.Random(0)
     for view in scenes(12, 500):
@@ -104,6 +123,9 @@ def test_two_mistakes_are_two_things():
         ("The blue star is above the red circle.", ["above"]),
         ("It is a red circle. It is big and at the top.", []),
         ("There is a blue star. It is green.", ["green"]),
+        ("At the top is a red circle and in the middle a star.", []),
+        ("At the top is a star and at the bottom a red heart.", ["At the top"]),
+        ("There is a star and it is at the top and red.", ["at the top", "red"]),
         ("There is a white rabbit in the middle.", ["white rabbit"]),
         ("Once upon a time there was a little girl.", []),
         ("", []),

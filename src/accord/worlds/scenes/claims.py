@@ -142,8 +142,7 @@ class _Reader:
             if kind in ("thing", "odd"):
                 self._thing(match)
             elif kind == "place":
-                coming = [one.lastgroup for one in phrases[at + 1 : at + 3]]
-                self._place(match, coming in (["link", "thing"], ["link", "odd"]))
+                self._place(match, _in_front(phrases, at))
             elif kind == "relation":
                 again = at > 0 and phrases[at - 1].lastgroup == "and"
                 self.subject = self.told if again and self.told else self.subject
@@ -215,6 +214,15 @@ class _Reader:
             self.found.append(Claim(kind, match.span("look"), self.subject, value))
         self.denied = False
 
+
+def _in_front(phrases: Sequence[Match], at: int) -> bool:
+    """Whether a place is said of what comes: "at the top is a star", "and at the top a star"."""
+    joined = at > 0 and phrases[at - 1].lastgroup == "and"
+    kinds = [match.lastgroup for match in phrases[at + 1 : at + 3]]
+    return (kinds[:1] == ["link"] and kinds[1:] in _THINGS) or (joined and kinds[:1] in _THINGS)
+
+
+_THINGS = (["thing"], ["odd"])
 
 # --- phrases ---
 
