@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from accord.worlds.scenes.captions import caption, captions, facts, plainly
 from accord.worlds.scenes.claims import claims, hallucinated, judged
@@ -134,3 +135,15 @@ def test_two_mistakes_are_two_things():
 )
 def test_what_is_false_is_found_word_by_word(text, false):
     assert wrong(text) == false
+
+
+def test_the_code_of_the_page_runs(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = (root / "docs" / "scenes.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    known: dict = {}
+    exec(compile(code, "docs/scenes.md", "exec"), known)
+    with Image.open("scene.png") as picture:
+        assert picture.size == (96, 96)
+    text = captions(known["wrong"], 1)[0]
+    assert wrong(text, known["here"])
