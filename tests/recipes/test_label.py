@@ -138,8 +138,9 @@ def test_ready_answers_and_known_items(home: Path, tmp_path: Path) -> None:
     write(tmp_path / "gold.jsonl", [Comparison.pair(ask("2+2?"), "4", "5", id="g")])
     said: list[str] = []
     gold = f"gold={tmp_path / 'gold.jsonl'}"
-    made = call(home, tmp_path, f"data={ready}", gold, told=said)
+    made = call(home, tmp_path, f"data={ready}", gold, "quiz.items=2", told=said)
     assert made.added.new == 3
+    assert any("asks 2 known items, and the study has 1: nobody can begin" in one for one in said)
     assert f"{ready}: 3 prompts with 6 answers (answers without a verdict)" in said
     assert any("fewer than 2 different answers" in line for line in said)
     known = [one for one in rows(tmp_path) if one.gold]
@@ -154,6 +155,8 @@ MISTAKES = [
     (("data=ask.jsonl", "model=m", "how.temperature=0"), "the same answer"),
     (("kind=rank", "data=ask.jsonl", "reward=r", "model=m"), "chooses pairs"),
     (("kind=chat", "data=ask.jsonl"), "talk.models=NAME"),
+    (("kind=chat", "quiz.items=2"), "there is no quiz"),
+    (("kind=rewrite", "data=ask.jsonl", "model=m", "quiz.items=2"), "there is no quiz"),
     (("data=ask.jsonl", "model=http://u:p@h/v1"), "http.key"),
     (("data=none.jsonl", "model=http://h/v1", "http.key=NO_SUCH_KEY"), "no variable of that name"),
     (("data=ask.jsonl", "study=#"), "names no study"),

@@ -37,7 +37,8 @@ def test_practice_is_told_and_passed(tmp_path: Path) -> None:
     assert "Practice, 1 of 1" in text
     assert "100 % must be right" in text
     after = answer(ben, study, right=True)
-    assert "Right. The known answer" in after
+    assert "That was right. The known answer" in after
+    assert "from now on it counts" in after
     assert "It answers." in after
     assert "Practice" not in after
 
@@ -46,7 +47,10 @@ def test_failing_twice_is_told_kindly_and_a_manager_lets_in(tmp_path: Path) -> N
     here = site(tmp_path)
     study = with_quiz(here)
     ben = here.client("ben", "annotator")
-    assert "second try" in answer(ben, study, right=False)
+    again = answer(ben, study, right=False)
+    assert "That was not right." in again
+    assert "second try" in again
+    assert "counts" not in again
     after = answer(ben, study, right=False)
     assert "That was the practice" in after
     assert "A manager of the study can let you in." in after
@@ -58,6 +62,7 @@ def test_failing_twice_is_told_kindly_and_a_manager_lets_in(tmp_path: Path) -> N
     assert "0 of 1 right in the last of 2 tries" in page
     path = f"/studies/{study}/progress/let-in/{here.users['ben'].id}"
     assert ben.post(path).status_code == 403
+    assert mia.post(f"/studies/{study}/progress/let-in/99").status_code == 404
     assert mia.post(path).status_code == 303
     assert quiz.quiz(here.store, study, here.users["ben"].id).open
     assert "In the quiz" not in mia.get(f"/studies/{study}/progress").text

@@ -36,7 +36,7 @@ from accord.rewards.guard import Guard
 from accord.rewards.reader import Reader
 from accord.rewards.remote import Server as RewardServer
 from accord.store import artifact
-from accord.store.judgements import studies
+from accord.store.judgements import quiz, studies
 from accord.store.judgements.forms import Kind, NewItem, StudyConfig, known_of
 from accord.store.judgements.opening import Store
 from accord.store.judgements.pictures import brought, home
@@ -112,7 +112,7 @@ class Labelled:
 def run_label(desk: Desk, job: LabelJob, cfg: StudyConfig) -> Labelled:
     """accord label"""
     cfg.fit(job.kind)
-    _sensible(job)
+    _sensible(job, cfg)
     place = Place(job.out, job.seed, tell=desk.tell, limit=job.limit)
     where, name = parts(job.study)
     made: list[NewItem] = []
@@ -136,12 +136,19 @@ def run_label(desk: Desk, job: LabelJob, cfg: StudyConfig) -> Labelled:
         desk.tell(f"refused: {why}")
     known = f", {added.known} were there" if added.known else ""
     desk.tell(f"study {name!r}: {added.new} new items{known}")
+    if short := quiz.warning(store, study.id):
+        desk.tell(short)
     row = next(one for one in studies.studies(store) if one.study.id == study.id)
     store.close()
     return Labelled(where, study.id, name, row.items, added, job.site, {"port": job.port})
 
 
-def _sensible(job: LabelJob) -> None:
+def _sensible(job: LabelJob, cfg: StudyConfig) -> None:
+    if cfg.quiz.items and job.kind in ("rewrite", "chat"):
+        raise BadSettings(
+            f"kind={job.kind}: nothing is known to be right there, so there is no quiz; leave "
+            "quiz.items out"
+        )
     if job.kind == "chat":
         if job.data or job.model or job.gold or job.reward:
             raise BadSettings(
@@ -282,7 +289,9 @@ def _gold(place: Place, job: LabelJob) -> list[NewItem]:
     """Items with their verdicts, from a file of comparisons (of ratings, for kind=rate)."""
     assert job.gold is not None
     if job.kind == "rate":
-        raise BadSettings("kind=rate: known ratings are put into the study on its page, not here")
+        raise BadSettings(
+            "kind=rate: known ratings come through the site's API, not here; leave gold= out"
+        )
     found = sources.read(job.gold, "comparisons")
     place.check(found.tally, str(job.gold))
     made = []

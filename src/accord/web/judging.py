@@ -68,6 +68,10 @@ class Desk:
         """The talk they are in."""
         return judging_chat.current(self.store, self.study.id, self.user.id)
 
+    def practice(self) -> quiz.Quiz:
+        """How far they are in the study's quiz."""
+        return quiz.quiz(self.store, self.study.id, self.user.id)
+
     def submit(self, act: Act) -> Receipt:
         """Into the store; a choice in a talk has no lease yet."""
         if not (self.talks and act.lease_id == 0):
@@ -93,7 +97,7 @@ class Desk:
         """What the templates need."""
         prefs = self.user.prefs or {}
         progress = judging_end.progress(self.store, self.study, self.user, self.adjudicates)
-        practice = quiz.quiz(self.store, self.study.id, self.user.id)
+        practice = self.practice()
         shared = {
             "quiz": practice,
             "study": self.study,
@@ -154,12 +158,15 @@ def judge_post(desk: TheDesk, fields: Posted) -> Response:
         receipt = desk.submit(act)
     except AccordError as error:
         return _refused(desk, fields, str(error))
-    return desk.go_on(_said(act.act, receipt))
+    said = _said(act.act, receipt)
+    if receipt.right is not None and desk.practice().state == "passed":
+        said += " You have passed: from now on it counts."
+    return desk.go_on(said)
 
 
 def _said(act: str, receipt: Receipt) -> str:
     if receipt.right is not None:
-        return f"{'Right.' if receipt.right else 'Not right.'} {receipt.why}"
+        return f"That was {'right' if receipt.right else 'not right'}. {receipt.why}"
     told = {"judge": "Saved.", "skip": "Skipped.", "flag": "Reported, and skipped."}[act]
     if act == "judge" and any(receipt.models):
         told += " It was " + " and ".join(dict.fromkeys(filter(None, receipt.models))) + "."

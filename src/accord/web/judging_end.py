@@ -6,10 +6,10 @@ from typing import Any
 
 from sqlalchemy import exists, func, select
 
-from accord.store.judgements.counting import standing
+from accord.store.judgements.counting import practice, standing
 from accord.store.judgements.opening import Store
 from accord.store.judgements.progress import disputed
-from accord.store.judgements.quiz import Quiz, answers
+from accord.store.judgements.quiz import Quiz
 from accord.store.judgements.tables import Author, Item, Judgement, Lease, Study, User
 from accord.web.judging_keys import keys_of
 
@@ -46,7 +46,7 @@ def progress(store: Store, study: Study, user: User, adjudicates: bool) -> Mine:
     """How far this person is: what they judged, and what is open and was not seen by them."""
     mine = select(func.count(Judgement.id)).join(Item, Item.id == Judgement.item_id)
     mine = mine.where(Item.study_id == study.id, Judgement.user_id == user.id, standing())
-    mine = mine.where(Judgement.act == "judge", Judgement.final.is_(adjudicates))
+    mine = mine.where(Judgement.act == "judge", Judgement.final.is_(adjudicates), ~practice())
     seen = exists().where(
         Lease.item_id == Item.id,
         Lease.user_id == user.id,
@@ -57,9 +57,7 @@ def progress(store: Store, study: Study, user: User, adjudicates: bool) -> Mine:
     left = select(func.count(Item.id)).where(Item.study_id == study.id, Item.open.is_(True))
     left = left.where(Item.gold.is_(None), ~seen, ~wrote)
     with store.read() as session:
-        count = (session.scalar(mine) or 0) - sum(
-            one.act == "judge" for one in answers(session, study.id, user.id)
-        )
+        count = session.scalar(mine) or 0
         if study.kind == "chat":
             return Mine(count, None)
         if adjudicates:

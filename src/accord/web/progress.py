@@ -17,7 +17,7 @@ from accord.store.judgements.progress import (
     disputed,
     study_progress,
 )
-from accord.store.judgements.quiz import Quiz, let_in, quiz, stuck, warning
+from accord.store.judgements.quiz import let_in, stuck, warning
 from accord.store.judgements.tables import User
 from accord.web.charts import Span, days, span
 from accord.web.people import whom
@@ -89,8 +89,6 @@ class Person:
     left_text: str
     ties: str
     marks: tuple[tuple[str, int], ...]
-    quiz: Quiz
-    """how far in the study's quiz"""
 
 
 @router.get("/studies/{study_id}/progress")
@@ -119,7 +117,7 @@ def include(store: TheStore, user: Manager, study_id: Id, user_id: Id) -> Respon
 @router.post("/studies/{study_id}/progress/let-in/{user_id}")
 def spare(store: TheStore, user: Manager, study_id: Id, user_id: Id) -> Response:
     """Spare somebody the quiz, or what is left of it."""
-    let_in(store, study_id, user_id, by=user.id)
+    let_in(store, study_id, whom(store, user_id, user).id, by=user.id)
     return RedirectResponse(f"/studies/{study_id}/progress", 303)
 
 
@@ -139,7 +137,7 @@ def told(store: Store, study_id: int, user: User) -> dict[str, Any]:
         "said": alpha_words(said),
         "place": place_words(said.position, said.position_n, config.shuffle),
         "kappas": kappas(said.kappas if manages else ()),
-        "people": [person(row, quiz(store, study_id, row.user.id)) for row in rows],
+        "people": [person(row) for row in rows],
         "waiting": [
             (user, found) for user, found in stuck(store, study_id) if manages or user.id == me
         ],
@@ -213,7 +211,7 @@ def _cell(one: Kappa) -> Cell:
     return Cell(f"{one.kappa:.2f}", tone, title)
 
 
-def person(row: AnnotatorRow, quiz: Quiz) -> Person:
+def person(row: AnnotatorRow) -> Person:
     """An annotator in words."""
     left = row.left_share
     return Person(
@@ -233,7 +231,6 @@ def person(row: AnnotatorRow, quiz: Quiz) -> Person:
         else "",
         ties="—" if row.tie_share is None else percent(row.tie_share),
         marks=tuple(sorted(row.marks.items())),
-        quiz=quiz,
     )
 
 

@@ -123,10 +123,42 @@ def test_it_counts_for_nothing_else(store: Store) -> None:
             pass
     assert study_progress(store, study.id, ada.id).judgements == 8
     assert {row.count for row in annotators(store, study.id)} == {4}
+    assert {studies.studies(store, one)[0].mine for one in (ada, ben)} == {4}
     assert {row.gold_n for row in annotators(store, study.id)} == {0}
     assert len(resolve.records(store, study.id, Filters()).comparisons) == 4
     report = agreement.report(store, study.id)
     assert report.n == 4
+
+
+def test_who_judged_before_there_was_one_goes_on(store: Store) -> None:
+    ada, ben = team(store, 2)
+    study = held(store, count=4, overlap=2, gold=known(2))
+    prefer(store, ada, study)
+    studies.revise(store, study.id, StudyConfig(overlap=2, gold_rate=0, quiz=Quiz(items=1)))
+    assert quiz.quiz(store, study.id, ada.id).open
+    assert quiz.quiz(store, study.id, ben.id).state == "asks", "a new one"
+    give(store, ben, study, True)
+    prefer(store, ben, study)
+    studies.revise(store, study.id, StudyConfig(overlap=2, gold_rate=0, quiz=Quiz(items=2)))
+    assert quiz.quiz(store, study.id, ben.id).open, "a longer one is for those who come now"
+
+
+def test_a_share_is_met_where_it_is_met_exactly(lite: Store) -> None:
+    assert 0.56 * 25 > 14
+    (ada,) = team(lite, 1)
+    study = study_of(lite, there=25, items=25, passes=0.56)
+    give(lite, ada, study, *[True] * 14, *[False] * 11)
+    assert quiz.quiz(lite, study.id, ada.id).state == "passed"
+
+
+def test_who_has_left_does_not_wait_to_be_let_in(store: Store) -> None:
+    ada, ben = team(store, 2)
+    (mia,) = team(store, 1, "manager")
+    study = study_of(store)
+    for one in (ada, ben):
+        give(store, one, study, False)
+    people.exclude(store, ben.id, by=mia.id)
+    assert [user.id for user, _ in quiz.stuck(store, study.id)] == [ada.id]
 
 
 def test_managers_have_none(store: Store) -> None:
@@ -165,6 +197,7 @@ def test_the_known_answer_in_words() -> None:
     assert best({"ranks": [0, 1]}, (1, 0)) == "The known answer: B is better."
     assert best({"ranks": [0, 0]}, (0, 1)) == "The known answer: a tie."
     assert best({"ranks": [2, 0, 1]}, (0, 1, 2)) == "The known answer: B, then C, then A."
+    assert best({"ranks": [0, 1, 0]}, (0, 1, 2)) == "The known answer: A and C, then B."
     assert best({"both_bad": True, "why": "Both lie."}, (0, 1)).endswith("are bad. Both lie.")
     told = best({"ratings": {"helpful": [5, 2]}}, (1, 0))
     assert told == "The known ratings: helpful A 2, B 5."

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from accord.errors import BadSettings
 from accord.records import Image, Message, Text, plain
 from accord.store.judgements import acts, forms, leases, people, studies
-from accord.store.judgements.forms import Kind, NewItem, NotThere, StudyConfig
+from accord.store.judgements.forms import Kind, NewItem, NotThere, StudyConfig, Talk
 from accord.store.judgements.opening import Store
 from accord.store.judgements.tables import Item, Prompt, Response
 from judgement_fakes import drain, held, items, team
@@ -22,7 +22,7 @@ TALK = [{"role": "user", "content": "hi"}]
     [
         ("pairwise", {"axes": ("a", "a")}, "not all different"),
         ("rate", {"axes": ()}, "at least one axis"),
-        ("chat", {"models": ("a", "b", "c")}, "at most two models"),
+        ("chat", {"talk": Talk(models=("a", "b", "c"))}, "at most two models"),
         ("sing", {}, "no kind of study"),
     ],
 )

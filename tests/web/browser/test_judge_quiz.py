@@ -34,7 +34,7 @@ def test_practice_by_keys(tmp_path: Path, chromium: Any) -> None:
         assert axe(page) == []
         page.get_by_text("Practice, 1 of 2.").wait_for()
         page.keyboard.press(right(ben))
-        page.get_by_text("Right. The known answer").first.wait_for()
+        page.get_by_text("That was right. The known answer").first.wait_for()
         page.get_by_text("Practice, 2 of 2.").wait_for()
         page.keyboard.press("u")
         page.get_by_text("answers of the quiz stand").first.wait_for()

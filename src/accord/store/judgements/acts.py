@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from accord.store.judgements import quiz
 from accord.store.judgements.accounts import locked
 from accord.store.judgements.audit import note
-from accord.store.judgements.counting import recount, settled, standing
+from accord.store.judgements.counting import PRACTICE, recount, settled, standing
 from accord.store.judgements.forms import (
     KINDS,
     Act,
@@ -85,7 +85,7 @@ def submitted(session: Session, user_id: int, act: Act) -> Receipt:
     user = session.get_one(User, user_id)
     practice = item.gold is not None and quiz.stand(session, study, user).state == "asks"
     if practice:
-        made.marks = [*made.marks, quiz.MARK]
+        made.marks = [*made.marks, PRACTICE]
     session.add(made)
     lease.state, lease.draft = "done", None
     session.flush()
@@ -98,7 +98,7 @@ def _receipt(
     made: Judgement, item: Item, config: StudyConfig, texts: list[Response], again: bool
 ) -> Receipt:
     told = Receipt(made.id, again, _revealed(config, made, texts))
-    if quiz.MARK not in made.marks:
+    if PRACTICE not in made.marks:
         return told
     right = made.act == "judge" and "gold-missed" not in made.marks
     return replace(told, right=right, why=best(item.gold, made.shown))
@@ -225,7 +225,7 @@ def taken_back(session: Session, last: Judgement) -> Lease:
     config = config_of(session.get_one(Study, item.study_id))
     if config.reveal and last.act == "judge":
         raise BadAct("the models' names have been shown: this verdict stands")
-    if quiz.MARK in last.marks:
+    if PRACTICE in last.marks:
         raise BadAct("whether it was right has been said: answers of the quiz stand")
     closed = select(Item.id).where(Item.id == item.id, settled())
     if not last.final and session.scalar(closed) is not None:

@@ -7,7 +7,19 @@ the time are executed with `{"at": now()}`.
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    String,
+    and_,
+    bindparam,
+    cast,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session, aliased
 
 from accord.store.judgements.tables import Item, Judgement, Lease, Moment, Study, User
@@ -21,6 +33,16 @@ def standing() -> ColumnElement[bool]:
         Judgement.act != "withdraw",
         ~exists().where(later.supersedes == Judgement.id),
     )
+
+
+PRACTICE = "quiz"
+"""the mark of an answer in a study's quiz: kept, and counted nowhere"""
+
+
+@cache
+def practice() -> ColumnElement[bool]:
+    """Of the table `Judgement`: an answer in the quiz."""
+    return cast(Judgement.marks, String).like(f'%"{PRACTICE}"%')
 
 
 @cache

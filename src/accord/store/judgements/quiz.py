@@ -7,18 +7,17 @@ like all others, and count for nothing else.
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
 from accord.store.judgements.accounts import locked, may
 from accord.store.judgements.audit import note
-from accord.store.judgements.counting import standing
+from accord.store.judgements.counting import practice, standing
 from accord.store.judgements.forms import BadAct, StudyConfig
 from accord.store.judgements.opening import Store
 from accord.store.judgements.studies import config_of, get
 from accord.store.judgements.tables import Event, Item, Judgement, Study, User
 
-MARK = "quiz"
 TRIES = 2
 LET_IN = "let in"
 State = Literal["none", "asks", "passed", "failed", "short"]
@@ -29,7 +28,7 @@ class Quiz:
     """How far somebody is."""
 
     state: State
-    """none: there is no quiz for them; short: the study has too few known items for one"""
+    """none: no quiz for them, or not any more; short: the study has too few known items for one"""
     answered: int = 0
     """in this try"""
     of: int = 0
@@ -50,28 +49,32 @@ def quiz(store: Store, study_id: int, user_id: int) -> Quiz:
 
 
 def stand(session: Session, study: Study, user: User) -> Quiz:
-    """The same within a transaction.  Managers and owners have no quiz."""
+    """The same within a transaction.  Managers and owners have no quiz, nor has who judged here
+    before there was one.
+    """
     config = config_of(study)
     count = config.quiz.items
     if not count or study.kind in ("rewrite", "chat") or may(user.role, "manage"):
         return Quiz("none")
-    if user.kind == "ai" or _let_in(session, study.id, user.id):
+    if user.kind == "ai" or _judged(session, study.id, user.id):
+        return Quiz("none")
+    if _let_in(session, study.id, user.id):
         return Quiz("none")
     given = answers(session, study.id, user.id)
     tries = min(TRIES, known(session, study.id) // count)
     if not tries:
         return Quiz("short", of=count)
-    return _judged([_right(one) for one in given], config, tries)
+    return _marked([_right(one) for one in given], config, tries)
 
 
-def _judged(right: list[bool], config: StudyConfig, tries: int) -> Quiz:
+def _marked(right: list[bool], config: StudyConfig, tries: int) -> Quiz:
     count = config.quiz.items
     for attempt in range(tries):
         here = right[attempt * count : (attempt + 1) * count]
         told = Quiz("asks", len(here), count, sum(here), attempt + 1)
         if len(here) < count:
             return told
-        if told.right >= config.quiz.passes * count:
+        if told.right / count >= config.quiz.passes:  # 14 of 25 are 0.56; 0.56 * 25 is above 14
             return Quiz("passed", count, count, told.right, attempt + 1)
     return Quiz("failed", count, count, told.right, tries)
 
@@ -82,10 +85,10 @@ def answers(session: Session, study_id: int, user_id: int) -> list[Judgement]:
         select(Judgement)
         .join(Item, Item.id == Judgement.item_id)
         .where(Item.study_id == study_id, Item.gold.is_not(None), Judgement.user_id == user_id)
-        .where(standing())
+        .where(practice(), standing())
         .order_by(Judgement.id)
     )
-    return [one for one in session.scalars(query) if MARK in one.marks]
+    return [*session.scalars(query)]
 
 
 def known(session: Session, study_id: int) -> int:
@@ -98,10 +101,11 @@ def stuck(store: Store, study_id: int) -> list[tuple[User, Quiz]]:
     """Who has begun the quiz and is not through: still at it, or failed."""
     with store.read() as session:
         study = get(session, study_id)
-        began = select(Judgement.user_id).join(Item, Item.id == Judgement.item_id).distinct()
-        began = began.where(Item.study_id == study_id, Item.gold.is_not(None))
-        users = [session.get_one(User, one) for one in session.scalars(began)]
-        found = [(user, stand(session, study, user)) for user in users]
+        began = select(Judgement.user_id).join(Item, Item.id == Judgement.item_id)
+        began = began.where(Item.study_id == study_id, Item.gold.is_not(None), practice())
+        users = select(User).where(User.id.in_(began), User.closed.is_(None))
+        users = users.where(User.excluded.is_(None)).order_by(User.id)
+        found = [(user, stand(session, study, user)) for user in session.scalars(users)]
     return [(user, one) for user, one in found if not one.open and one.state != "short"]
 
 
@@ -133,6 +137,13 @@ def let_in(store: Store, study_id: int, user_id: int, *, by: int) -> None:
         if stand(session, study, user).open:
             return
         note(session, by, LET_IN, study=study.id, user=user.id)
+
+
+def _judged(session: Session, study_id: int, user_id: int) -> bool:
+    """Whether they were ever asked the study's own items, or known ones outside a quiz."""
+    own = exists().where(Judgement.user_id == user_id, ~practice())
+    own = own.where(Item.id == Judgement.item_id, Item.study_id == study_id)
+    return bool(session.scalar(select(own)))
 
 
 def _let_in(session: Session, study_id: int, user_id: int) -> bool:

@@ -12,7 +12,7 @@ from accord.config import plain
 from accord.errors import BadSettings
 from accord.store.judgements import filling
 from accord.store.judgements.audit import note
-from accord.store.judgements.counting import recount, standing
+from accord.store.judgements.counting import practice, recount, standing
 from accord.store.judgements.forms import (
     KINDS,
     Kind,
@@ -159,7 +159,7 @@ def studies(store: Store, user: User | None = None) -> list[StudyRow]:
     items = select(Item.study_id, func.count(), func.count().filter(Item.open.is_(True)))
     items = items.where(Item.gold.is_(None)).group_by(Item.study_id)
     mine = select(Item.study_id, func.count()).join(Judgement, Judgement.item_id == Item.id)
-    mine = mine.where(Judgement.act == "judge", standing())
+    mine = mine.where(Judgement.act == "judge", standing(), ~practice())
     mine = mine.where(Judgement.user_id == (user.id if user else None)).group_by(Item.study_id)
     with store.read() as session:
         rows = {study_id: (count, is_open) for study_id, count, is_open in session.execute(items)}

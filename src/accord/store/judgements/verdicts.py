@@ -186,15 +186,16 @@ def best(gold: Mapping[str, Any] | None, shown: Sequence[int]) -> str:
         said = "The known answer: both are bad."
     else:
         places = dense(told.get("ranks", ()))
-        first = [letters[at] for at in shown if at < len(places) and places[at] == 0]
-        tie = len(first) == len(places)
-        order = sorted(range(len(places)), key=lambda at: (places[at], letters[at]))
+        steps = [
+            sorted(letters[at] for at, one in enumerate(places) if one == place)
+            for place in sorted({*places})
+        ]
         said = "The known answer: " + (
             "a tie."
-            if tie
-            else f"{first[0]} is better."
+            if len(steps) == 1
+            else f"{steps[0][0]} is better."
             if len(places) == 2
-            else ", then ".join(letters[at] for at in order) + "."
+            else ", then ".join(" and ".join(step) for step in steps) + "."
         )
     why = told.get("why")
     return f"{said} {why}" if isinstance(why, str) and why else said

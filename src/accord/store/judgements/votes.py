@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from accord.store.judgements.counting import standing
+from accord.store.judgements.counting import practice, standing
 from accord.store.judgements.tables import Item, Judgement, User
 
 BOTH_BAD = 9
@@ -47,11 +47,12 @@ def votes(
         .join(User, User.id == Judgement.user_id)
         .join(Item, Item.id == Judgement.item_id)
         .where(Item.study_id == study_id, Judgement.act.in_(acts), standing())
+        .where(~practice())
         .order_by(Judgement.id)
     )
     if not excluded:
         query = query.where(User.excluded.is_(None))
-    return [Vote(*row) for row in session.execute(query) if "quiz" not in row[0].marks]
+    return [Vote(*row) for row in session.execute(query)]
 
 
 def by_item(few: Iterable[Vote]) -> dict[int, list[Vote]]:
