@@ -223,3 +223,29 @@ def test_nobody_is_asked_twice_in_two_tabs(store: Store) -> None:
     same = acts.submit(store, ada.id, Act(first.lease_id, first.key, ranks=of(first, (0, 1))))
     assert (same.repeated, same.right, same.why) == (True, one.right, one.why)
     assert people.users(store)
+
+
+def test_a_lease_from_before_the_quiz_is_no_way_past_it(store: Store) -> None:
+    (ada,) = team(store, 1)
+    study = held(store, count=2, gold=known(6))
+    before = leases.next_task(store, study.id, ada.id)
+    assert before is not None
+    config = studies.config_of(studies.study(store, study.id))
+    studies.revise(store, study.id, config.model_copy(update={"quiz": Quiz(items=3)}))
+    with pytest.raises(BadAct, match="begins with a quiz now"):
+        acts.submit(store, ada.id, Act(before.lease_id, before.key, ranks=(0, 1)))
+    task = leases.next_task(store, study.id, ada.id)
+    assert task is not None
+    assert task.messages[0]["content"].startswith("g")
+
+
+def test_who_wrote_a_known_item_is_not_left_half_way(store: Store) -> None:
+    (ada,) = team(store, 1)
+    first, *rest = known(3)
+    by = (f"human:{ada.pseudonym}", "")
+    mine = [NewItem(first.messages, first.answers, by, gold=first.gold), *rest]
+        mine[0].messages, mine[0].answers, (f"human:{ada.pseudonym}", ""), gold=mine[0].gold
+    )
+    study = held(store, count=2, gold=mine, quiz=Quiz(items=3))
+    assert quiz.quiz(store, study.id, ada.id).state == "short"
+    assert leases.next_task(store, study.id, ada.id) is None

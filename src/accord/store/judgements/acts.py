@@ -83,7 +83,10 @@ def submitted(session: Session, user_id: int, act: Act) -> Receipt:
     made = _judgement(act, given, lease)
     made.marks = _marks(session, act, made, item, config, [one.text for one in texts])
     user = session.get_one(User, user_id)
-    practice = item.gold is not None and quiz.stand(session, study, user).state == "asks"
+    stands = quiz.stand(session, study, user)
+    if item.gold is None and not lease.adjudicates and not stands.open:
+        raise BadAct("this study begins with a quiz now: load the page again")
+    practice = item.gold is not None and stands.state == "asks"
     if practice:
         made.marks = [*made.marks, PRACTICE]
     session.add(made)

@@ -40,6 +40,8 @@ def next_task(
         if user.excluded is not None or user.closed is not None:
             return None
         lease = _own(session, study_id, user_id, adjudicate)
+        if lease is not None and not adjudicate and _too_early(session, study, user, lease):
+            lease.state, lease = "released", None
         if lease is None and study.status == "open":
             if adjudicate:
                 item_id = _to_settle(session, queue, user_id)
@@ -204,6 +206,12 @@ def _places(*, adjudicates: bool) -> Select[tuple[int]]:
 def _room(session: Session, item_id: int, user_id: int, adjudicates: bool) -> bool:
     told = {"item": item_id, "me": user_id, "at": now()}
     return session.scalar(_places(adjudicates=adjudicates), told) is not None
+
+
+def _too_early(session: Session, study: Study, user: User, lease: Lease) -> bool:
+    """Whether it is of the study's own items, and the quiz, begun since, comes first."""
+    item = session.get_one(Item, lease.item_id)
+    return item.gold is None and not quiz.stand(session, study, user).open
 
 
 def _turn(session: Session, study: Study, user: User) -> int | None:

@@ -16,7 +16,7 @@ from accord.store.judgements.counting import practice, standing
 from accord.store.judgements.forms import BadAct, StudyConfig
 from accord.store.judgements.opening import Store
 from accord.store.judgements.studies import config_of, get
-from accord.store.judgements.tables import Event, Item, Judgement, Study, User
+from accord.store.judgements.tables import Author, Event, Item, Judgement, Study, User
 
 TRIES = 2
 LET_IN = "let in"
@@ -61,7 +61,7 @@ def stand(session: Session, study: Study, user: User) -> Quiz:
     if _let_in(session, study.id, user.id):
         return Quiz("none")
     given = answers(session, study.id, user.id)
-    tries = min(TRIES, known(session, study.id) // count)
+    tries = min(TRIES, known(session, study.id, user.id) // count)
     if not tries:
         return Quiz("short", of=count)
     return _marked([_right(one) for one in given], config, tries)
@@ -91,9 +91,12 @@ def answers(session: Session, study_id: int, user_id: int) -> list[Judgement]:
     return [*session.scalars(query)]
 
 
-def known(session: Session, study_id: int) -> int:
-    """Known items of a study."""
+def known(session: Session, study_id: int, user_id: int | None = None) -> int:
+    """Known items of a study; of somebody, those that they did not write."""
     query = select(func.count(Item.id)).where(Item.study_id == study_id, Item.gold.is_not(None))
+    if user_id is not None:
+        wrote = exists().where(Author.item_id == Item.id, Author.user_id == user_id)
+        query = query.where(~wrote)
     return session.scalar(query) or 0
 
 
