@@ -244,8 +244,6 @@ def test_who_wrote_a_known_item_is_not_left_half_way(store: Store) -> None:
     first, *rest = known(3)
     by = (f"human:{ada.pseudonym}", "")
     mine = [NewItem(first.messages, first.answers, by, gold=first.gold), *rest]
-        mine[0].messages, mine[0].answers, (f"human:{ada.pseudonym}", ""), gold=mine[0].gold
-    )
     study = held(store, count=2, gold=mine, quiz=Quiz(items=3))
     assert quiz.quiz(store, study.id, ada.id).state == "short"
     assert leases.next_task(store, study.id, ada.id) is None
