@@ -39,7 +39,7 @@ def read(folder: Path) -> Card:
         return Card(*numbers, str(said["template"]), shown_from(told))
     except BadModel as error:
         raise BadModel(f"{folder}: {error}") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadModel(
             f"{folder}: its {NAME} is damaged ({first(error)}); export the reward model again"
         ) from error
