@@ -54,6 +54,7 @@ def test_failing_twice_is_told_kindly_and_a_manager_lets_in(tmp_path: Path) -> N
     after = answer(ben, study, right=False)
     assert "That was the practice" in after
     assert "A manager of the study can let you in." in after
+    assert "done-mark" not in after, "no tick"
     undone = ben.post(f"/studies/{study}/judge/undo")
     assert "answers+of+the+quiz+stand" in undone.headers["location"]
     mia = here.client("mia", "manager")

@@ -40,6 +40,8 @@ class End:
     next: str
     facts: tuple[tuple[str, str], ...] = ()
     undo: bool = False
+    tick: bool = True
+    """whether one stands above: not where somebody failed, or must wait"""
 
 
 def progress(store: Store, study: Study, user: User, adjudicates: bool) -> Mine:
@@ -85,10 +87,14 @@ def end(study: Study, mine: Mine, adjudicates: bool, quiz: Quiz = Quiz("none")) 
             f"{quiz.right} of {quiz.of} practice items were right, and this study asks for more. "
             "Thank you for trying: such questions are hard to see alike."
         )
-        return End("That was the practice", said, "A manager of the study can let you in.")
+        return End(
+            "That was the practice", said, "A manager of the study can let you in.", tick=False
+        )
     if quiz.state == "short":
         said = "It begins with practice items, and there are too few of them yet."
-        return End("Not ready yet", said, "Come back a little later; the manager sees why.")
+        return End(
+            "Not ready yet", said, "Come back a little later; the manager sees why.", tick=False
+        )
     if not mine.mine:
         said = "Either all items are taken by others, or none has been added yet."
         return End("Nothing to judge just now", said, "Come back a little later.")

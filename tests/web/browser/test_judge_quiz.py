@@ -48,6 +48,26 @@ def test_practice_by_keys(tmp_path: Path, chromium: Any) -> None:
         assert "Practice" not in page.locator("#task").inner_text()
 
 
+def test_failing_and_being_let_in(tmp_path: Path, chromium: Any) -> None:
+    here = site(tmp_path)
+    study = quizzed(here)
+    dark = {"color_scheme": "dark"}
+    with visiting(chromium, here, ("ben", "annotator"), viewport=PHONE, **dark) as ben:
+        page = ben.go(f"/studies/{study}/judge")
+        for told in ("Practice, 2 of 2.", "second try", "2 of 2, second try", "was the practice"):
+            page.keyboard.press("2" if right(ben) == "1" else "1")
+            page.get_by_text(told).wait_for()
+        assert axe(page) == []
+        with visiting(chromium, here, ("mia", "manager"), **dark) as mia:
+            there = mia.go(f"/studies/{study}/progress")
+            assert axe(there) == []
+            there.get_by_role("button", name="Let in").click()
+            there.get_by_role("button", name="Let in").wait_for(state="detached")
+        page.reload()
+        page.locator("#task[data-lease]").wait_for()
+        assert "Practice" not in page.locator("#task").inner_text()
+
+
 def test_on_a_phone_in_the_dark(tmp_path: Path, chromium: Any) -> None:
     here = site(tmp_path)
     study = quizzed(here)
