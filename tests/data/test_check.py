@@ -350,7 +350,7 @@ def test_an_interval_that_cannot_be_had_is_not_made_up(tmp_path):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     said = "\n".join(terminal(run(Check(data=path))))
     assert "(too few for an interval)" in said
-    assert "-1" not in said
+    assert "-1" not in said.replace(str(tmp_path), "")
 
 
 def test_where_the_page_cannot_be_written_the_word_is_html(tmp_path):

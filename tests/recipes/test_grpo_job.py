@@ -76,7 +76,11 @@ def test_against_tasks_that_are_made(place, tmp_path):
         (("prompts={}/ask.jsonl", "reasoning.task=gcd"), BadSettings, "GRPO needs prompts"),
         (("prompts={}/ask.jsonl",), BadSettings, "GRPO needs a reward"),
         (("prompts={}/ask.jsonl", "reward=gsm8k"), BadData, "24 of 24 prompts come without one"),
-        (("prompts={}/ask.jsonl", "reward=gsm9k"), BadSettings, "or tokens, correct, correct-llava, gsm8k"),
+        (
+            ("prompts={}/ask.jsonl", "reward=gsm9k"),
+            BadSettings,
+            "or tokens, correct, correct-llava, gsm8k",
+        ),
         (
             ("prompts={}/sums.jsonl", "reward=gsm8k", "on_cpu=reference", "lora=Lora"),
             BadSettings,

@@ -127,7 +127,7 @@ def test_a_reward_model_s_zero_and_measures_take_one_lot_at_a_time() -> None:
     numbers: dict[str, float] = {}
 
     def work() -> None:
-        answers = stages._references("mean", SimpleNamespace(), rows, 0)  # type: ignore[arg-type]
+        answers = stages._references(reward.RewardModel(), SimpleNamespace(), rows, 0)  # type: ignore[arg-type]
         reward.normalise(judge, answers, "mean")  # type: ignore[arg-type]
         numbers.update(reward.measure(judge, rows[:1000]))  # type: ignore[arg-type]
 
