@@ -79,7 +79,7 @@ def test_against_tasks_that_are_made(place, tmp_path):
         (
             ("prompts={}/ask.jsonl", "reward=gsm9k"),
             BadSettings,
-            "or tokens, correct, correct-llava, gsm8k",
+            "or tokens, correct",
         ),
         (
             ("prompts={}/sums.jsonl", "reward=gsm8k", "on_cpu=reference", "lora=Lora"),
