@@ -6,7 +6,7 @@ and one that is shown facts → PPO with each → false claims counted on other 
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -194,7 +194,7 @@ def _trained(
         place.out / f"{name.split()[0].lower()}-{seed}", seed, 10, place.sinks, place.tell, 0.1
     )
     start = given.sft.handle
-    shown = Request(**{**plain_of(SHORT), "facts": KINDS[name]})
+    shown = replace(SHORT, facts=KINDS[name])
     reward = cfg.reward.model_copy(update={"shown": shown})
     judge = reward_stage(here.below("reward"), reward, start, given.pairs, parents=(given.judged,))
     learned = Learned(judge.handle, start.speller, Reader(start.speller, given.asked))
@@ -208,11 +208,6 @@ def _trained(
         parents=(judge.artifact,),
     )
     return judge, policy
-
-
-def plain_of(shown: Request) -> dict[str, Any]:
-    """Its settings."""
-    return {key: getattr(shown, key) for key in shown.__dataclass_fields__}
 
 
 def _said(

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from accord.errors import BadData, BadModel, MissingExtra
 from accord.records import Ids, Image
+from accord.text import folder as folders
 from accord.text import hub
 
 PLACES = 14
@@ -124,7 +125,7 @@ class Sight:
     def load(cls, source: str | Path, vocab: dict[str, int]) -> "Sight | None":
         """The sight of a model folder; None where its model reads text alone."""
         folder = _folder(source)
-        config = json.loads((folder / "config.json").read_text()) if folder else {}
+        config = folders.read(folder, "config.json") if folder else {}
         if folder is None or config.get("model_type") not in KINDS:
             return None
         _installed()
@@ -239,8 +240,6 @@ def _bytes(path: str) -> bytes:
 
 def _folder(source: str | Path) -> Path | None:
     """The folder with the model itself: of an adapter, its base's."""
-    from accord.text import folder as folders
-
     for place in (hub.folder(source), *folders.bases(source)):
         if (place / "config.json").is_file():
             return place
