@@ -126,7 +126,8 @@ def walk(
         both,
         parents=(labels.artifact, *given.origins),
     )
-    learned = Learned(judged.handle, sl.handle.speller)
+    speller = sl.handle.speller
+    learned = Learned(judged.handle, speller, Reader(speller, given.prompts))
     trained = ppo_stage(
         place.below("ppo"),
         cfg.ppo,
