@@ -5,7 +5,6 @@ against transformers' own code; any other is probed when it is loaded (probe.py)
 """
 
 import warnings
-from functools import cache
 from typing import Any
 
 import torch
@@ -92,8 +91,9 @@ def scaled(model: PreTrainedModel, logits_NV: Tensor) -> Tensor:
     logits_NV = logits_NV.to(torch.promote_types(logits_NV.dtype, torch.float32))
     config = model.config
     if model.config.model_type in SEES:
-        mute = _indices(placeholders(config), logits_NV.device)
-        logits_NV = logits_NV.index_fill(-1, mute, -torch.inf)
+        logits_NV = logits_NV.clone()
+        for i in placeholders(config):  # by number: no index has to reach a GPU at every token
+            logits_NV[..., i] = -torch.inf
     if (scale := getattr(config, "logit_scale", None)) is not None:  # Cohere
         logits_NV = logits_NV * scale
     if (scale := getattr(config, "logits_scaling", None)) is not None:  # Granite
@@ -103,18 +103,12 @@ def scaled(model: PreTrainedModel, logits_NV: Tensor) -> Tensor:
     return logits_NV
 
 
-@cache
-def _indices(ids: tuple[int, ...], device: torch.device) -> Tensor:
-    """On the device once: a sampler asks at every token."""
-    return torch.tensor(ids, device=device)
-
-
-def placeholders(config: Any) -> tuple[int, ...]:
+def placeholders(config: Any) -> list[int]:
     """Ids that stand for pictures and films in a template's text: nobody says them."""
     names = ("image_token_id", "image_token_index", "video_token_id")
     found = {getattr(config, name, None) for name in names}
     rows = config.get_text_config().vocab_size
-    return tuple(sorted(i for i in found if isinstance(i, int) and 0 <= i < rows))
+    return sorted(i for i in found if isinstance(i, int) and 0 <= i < rows)
 
 
 def context(model: PreTrainedModel) -> int:
