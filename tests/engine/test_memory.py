@@ -4,6 +4,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
+import seeing
 from accord.data.rows import choices, pad
 from accord.engine.draw import Sampling
 from accord.engine.live import Live, watched
@@ -12,11 +13,13 @@ from accord.engine.roles import Critic, Policy
 from accord.engine.steps import Optimizer
 from accord.maths.losses import Loss, nll
 from accord.maths.weights import even, weigh
+from accord.models import vision
 from accord.models.attention import NAME
 from accord.models.forms import still
 from accord.models.heads import Speaker
 from accord.models.lora import Lora
 from accord.models.trunk import Trunk
+from accord.text.images import PLACES
 from toys import ToySpeller
 
 PROMPT = ANSWER = 32
@@ -145,6 +148,24 @@ def test_sampling_takes_what_was_foreseen(kind):
     foreseen = rest["cache"] + rest["logits and scratch"]
     print(f"sampling: {foreseen / 1e6:.1f} MB foreseen, {found / 1e6:.1f} measured")
     assert foreseen == pytest.approx(found, rel=0.15)
+
+
+def test_a_tower_takes_what_was_foreseen(tmp_path, monkeypatch):
+    """At its first look at as many pictures as it looks at together."""
+    monkeypatch.setattr(vision, "PATCHES", 64)
+    seeing.folder(tmp_path / "model")
+    policy = Policy.open(tmp_path / "model")
+    colours = [f"#{n:02x}4080" for n in range(16)]
+    paths = [seeing.picture(tmp_path / f"{c[1:]}.png", c) for c in colours]
+    asked = [policy.speller.prompt_ids(seeing.about(path)) for path in paths]
+    names = [-1 - min(ids) >> PLACES for ids in asked]
+    eyes = policy.model.trunk.eyes
+    assert eyes.family.lot == len(set(names)) == 16
+    found = watched(lambda: eyes.look(names))
+    assert eyes.kept.looks == 16
+    rest = estimate(policy.model.trunk.model.config, Work("sft")).phases["see"]
+    print(f"looking: {rest['logits and scratch']:,} bytes foreseen, {found:,} measured")
+    assert rest["logits and scratch"] == pytest.approx(found, rel=0.15)
 
 
 def test_the_count_falls_when_a_tensor_goes():

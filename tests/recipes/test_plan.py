@@ -6,6 +6,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+import seeing
 from accord import cli
 from accord.engine import room
 from accord.engine.memory import PARTS, Estimate, Work, estimate
@@ -96,6 +97,16 @@ def test_the_peak_is_marked_in_the_phase_that_holds_most(model):
     (line,) = [x for x in said.splitlines() if "together" in x]
     marked = line.split(" < peak")[0].split()
     assert len(marked) - 2 == list(found.phases).index(found.peak)
+
+
+def test_a_tower_has_a_phase_or_is_said_to_be_left_out(tmp_path):
+    for kind in ("llava", "qwen2_vl"):
+        seeing.folder(tmp_path / kind, kind)
+        words = (f"model={tmp_path / kind}", "prompt=16", "longest=8", "memory=24GB")
+        code, said, _ = call(*words)
+        assert code == 0
+        assert bool(re.search(r"GB\s+see\s+update", said)) == (kind == "llava")
+        assert ("without its tower's looks" in said) == (kind != "llava")
 
 
 def test_no_weights_are_read(model):

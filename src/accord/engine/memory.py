@@ -13,7 +13,7 @@ from torch import Tensor
 
 from accord.engine.budget import for_prompts, for_samples, for_scores, for_updates
 from accord.engine.live import Live
-from accord.models import forms, fused, masters, quantised
+from accord.models import forms, fused, masters, quantised, vision
 from accord.models.alike import unlike
 from accord.models.attention import Layout, Packed, Step
 from accord.models.cache import SlotCache
@@ -181,6 +181,8 @@ class _Rehearsal:
     def run(self) -> Estimate:
         """All phases."""
         found, kind = Estimate(), self.work.kind
+        if seen := self._see():
+            found.phases["see"] = seen
         if kind in SAMPLE:
             found.phases["sample"] = self._sample()
         if (kind in SAMPLE and kind != "best") or kind == "dpo" or self.reward:
@@ -190,6 +192,17 @@ class _Rehearsal:
                 (self._update(part) for part in self.learners), key=lambda told: sum(told.values())
             )
         return found
+
+    @torch.no_grad()
+    def _see(self) -> dict[str, int]:
+        """The tower's look at pictures, where there is one and it can be rehearsed."""
+        model = self.start.trunk.model
+        given = vision.family(model).blank() if vision.tower(model) else None
+        if given is None:
+            return {}
+        with Live() as live:
+            vision.family(model).see(given)
+        return self._told(**{"logits and scratch": live.peak})
 
     def _told(self, **more: int) -> dict[str, int]:
         standing = {"weights": self.weights, "optimizer": self.moments}

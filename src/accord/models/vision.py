@@ -19,8 +19,8 @@ from accord.text.images import KINDS, MOST_PLACES, PLACES, spans
 
 KEPT_BYTES = 1 << 30
 """of what the tower made of pictures; those looked at longest ago go first"""
-LOT = 32
-"""pictures that the tower looks at together"""
+PATCHES = 4096
+"""that the tower looks at together, in whole pictures: its memory grows with them"""
 Pixels = Callable[[Sequence[int]], Any]
 """names of pictures -> what the tower is given"""
 
@@ -39,6 +39,15 @@ class Family(Protocol):
 
     def grid(self, given: Any) -> list[tuple[int, int] | None]:
         """(rows, columns) of each picture, where places have two sides."""
+
+    def blank(self) -> Any:
+        """What the tower would be given for as many pictures as it looks at together; None where
+        that cannot be said.
+        """
+
+    @property
+    def lot(self) -> int:
+        """Pictures that the tower looks at together."""
 
 
 @dataclass
@@ -70,6 +79,18 @@ class Llava:
         """Its places are numbered like those of text."""
         return [None] * len(given["pixel_values"])
 
+    def blank(self) -> Any:
+        """Pictures of the one size that there is."""
+        sight = self.model.config.vision_config
+        shape = (self.lot, sight.num_channels, sight.image_size, sight.image_size)
+        return {"pixel_values": torch.zeros(shape)}
+
+    @property
+    def lot(self) -> int:
+        """All pictures have as many patches."""
+        sight = self.model.config.vision_config
+        return max(1, PATCHES // (sight.image_size // sight.patch_size) ** 2)
+
 
 @dataclass
 class Qwen:
@@ -97,6 +118,14 @@ class Qwen:
         """After the merger."""
         side = self.model.config.vision_config.spatial_merge_size
         return [(h // side, w // side) for _, h, w in given["image_grid_thw"].tolist()]
+
+    def blank(self) -> Any:
+        """None: its way hangs on the sizes of pictures, and cannot be gone without them."""
+
+    @property
+    def lot(self) -> int:
+        """One: a picture may be large."""
+        return 1
 
 
 @dataclass
@@ -154,8 +183,8 @@ class Eyes:
             if name in kept.seen:
                 kept.seen.move_to_end(name)
         new = [name for name in names if name not in kept.seen]
-        for at in range(0, len(new), LOT):
-            lot = new[at : at + LOT]
+        for at in range(0, len(new), self.family.lot):
+            lot = new[at : at + self.family.lot]
             given = self.pixels(lot)
             sights = zip(lot, self.family.see(given), self.family.grid(given), strict=True)
             for name, seen, grid in sights:

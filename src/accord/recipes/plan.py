@@ -19,6 +19,7 @@ from accord.models.lora import Lora, base_of
 from accord.models.sketch import config_of
 from accord.recipes.growing import LOT
 from accord.text import hub
+from accord.text.images import KINDS
 
 UNITS = {f"{unit}B": 1000**n for n, unit in enumerate("KMGT", 1)} | {
     f"{unit}IB": 1024**n for n, unit in enumerate("KMGT", 1)
@@ -71,6 +72,8 @@ class Planned:
     estimate: Estimate
     room: int
     words: tuple[str, ...]
+    blind: bool = False
+    """whether a tower's looks at pictures are not in it"""
 
     @property
     def need(self) -> int:
@@ -91,7 +94,8 @@ def run_plan(desk: Any, plan: Plan) -> Planned:
         for word, change in _remedies(plan):
             changed = _whole(config, Work(**vars(work) | change))
             words.append(f"{word}: {changed.total(changed.peak) / 1e9:.2f} GB")
-    return Planned(found, there, tuple(words))
+    blind = config.model_type in KINDS and "see" not in found.phases
+    return Planned(found, there, tuple(words), blind)
 
 
 def _heard(plan: Plan) -> None:
@@ -205,4 +209,6 @@ def lines(planned: Planned) -> list[str]:
     need, room = planned.need / 1e9, planned.room / 1e9
     fits = planned.need <= planned.room
     said = f"{'fits' if fits else 'does not fit'}: {need:.2f} GB at the peak, {room:.2f} GB there"
-    return [said, *(f"  with {word}" for word in planned.words)]
+    sight = "  without its tower's looks at pictures, which hang on their sizes"
+    more = [f"  with {word}" for word in planned.words]
+    return [said, *([sight] if planned.blind else []), *more]
