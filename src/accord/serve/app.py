@@ -15,11 +15,12 @@ from starlette.responses import Response, StreamingResponse
 
 from accord.engine.draw import Sampling
 from accord.errors import BadData
-from accord.records import Ids, Message
+from accord.records import Ids
 from accord.serve.answers import Chat, Form, Letter, Text
 from accord.serve.asked import ChatAsked, Said, TextAsked
 from accord.serve.door import BODY, Door
 from accord.serve.engine import Engine, Order
+from accord.serve.pictures import Album, Shown, talk
 from accord.serve.wrong import Json, Wrong, install
 
 
@@ -28,6 +29,8 @@ class Lineup:
 
     def __init__(self, engines: Sequence[Engine]):
         self.engines = {engine.name: engine for engine in engines}
+        self.album = Album()
+        """the pictures of requests under way"""
         self.touched = time.monotonic()
         """when somebody last asked anything"""
 
@@ -48,6 +51,7 @@ class Lineup:
         """Answers under way end with an error, and the models stop."""
         for engine in self.engines.values():
             engine.close()
+        self.album.close()
 
 
 def build(lineup: Lineup, key: str | None = None, hosts: Sequence[str] | None = None) -> FastAPI:
@@ -90,9 +94,9 @@ def build(lineup: Lineup, key: str | None = None, hosts: Sequence[str] | None = 
     async def chat(asked: ChatAsked, request: Request) -> Response:
         """A message of the assistant."""
         engine = lineup.find(asked.model)
-        ids = await run_in_threadpool(_spelled_chat, engine, asked.messages)
+        ids, shown = await run_in_threadpool(_spelled_chat, engine, asked.messages, lineup.album)
         form = Chat(asked, engine.policy.speller)
-        return await _answered(asked, engine, (ids,), form, request)
+        return await _answered(asked, engine, (ids,), form, request, shown)
 
     @app.post("/v1/completions", response_class=Json)
     async def completions(asked: TextAsked, request: Request) -> Response:
@@ -111,6 +115,7 @@ async def _answered(
     prompts: tuple[Ids, ...],
     form: Form,
     request: Request,
+    shown: Sequence[Shown] = (),
 ) -> Response:
     order = Order(
         prompts,
@@ -122,7 +127,7 @@ async def _answered(
         asked.stops,
         reads=isinstance(asked, TextAsked) and asked.echo and asked.logprobs is not None,
     )
-    letter = Letter(form, engine, engine.ask(order))
+    letter = Letter(form, engine, engine.ask(order, shown))
     if asked.stream:
         return StreamingResponse(
             letter.stream(asked.usage),
@@ -147,17 +152,18 @@ async def _gone(request: Request) -> None:
         pass
 
 
-def _spelled_chat(engine: Engine, messages: Sequence[Said]) -> Ids:
-    talk = []
-    for said in messages:
-        parts = said.content if isinstance(said.content, list) else None
-        text = "".join(part.text for part in parts) if parts else said.content
-        role = "system" if said.role == "developer" else said.role
-        talk.append(Message.of(role, str(text)))
+def _spelled_chat(
+    engine: Engine, messages: Sequence[Said], album: Album
+) -> tuple[Ids, list[Shown]]:
+    speller = engine.policy.speller
+    said, shown = talk(messages, album, speller.sight is not None)
     try:
-        return engine.policy.speller.prompt_ids(tuple(talk))
+        return speller.prompt_ids(said), shown
     except BadData as error:
-        raise Wrong(400, str(error), param="messages") from None
+        where = str(error)
+        for one in shown:
+            where = where.replace(str(one.path), "a picture")
+        raise Wrong(400, where, param="messages") from None
 
 
 def _spelled_texts(engine: Engine, prompts: list[str] | list[list[int]]) -> tuple[Ids, ...]:

@@ -6,7 +6,15 @@ the one value that means nothing.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
 
 MOST_N, MOST_BEST = 128, 20
 
@@ -58,19 +66,53 @@ class TextPart(_Body):
     text: str
 
 
-def _seen(given: Any) -> Any:
-    if isinstance(given, dict) and given.get("type") not in (None, "text"):
-        kind = str(given["type"])[:40]
-        say = f"a message has a part of type {kind!r}, and this model reads text alone"
-        raise ValueError(say)
+class ImageURL(_Body):
+    """Where a picture is: in the address itself."""
+
+    url: str
+    """data:image/png;base64,…"""
+    detail: Annotated[
+        Any, _only("auto", say="detail is not offered: a model's own processor decides")
+    ] = None
+
+
+class ImagePart(_Body):
+    """A part that is seen."""
+
+    type: Literal["image_url"]
+    image_url: ImageURL
+
+
+def _kind(given: Any) -> str:
+    """Which part it is; a type that is not known is refused."""
+    kind = given.get("type") if isinstance(given, dict) else getattr(given, "type", None)
+    return kind if kind == "image_url" else "text"
+
+
+def _known(given: Any) -> Any:
+    kind = given.get("type") if isinstance(given, dict) else None
+    if kind not in (None, "text", "image_url"):
+        raise ValueError(
+            f"a message has a part of type {str(kind)[:40]!r}: text and image_url are read"
+        )
+    told = given.get("image_url") if kind == "image_url" else {"url": ""}
+    if not isinstance(told, dict) or not isinstance(told.get("url"), str):
+        raise ValueError('a picture is {"type": "image_url", "image_url": {"url": "data:…"}}')
     return given
+
+
+_Part = Annotated[
+    Annotated[TextPart, Tag("text")] | Annotated[ImagePart, Tag("image_url")],
+    Discriminator(_kind),
+    BeforeValidator(_known),
+]
 
 
 class Said(_Body):
     """A message.  `developer` is what newer clients call `system`."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | Annotated[list[Annotated[TextPart, BeforeValidator(_seen)]], Field(min_length=1)]
+    content: str | Annotated[list[_Part], Field(min_length=1)]
 
 
 class _Asked(_Body):

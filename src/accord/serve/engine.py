@@ -69,6 +69,8 @@ class Line:
     order: Order
     loop: asyncio.AbstractEventLoop
     hang_up: Callable[["Line"], None]
+    held: Sequence[object] = ()
+    """pictures in its prompts, for as long as the model may look at them"""
     heard: "asyncio.Queue[Piece | Wrong]" = field(default_factory=asyncio.Queue)
     slots: list[Slot] = field(default_factory=list)
     open: int = 0
@@ -124,7 +126,7 @@ class Engine:
 
     # --- for coroutines ---
 
-    def ask(self, order: Order) -> Line:
+    def ask(self, order: Order, held: Sequence[object] = ()) -> Line:
         """Answers will be heard on the line.  Wrong where there is no room for them."""
         if self._down:
             raise Wrong(503, self._down, code="unavailable", wait=AGAIN_S[0])
@@ -137,7 +139,7 @@ class Engine:
                 param="prompt",
                 code="context_length_exceeded",
             )
-        line = Line(order, asyncio.get_running_loop(), self._hang_up)
+        line = Line(order, asyncio.get_running_loop(), self._hang_up, held)
         self._admit(line)
         self._calls.put(partial(self._begin, line))
         return line
@@ -270,6 +272,7 @@ class Engine:
         with self._lock:
             self.load -= by
         if not line.open:
+            line.held = ()
             self._lines.discard(line)
 
     def _flush(self) -> None:

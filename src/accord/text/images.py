@@ -24,6 +24,8 @@ PLACES = 14
 MOST_PLACES = 1 << PLACES
 MOST_PIXELS = 100_000_000
 """of one picture: beyond, a small file may fill the memory"""
+MOST_LOOKED = 100_000
+"""pictures whose ids are at hand"""
 KINDS = ("llava", "qwen2_vl", "qwen2_5_vl")
 """model types that see here"""
 FILES = ("preprocessor_config.json", "processor_config.json")
@@ -144,6 +146,8 @@ class Sight:
         """
         stamp = _stamp(image.path)
         if stamp not in self._looked:
+            if len(self._looked) >= MOST_LOOKED:  # an endpoint is shown pictures for ever
+                self._looked.clear()
             self._looked[stamp] = self._ids(image.path)
         return self._looked[stamp]
 
