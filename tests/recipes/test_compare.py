@@ -239,6 +239,26 @@ def test_without_a_rule_the_reward_model_judges_and_says_so(here, whole, tmp_pat
     assert any("flatters" in one for one in done.told["verdict"]["reasons"])
 
 
+def test_a_reward_model_that_is_shown_facts_reads_the_prompts(here, tmp_path) -> None:
+    """Ids do not say who spoke where, or what is known: it must be told the prompts."""
+    rows = []
+    for who in "abcd":
+        for other in "efgh":
+            talk = [{"role": "system", "content": other}, {"role": "user", "content": who}]
+            rows.append({"prompt": talk, "facts": [other]})
+    pairs = [{**row, "chosen": "x", "rejected": "y"} for row in rows]
+    for name, every in (("talks.jsonl", rows), ("pairs.jsonl", pairs)):
+        (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in every))
+    words = ("request={facts}", "known=", "fact={fact}", "opening=y")
+    shown = ("reward.shown=Request", *(f"reward.shown.{word}" for word in words))
+    done, _ = run(
+        here, tmp_path / "out", f"prompts={tmp_path}/talks.jsonl",
+        f"comparisons={tmp_path}/pairs.jsonl", "rule=none", "methods=PPO", "template=turns", "ppo.critic=trunk", *shown,
+    )  # fmt: skip
+    assert done.told["failed"] == {}
+    assert done.told["reward_accuracy"] is not None
+
+
 def test_the_rule_itself_may_be_followed(here, tmp_path) -> None:
     done, _ = run(here, tmp_path, "learn_from=rule", "methods=RLOO,PPO")
     assert done.told["followed"]

@@ -274,7 +274,8 @@ def _followed(place: Place, cfg: Compare, given: Given) -> tuple[Reward | None, 
         reward_stage, below, cfg.reward, given.start, given.compared, parents=given.origins
     )
     made, _ = metered(below.out, make)
-    return Learned(made.handle, given.start.speller), made, made.seconds
+    reader = Reader(given.start.speller, [*given.learn, *given.tests])
+    return Learned(made.handle, given.start.speller, reader), made, made.seconds
 
 
 def _all(place: Place, cfg: Compare, ground: Ground) -> tuple[dict[Name, Entry], dict[str, str]]:
