@@ -2,6 +2,7 @@
 
 import json
 import random
+import shlex
 
 import pytest
 
@@ -11,9 +12,11 @@ from accord.errors import BadSettings
 from accord.models.card import read as card
 from accord.recipes.job import Desk
 from accord.shows import load
+from accord.store.judgements.opening import open_store
 from accord.verbs import VERBS
 from accord.worlds.scenes.mistakes import mistaken
 from accord.worlds.scenes.things import scene
+from people_fakes import judge_all, someone
 
 TINY = (
     "method=fact-rlhf",
@@ -63,6 +66,20 @@ def test_its_page_shows_the_pictures_and_says_that_nobody_judged(done):
     assert "simulated" in page
     assert "http" not in page.replace("http-equiv", "")
     assert any("with a false claim" in line for line in made.lines())
+
+
+def test_its_last_line_opens_the_pairs_to_people_with_their_pictures(done, monkeypatch):
+    out, made, _ = done
+    monkeypatch.chdir(out.parent)
+    _, verb, *words = shlex.split(made.lines()[-1])
+    given = VERBS[verb].read(None, [*words, f"out={out}-label", "site=false"])
+    asked = load(VERBS[verb].work)(Desk((), print), *given)
+    pairs = (out / "judged" / "comparisons.jsonl").read_text().splitlines()
+    store = open_store(out / "people.db")
+    judged = judge_all(store, 1, someone(store, "ada"), len)
+    store.close()
+    assert asked is not None
+    assert judged == len(pairs) == len(list((out / "files").glob("*.png")))
 
 
 def test_settings_of_other_methods_are_refused(tmp_path):

@@ -253,7 +253,8 @@ def test_a_reward_model_that_is_shown_facts_reads_the_prompts(here, tmp_path) ->
     shown = ("reward.shown=Request", *(f"reward.shown.{word}" for word in words))
     done, _ = run(
         here, tmp_path / "out", f"prompts={tmp_path}/talks.jsonl",
-        f"comparisons={tmp_path}/pairs.jsonl", "rule=none", "methods=PPO", "template=turns", "ppo.critic=trunk", *shown,
+        f"comparisons={tmp_path}/pairs.jsonl", "rule=none", "methods=PPO",
+        "template=turns", "ppo.critic=trunk", *shown,
     )  # fmt: skip
     assert done.told["failed"] == {}
     assert done.told["reward_accuracy"] is not None

@@ -223,4 +223,11 @@ class Shown:
         for arm in told["arms"]:
             wrong, named, words = (fmean(arm[key]) for key in ("wrong", "told", "words"))
             rows.append(f"{arm['name']:<12}{wrong:>20.0%}{named:>16.0%}{words:>7.0f}")
-        return [*rows, told["simulated"]]
+        out = self.page.folder.parent
+        pairs, study = out / "judged" / "comparisons.jsonl", f"{out / 'people.db'}#pictures"
+        return [
+            *rows,
+            told["simulated"],
+            "To judge the same pairs yourself, beside their pictures:",
+            f"  accord label data={pairs} study={study}",
+        ]
