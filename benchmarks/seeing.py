@@ -27,8 +27,10 @@ from accord.engine.steps import Optimizer
 from accord.models import vision
 from accord.models.joined import join
 from accord.recipes import sft
+from accord.records import Demonstration, Image, Message, Text
 from accord.store.run import Run
-from accord.worlds.scenes.things import scenes
+from accord.worlds.scenes.captions import plainly
+from accord.worlds.scenes.things import Scene, scenes
 
 STORYTELLER = Path(__file__).parents[1] / "src/accord/demo/storyteller"
 
@@ -43,11 +45,17 @@ def model(folder: Path) -> Path:
     return folder / "model"
 
 
+def described(gallery: Gallery, scene: Scene) -> Demonstration:
+    """A picture and what is in it."""
+    asked = Image(str(gallery.path(scene))), Text("What is in the picture?")
+    return Demonstration((Message("user", asked),), plainly(scene, random.Random(scene.name)))
+
+
 def epochs(folder: Path, gallery: Gallery, pictures: int, keep: bool) -> list[float]:
     """Seconds of two epochs."""
     vision.KEPT_BYTES = 1 << 30 if keep else 0
     policy = Policy.open(folder)
-    told = gallery.described(scenes(9, pictures), 0.0, 0)
+    told = [described(gallery, scene) for scene in scenes(9, pictures)]
     rows, _ = spell_demonstrations(told, policy.speller)
     cfg = sft.SFT(epochs=2, batch=16, lr=1e-3, optimizer=Optimizer(micro_tokens=2048))
     marks: list[float] = []

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from accord.demo.sights import QUESTION, Gallery, Seen
+from accord.demo.sights import Gallery, Seen
 from accord.engine.draw import Sampling
 from accord.engine.roles import Policy
 from accord.engine.steps import Optimizer
@@ -28,6 +28,7 @@ from accord.worlds.scenes.captions import plainly
 from accord.worlds.scenes.questions import questions
 from accord.worlds.scenes.things import scenes
 
+QUESTION = "What is in the picture?"
 STORYTELLER = Path(__file__).parents[1] / "src/accord/demo/storyteller"
 LEARN, HELD_OUT = 200, 201
 """seeds of scenes"""

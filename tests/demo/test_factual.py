@@ -7,20 +7,22 @@ import shlex
 import pytest
 
 from accord.demo.factual_page import Arm, pieces
-from accord.demo.sights import Gallery, Seen, compared
+from accord.demo.sights import Asked, Gallery, Seen, compared
 from accord.errors import BadSettings
 from accord.models.card import read as card
 from accord.recipes.job import Desk
 from accord.shows import load
 from accord.store.judgements.opening import open_store
 from accord.verbs import VERBS
+from accord.worlds.scenes.captions import placed
 from accord.worlds.scenes.mistakes import mistaken
+from accord.worlds.scenes.questions import place
 from accord.worlds.scenes.things import scene
 from people_fakes import judge_all, someone
 
 TINY = (
     "method=fact-rlhf",
-    "described=24",
+    "answered=24",
     "compared=16",
     "drawn=6",
     "repeats=2",
@@ -29,7 +31,7 @@ TINY = (
     "reward.batch=4",
     "ppo.steps=2",
     "ppo.batch=4",
-    "ppo.longest=30",
+    "ppo.longest=12",
     "imitate.held_out=0",
 )
 
@@ -56,7 +58,7 @@ def test_the_whole_way_and_the_same_again(done):
     again, heard = go(out)
     assert again.page.id == made.page.id
     assert sum("nothing to do" in line for line in heard) == 1 + 2 * 2 * 2
-    assert any("wrong about one thing" in line for line in said)
+    assert any("of which 50% are wrong" in line for line in said)
 
 
 def test_its_page_shows_the_pictures_and_says_that_nobody_judged(done):
@@ -91,7 +93,7 @@ def test_settings_of_other_methods_are_refused(tmp_path):
         with pytest.raises(BadSettings, match=says):
             go(tmp_path, *words)
     with pytest.raises(BadSettings, match="are of method=fact-rlhf"):
-        load(VERBS["demo"].work)(Desk((), print), *VERBS["demo"].read(None, ["described=3"]))
+        load(VERBS["demo"].work)(Desk((), print), *VERBS["demo"].read(None, ["answered=3"]))
 
 
 # --- what is counted ---
@@ -109,19 +111,38 @@ def test_what_a_description_says_is_counted():
     assert Seen.of(view, "").told == 0
 
 
-def test_the_annotator_likes_what_is_so_and_then_what_tells_more(tmp_path):
-    from accord.worlds.scenes.captions import plainly
+def test_of_a_question_only_the_thing_asked_about_is_right():
+    for n in range(30):
+        asked = Asked.of(scene(1, n))
+        other = next(one for one in asked.scene.things if one != asked.thing)
+        assert Seen.of(asked.alone, place(asked.thing, random.Random(n)).answer).false == 0
+        assert Seen.of(asked.alone, place(other, random.Random(n)).answer).false > 0
+        assert asked == Asked.of(scene(1, n)), "always the same"
+        assert asked.question == f"What is {placed(asked.thing)}?"
 
-    view = scene(1, 3)
-    talk = Gallery(tmp_path).talk(view)
-    good = plainly(view, random.Random(0))
-    bad = plainly(mistaken(view, random.Random(0)), random.Random(0))
-    short = good.split(". ")[0] + "."
-    never, always = (compared(view, talk, (good, bad), e, random.Random(0)) for e in (0.0, 1.0))
+
+def test_imitated_answers_are_wrong_as_often_as_said(tmp_path):
+    every = [Asked.of(scene(1, n)) for n in range(200)]
+    for share in (0.0, 0.5, 1.0):
+        told = Gallery(tmp_path).answered(every, share, 0)
+        pairs = zip(every, told, strict=True)
+        wrong = sum(Seen.of(asked.alone, one.response).false > 0 for asked, one in pairs)
+        assert wrong / 200 == pytest.approx(share, abs=0.1)
+
+
+def test_the_annotator_likes_what_is_so_and_then_what_tells_more(tmp_path):
+    asked = Asked.of(scene(1, 3))
+    talk = Gallery(tmp_path).talk(asked)
+    good = place(asked.thing, random.Random(0)).answer
+    bad = place(mistaken(asked.alone, random.Random(0)).things[0], random.Random(0)).answer
+    vague = f"There is a {asked.thing.shape}."
+    never, always = (compared(asked, talk, (good, bad), e, random.Random(0)) for e in (0.0, 1.0))
     assert (never.ranks, always.ranks) == ((0, 1), (1, 0))
-    assert compared(view, talk, (short, good), 0.0, random.Random(0)).ranks == (1, 0)
-    assert compared(view, talk, (good, good), 0.0, random.Random(0)) is None
-    assert talk[0].facts
+    assert compared(asked, talk, (vague, good), 0.0, random.Random(0)).ranks == (1, 0)
+    assert compared(asked, talk, (vague, bad), 0.0, random.Random(0)).ranks == (0, 1)
+    assert compared(asked, talk, (good, good), 0.0, random.Random(0)) is None
+    assert compared(asked, talk, (good, ""), 0.0, random.Random(0)) is None
+    assert len(list(talk[0].facts)) == 1
 
 
 def test_false_words_are_marked_and_nothing_is_lost():

@@ -1,7 +1,7 @@
 """The demo of Fact-RLHF (Sun et al. 2023): a small model that sees learns to make nothing up.
 
-descriptions → SFT → pairs, judged for what is not so → a reward model that sees the picture alone,
-and one that is shown facts → PPO with each → false claims counted on other scenes
+answers → SFT → pairs, judged for what is not so → a reward model that sees the picture alone, and
+one that is shown what is there → PPO with each → false claims counted on other scenes
 """
 
 import itertools
@@ -18,7 +18,7 @@ from accord.data.shown import Request
 from accord.demo.factual_page import Arm, Shown, Told
 from accord.demo.find import SEER
 from accord.demo.show import Demo
-from accord.demo.sights import Gallery, Seen, verdicts
+from accord.demo.sights import Asked, Gallery, Seen, verdicts
 from accord.engine.draw import Sampling
 from accord.engine.roles import Policy
 from accord.engine.steps import Optimizer
@@ -38,37 +38,39 @@ from accord.rewards.learned import Learned
 from accord.rewards.reader import Reader
 from accord.store import artifact, files
 from accord.store.artifact import Artifact
-from accord.worlds.scenes.things import Scene, scene
+from accord.worlds.scenes.things import scene
 
-DESCRIBED, COMPARED, ASKED, TESTS = 1, 2, 3, 4
+ANSWERED, COMPARED, ASKED, TESTS = 1, 2, 3, 4
 """seeds of scenes: nothing is learned from what is tested"""
-SHORT = Request(request="Is it true?{facts}", known=" There is", fact=" {fact},", opening="It is")
+SHORT = Request(request="Is it true?{facts}", known=" There is", fact=" {fact}.", opening="It is")
 """a request of few tokens, for a small model"""
 FEW = 3
 """things of a scene, at most"""
 KINDS = {"plain RLHF": False, "Fact-RLHF": True}
+SHOWN = 6
+"""pictures on the page"""
 PAGE, NUMBERS = "factual.html", "factual.json"
 
 
-def views(seed: int, count: int) -> list[Scene]:
-    """Scenes of two or three things: what a small model describes, and a small judge can check."""
+def views(seed: int, count: int) -> list[Asked]:
+    """Scenes of two or three things, and what is asked of each."""
     every = (one for one in map(partial(scene, seed), itertools.count()) if len(one.things) <= FEW)
-    return list(itertools.islice(every, count))
+    return [Asked.of(one) for one in itertools.islice(every, count)]
 
 
 class Factual(Settings):
-    """Descriptions of scenes, with facts and without."""
+    """Questions about scenes, and what is there shown to the reward model or not."""
 
-    described: Count = 1500
-    """scenes whose descriptions are imitated"""
+    answered: Count = 1500
+    """questions whose answers are imitated"""
     mistakes: Share = 0.5
-    """share of those descriptions that are wrong about one thing"""
-    compared: Count = 900
-    """scenes of which the model then gives two descriptions, to be compared"""
+    """share of those answers that are wrong"""
+    compared: Count = 1500
+    """questions to which the model then gives two answers, to be compared"""
     errs: Share = 0.1
     """share of verdicts that the simulated annotator turns round"""
-    drawn: Count = 400
-    """scenes that PPO describes, again and again"""
+    drawn: Count = 600
+    """questions that PPO answers, again and again"""
     repeats: Count = 3
     """seeds of reward models and of PPO, with each way of judging"""
     imitate: SFT = SFT(
@@ -79,7 +81,7 @@ class Factual(Settings):
         held_out=0.02,
         optimizer=Optimizer(micro_tokens=4096),
     )
-    """imitation of the descriptions"""
+    """imitation of the answers"""
 
 
 def defaults(cfg: Demo, more: Factual) -> dict[str, Any]:
@@ -97,7 +99,7 @@ def defaults(cfg: Demo, more: Factual) -> dict[str, Any]:
         "ppo": PPO(
             steps=15,
             batch=48,
-            longest=60,
+            longest=24,
             temperature=1.0,
             kl=FixedKL(0.05),
             missing_eos=Absolute(-3.0),
@@ -121,8 +123,7 @@ class Given:
     judged: Artifact
     asked: Sequence[Prompt]
     tests: Sequence[Prompt]
-    scenes: Sequence[Scene]
-    """of the tests"""
+    tested: Sequence[Asked]
 
 
 def run(desk: Desk, cfg: Demo, more: Factual) -> Shown:
@@ -130,11 +131,11 @@ def run(desk: Desk, cfg: Demo, more: Factual) -> Shown:
     gallery = Gallery(cfg.out / "scenes")
     place = Place(cfg.out, cfg.seed, 10, desk.view, desk.tell, limit=0.1)
     desk.tell(
-        f"a small model that sees imitates {more.described} descriptions of scenes, of which "
-        f"{more.mistakes:.0%} are wrong about one thing"
+        f"a small model that sees imitates {more.answered} answers about pictures, of which "
+        f"{more.mistakes:.0%} are wrong"
     )
     start = Policy.open(SEER, dtype=cfg.dtype)
-    told = gallery.described(views(DESCRIBED, more.described), more.mistakes, cfg.seed)
+    told = gallery.answered(views(ANSWERED, more.answered), more.mistakes, cfg.seed)
     sft = sft_stage(place.below("sft"), more.imitate, start, told)
     given = _given(desk, cfg, more, gallery, sft)
     made = [
@@ -157,7 +158,7 @@ def run(desk: Desk, cfg: Demo, more: Factual) -> Shown:
 
 
 def _given(desk: Desk, cfg: Demo, more: Factual, gallery: Gallery, sft: Made[Policy]) -> Given:
-    """Two descriptions of each scene by the tuned model, compared; and what is asked next."""
+    """Two answers of the tuned model to each question, compared; and what is asked next."""
     compared = views(COMPARED, more.compared)
     folder = cfg.out / "judged"
     about: dict[str, Any] = {
@@ -216,7 +217,7 @@ def _said(
     """Texts, sampled as in training."""
     asked, tally = spell_prompts(prompts, policy.speller, room_for(cfg.ppo.longest, policy))
     tally.check(0.0)
-    with desk.count(what, n * len(asked), "descriptions") as watch:
+    with desk.count(what, n * len(asked), "answers") as watch:
         said = policy.sample(
             [one.ids for one in asked],
             n=n,
@@ -249,15 +250,15 @@ def _told(
             }
         )
     arms = [
-        Arm(name, [_seen(given.scenes, said) for said in few], rewards.get(name, []))
+        Arm(name, [_seen(given.tested, said) for said in few], rewards.get(name, []))
         for name, few in texts.items()
     ]
     shown = [
-        (gallery.path(scene), scene, [(name, few[0][i]) for name, few in texts.items()])
-        for i, scene in enumerate(given.scenes[:6])
+        (gallery.path(asked.scene), asked, [(name, few[0][i]) for name, few in texts.items()])
+        for i, asked in enumerate(given.tested[:SHOWN])
     ]
     return Told(more.mistakes, more.errs, len(given.pairs), arms, shown)
 
 
-def _seen(scenes: Sequence[Scene], said: Sequence[str]) -> list[Seen]:
-    return [Seen.of(view, text) for view, text in zip(scenes, said, strict=True)]
+def _seen(tested: Sequence[Asked], said: Sequence[str]) -> list[Seen]:
+    return [Seen.of(asked.alone, text) for asked, text in zip(tested, said, strict=True)]

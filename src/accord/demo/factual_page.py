@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from accord.demo.sights import Seen
+from accord.demo.sights import Asked, Seen
 from accord.evaluate.sheet import Finding, Section, Sheet
 from accord.evaluate.words import digits, percent
 from accord.maths.intervals import over_seeds
@@ -19,7 +19,7 @@ from accord.worlds.scenes.things import Scene
 
 SIMULATED = (
     "The annotator is simulated: a program that knows the scene, counts what is false in two "
-    "descriptions, and turns a share of its verdicts round. No person judged anything here."
+    "answers, and turns a share of its verdicts round. No person judged anything here."
 )
 
 
@@ -29,7 +29,7 @@ class Arm:
 
     name: str
     said: Sequence[Sequence[Seen]]
-    """of each seed, what each description says"""
+    """of each seed, what each answer says"""
     rewards: Sequence[dict[str, float]]
     """of each seed: the reward model's accuracy, the reward at first and last, the KL"""
 
@@ -65,8 +65,8 @@ class Told:
     pairs: int
     arms: Sequence[Arm]
     """after SFT, plain RLHF, Fact-RLHF"""
-    shown: Sequence[tuple[Path, Scene, Sequence[tuple[str, str]]]]
-    """(picture, scene, (way, description))"""
+    shown: Sequence[tuple[Path, Asked, Sequence[tuple[str, str]]]]
+    """(picture, what is asked, (way, answer))"""
 
     def numbers(self) -> dict[str, Any]:
         """As JSON."""
@@ -89,13 +89,13 @@ class Told:
         return Sheet(
             "Fact-RLHF",
             "A model that sees learns not to make things up",
-            "It imitated descriptions of which a share was wrong, and described as they do. Then "
-            "one reward model learned what an annotator prefers from the picture alone, and one "
-            "was shown a list of what is there; PPO followed each. What is false was counted.",
+            "It imitated answers of which a share was wrong, and answered as they do. Then one "
+            "reward model learned what an annotator prefers from the picture alone, and one was "
+            "told what is there; PPO followed each. What is false was counted.",
             [Finding("warning", "Simulated", SIMULATED), *self._findings()],
             [self._table(seeds), self._rewards(), self._pictures()],
             f"{self.pairs} comparisons, {percent(self.errs)} of them turned round; "
-            f"{percent(self.mistakes)} of the imitated descriptions are wrong about one thing.",
+            f"{percent(self.mistakes)} of the imitated answers are wrong.",
         )
 
     def _arm(self, name: str) -> Arm:
@@ -110,7 +110,7 @@ class Told:
             sure = change.high < 0 or change.low > 0
             way = "fewer" if change.value < 0 else "more"
             name = arm.name[:1].upper() + arm.name[1:]
-            title = f"{name}: {way} descriptions with a false claim"
+            title = f"{name}: {way} answers with a false claim"
             title = title if sure else f"{name}: no change that can be told from chance"
             found.append(
                 Finding("note" if sure and way == "fewer" else "warning", title, _signed(change))
@@ -143,9 +143,9 @@ class Told:
             rows.append([arm.name, *cells])
         return Section(
             "On scenes that nobody learned from",
-            f"{len(self.arms[0].said[0])} scenes, a description each. In brackets the 95 % "
-            f"interval of the mean over {seeds} seeds of reward model and PPO (Student's t): the "
-            "tuned model and the pairs are the same for all.",
+            f"{len(self.arms[0].said[0])} questions, an answer each. In brackets the 95 % interval "
+            f"of the mean over {seeds} seeds of reward model and PPO (Student's t): the tuned "
+            "model and the pairs are the same for all.",
             ("", *COLUMNS.values()),
             rows,
         )
@@ -173,11 +173,11 @@ class Told:
 
     def _pictures(self) -> Section:
         return Section(
-            "The same pictures, described by each",
+            "The same questions, answered by each",
             "Marked: what is not so.",
             texts=[
-                ("", [(name, pieces(scene, text)) for name, text in told])
-                for _, scene, told in self.shown
+                (asked.question, [(name, pieces(asked.alone, text)) for name, text in told])
+                for _, asked, told in self.shown
             ],
             pictures=[data_url(path) for path, _, _ in self.shown],
         )

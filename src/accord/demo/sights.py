@@ -1,4 +1,4 @@
-"""What the demo of Fact-RLHF shows and asks: scenes as pictures, prompts, descriptions, pairs."""
+"""What the demo of Fact-RLHF shows and asks: scenes as pictures, questions, answers, pairs."""
 
 import random
 from collections.abc import Iterable, Sequence
@@ -16,15 +16,38 @@ from accord.records import (
     Text,
 )
 from accord.store import files
-from accord.worlds.scenes.captions import facts, plainly
+from accord.worlds.scenes.captions import facts
 from accord.worlds.scenes.claims import judged
 from accord.worlds.scenes.drawing import draw
 from accord.worlds.scenes.mistakes import mistaken
-from accord.worlds.scenes.things import Scene
+from accord.worlds.scenes.questions import place
+from accord.worlds.scenes.things import Scene, Thing
 
-QUESTION = "What is in the picture?"
 SIDE = 96
 """pixels, as the shipped tower wants them"""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A picture, and one thing of it that is asked about by its place."""
+
+    scene: Scene
+    thing: Thing
+
+    @classmethod
+    def of(cls, scene: Scene) -> "Asked":
+        """Always about the same thing of a scene."""
+        return cls(scene, random.Random(f"asked {scene.name}").choice(scene.things))
+
+    @property
+    def alone(self) -> Scene:
+        """The scene as far as it is asked about: what else is said to be there is not so."""
+        return Scene(self.scene.name, (self.thing,))
+
+    @property
+    def question(self) -> str:
+        """In words."""
+        return place(self.thing, random.Random(0)).text
 
 
 @dataclass(frozen=True)
@@ -43,23 +66,26 @@ class Gallery:
             aside.replace(path)
         return path
 
-    def talk(self, scene: Scene) -> Conversation:
-        """The question about a picture, with the facts for those who judge."""
-        known = tuple(Fact(fact) for fact in facts(scene))
-        return (Message("user", (Image(str(self.path(scene))), Text(QUESTION), *known)),)
+    def talk(self, asked: Asked) -> Conversation:
+        """The question about a picture; with what is there, for those who judge."""
+        known = tuple(Fact(fact) for fact in facts(asked.alone))
+        picture = Image(str(self.path(asked.scene)))
+        return (Message("user", (picture, Text(asked.question), *known)),)
 
-    def prompts(self, scenes: Iterable[Scene]) -> list[Prompt]:
+    def prompts(self, every: Iterable[Asked]) -> list[Prompt]:
         """One for each."""
         with files.writing(str(self.folder)):
-            return [Prompt(self.talk(scene), scene.name) for scene in scenes]
+            return [Prompt(self.talk(one), one.scene.name) for one in every]
 
-    def described(self, scenes: Iterable[Scene], mistakes: float, seed: int) -> list[Demonstration]:
-        """A description of each, a share of them wrong about one thing."""
-        chance, told = random.Random(f"described {seed}"), []
+    def answered(self, every: Iterable[Asked], mistakes: float, seed: int) -> list[Demonstration]:
+        """An answer to each, a share of them with another colour or shape."""
+        chance, told = random.Random(f"answered {seed}"), []
         with files.writing(str(self.folder)):
-            for scene in scenes:
-                seen = mistaken(scene, chance) if chance.random() < mistakes else scene
-                told.append(Demonstration(self.talk(scene), plainly(seen, chance), id=scene.name))
+            for one in every:
+                wrong = chance.random() < mistakes
+                seen = mistaken(one.alone, chance).things[0] if wrong else one.thing
+                answer = place(seen, chance).answer
+                told.append(Demonstration(self.talk(one), answer, id=one.scene.name))
         return told
 
 
@@ -85,29 +111,29 @@ class Seen:
 
 
 def compared(
-    scene: Scene, talk: Conversation, texts: tuple[str, str], errs: float, chance: random.Random
+    asked: Asked, talk: Conversation, texts: tuple[str, str], errs: float, chance: random.Random
 ) -> Comparison | None:
-    """What a simulated annotator says of two descriptions: the one with fewer false claims is
-    better, then the one that tells of more things (the order of questions in Sun et al. 2023); a
-    share of verdicts is turned round.  None where neither is better.
+    """What a simulated annotator says of two answers: the one with fewer false claims is better,
+    then the one that tells more (the order of questions in Sun et al. 2023); a share of verdicts
+    is turned round.  None where neither is better.
     """
-    first, second = (Seen.of(scene, text) for text in texts)
+    first, second = (Seen.of(asked.alone, text) for text in texts)
     marks = [(one.false, -one.told) for one in (first, second)]
     if marks[0] == marks[1] or not all(text.strip() for text in texts):
         return None
     best = (marks[0] < marks[1]) != (chance.random() < errs)
     why = f"{first.false} and {second.false} false claims"
     ranks = (0, 1) if best else (1, 0)
-    return Comparison(talk, texts, ranks, "simulated", why=why, id=scene.name)
+    return Comparison(talk, texts, ranks, "simulated", why=why, id=asked.scene.name)
 
 
 def verdicts(
-    scenes: Sequence[Scene], prompts: Sequence[Prompt], texts: Sequence[str], errs: float, seed: int
+    every: Sequence[Asked], prompts: Sequence[Prompt], texts: Sequence[str], errs: float, seed: int
 ) -> list[Comparison]:
     """Of two texts to each prompt, side by side in `texts`."""
     chance = random.Random(f"compared {seed}")
     found = [
-        compared(scene, prompt.messages, (texts[2 * i], texts[2 * i + 1]), errs, chance)
-        for i, (scene, prompt) in enumerate(zip(scenes, prompts, strict=True))
+        compared(asked, prompt.messages, (texts[2 * i], texts[2 * i + 1]), errs, chance)
+        for i, (asked, prompt) in enumerate(zip(every, prompts, strict=True))
     ]
     return [one for one in found if one is not None]

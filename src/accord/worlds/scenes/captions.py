@@ -14,7 +14,7 @@ VOICES = ("I see", "I can see", "You can see", "We see", "The picture shows")
 
 def facts(scene: Scene) -> list[str]:
     """All that is in the scene, a thing each: what a reward model may be shown."""
-    return [f"{article(_named(thing))} {_place(thing)}" for thing in scene.things]
+    return [f"{article(named(thing))} {placed(thing)}" for thing in scene.things]
 
 
 def plainly(scene: Scene, chance: random.Random) -> str:
@@ -68,7 +68,7 @@ class _Teller:
     def listed(self, things: Sequence[Thing]) -> list[str]:
         """All in one sentence; then where some of them are."""
         sized = self.chance.random() < 0.6
-        *names, last = (article(_named(thing) if sized else short(thing)) for thing in things)
+        *names, last = (article(named(thing) if sized else short(thing)) for thing in things)
         return [f"{self._opening()} {', '.join(names)} and {last}."] + [
             f"The {short(thing)} is {_where(thing, self.chance)}."
             for thing in things
@@ -100,11 +100,11 @@ class _Teller:
         return f"{self._opening()} {self._placed(thing)}."
 
     def _stands(self, thing: Thing) -> str:
-        return f"{_upper(article(_named(thing)))} is {_where(thing, self.chance)}."
+        return f"{_upper(article(named(thing)))} is {_where(thing, self.chance)}."
 
     def _place_first(self, thing: Thing) -> str:
         link = self.chance.choice((" is", " there is", ", there is"))
-        return f"{_upper(_where(thing, self.chance))}{link} {article(_named(thing))}."
+        return f"{_upper(_where(thing, self.chance))}{link} {article(named(thing))}."
 
     def _place_after(self, thing: Thing) -> str:
         big = self.chance.choice((f"{thing.size} and ", ""))
@@ -115,13 +115,14 @@ class _Teller:
         return f"{self._opening()} {self._placed(one)} and {self._placed(other)}."
 
     def _placed(self, thing: Thing) -> str:
-        return f"{article(_named(thing))} {_where(thing, self.chance)}"
+        return f"{article(named(thing))} {_where(thing, self.chance)}"
 
 
 # --- phrases ---
 
 
-def _named(thing: Thing) -> str:
+def named(thing: Thing) -> str:
+    """Its size, colour and shape."""
     return f"{thing.size} {short(thing)}"
 
 
@@ -130,7 +131,7 @@ def short(thing: Thing) -> str:
     return f"{thing.colour} {thing.shape}"
 
 
-def _place(thing: Thing) -> str:
+def placed(thing: Thing) -> str:
     """The plain words for where a thing is, as facts have them."""
     name = cell_name(thing.cell)
     return f"{'in' if name == 'middle' else 'on' if name in ('left', 'right') else 'at'} the {name}"
@@ -139,7 +140,7 @@ def _place(thing: Thing) -> str:
 def _where(thing: Thing, chance: random.Random) -> str:
     """The same in other words; "at the top" may be said of the top left too."""
     name = cell_name(thing.cell)
-    words = [_place(thing)] * 2
+    words = [placed(thing)] * 2
     if " " in name:
         row, column = name.split()
         words += [f"in the {name} corner", f"at the {row}", f"on the {column}"]

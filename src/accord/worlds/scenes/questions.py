@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from accord.worlds.scenes.captions import short
-from accord.worlds.scenes.things import COLOURS, SHAPES, Scene
+from accord.worlds.scenes.captions import named, placed, short
+from accord.worlds.scenes.things import COLOURS, SHAPES, Scene, Thing
 from accord.worlds.scenes.words import article, number, plural
 
-Kind = Literal["exists", "colour", "count", "choice"]
+Kind = Literal["exists", "colour", "count", "choice", "place"]
 LETTERS = "ABCD"
 
 
@@ -81,6 +81,12 @@ def choice(scene: Scene, chance: random.Random) -> Question:
     listed = " ".join(f"{letter}. {what}." for letter, what in zip(LETTERS, options, strict=True))
     letter = LETTERS[options.index(right)]
     return Question("choice", f"Which one is there? {listed}", f"{letter}. {right}")
+
+
+def place(thing: Thing, chance: random.Random) -> Question:
+    """What there is at the place of a thing; it is no part of `questions`."""
+    said = chance.choice(("There is", "I see"))
+    return Question("place", f"What is {placed(thing)}?", f"{said} {article(named(thing))}.")
 
 
 def _absent(scene: Scene) -> list[tuple[str, str]]:
