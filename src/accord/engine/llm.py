@@ -21,6 +21,8 @@ class Ask:
     """how the answer begins already, such as "The answer is:"; what is given back follows it"""
     seed: int = 0
     """the dice of this answer: the same question with the same seed is the same call"""
+    form: str = ""
+    """response_format as JSON, where a server is to hold the answer to a form; no other heeds it"""
 
 
 @dataclass(frozen=True, slots=True)

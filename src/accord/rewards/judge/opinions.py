@@ -60,16 +60,20 @@ class Opinion:
             found[place] = odds
         return [_mean(few) for few in _by(found, self.card.n)]
 
-    def read(self, asked: Sequence[Conversation], by: Read) -> list[Score]:
+    def read(self, asked: Sequence[Conversation], by: Read, form: str = "") -> list[Score]:
         """What is read out of what it writes: of several, the mean of those that can be read."""
-        said = self.written(asked, "")
+        said = self.written(asked, "", form)
         given = [one if isinstance(one, Invalid) else by(one.text) for one in said]
         return [_average(few) for few in _by(given, self.card.n)]
 
-    def written(self, asked: Sequence[Conversation], opened: str = "") -> list[Spoken | Invalid]:
-        """n texts to each question, side by side."""
+    def written(
+        self, asked: Sequence[Conversation], opened: str = "", form: str = ""
+    ) -> list[Spoken | Invalid]:
+        """n texts to each question, side by side; `form` is what a server is to hold them to."""
         card = self.card
-        asks = [Ask(one, opened, card.seed * card.n + k) for one in asked for k in range(card.n)]
+        asks = [
+            Ask(one, opened, card.seed * card.n + k, form) for one in asked for k in range(card.n)
+        ]
         return self.llm.say(asks, longest=card.longest, how=Sampling(card.temperature))
 
     def _odds(
@@ -89,7 +93,8 @@ class LLMJudge(Opinion):
         if how == "odds":
             odds = self.chosen(asked, wording.OPENED["pair"], wording.PAIR)
             return [one if isinstance(one, Invalid) else one[0] for one in odds]
-        return self.read(asked, verdict.parsed if how == "text" else verdict.better)
+        form = wording.form("pair", self.card.response_format)
+        return self.read(asked, verdict.parsed if how == "text" else verdict.better, form)
 
 
 class Grader(Opinion):
@@ -118,7 +123,8 @@ class Grader(Opinion):
                 for one in odds
             ]
         by = verdict.graded if card.verdict == "text" else verdict.rated
-        return self.read(asked, lambda text: by(text, most))
+        form = wording.form("grade", card.response_format, most)
+        return self.read(asked, lambda text: by(text, most), form)
 
     def _met(self, said: Sequence[Said]) -> list[Score]:
         card = self.card
@@ -132,9 +138,8 @@ class Grader(Opinion):
             odds = self.chosen(asked, wording.OPENED["yes"], wording.YES)
             given = [one if isinstance(one, Invalid) else one[0] for one in odds]
         else:
-            given = self.read(
-                asked, verdict.decided if card.verdict == "text" else verdict.answered
-            )
+            by = verdict.decided if card.verdict == "text" else verdict.answered
+            given = self.read(asked, by, wording.form("yes", card.response_format))
         return [self._sum(few) for few in _by(given, len(card.criteria))]
 
     def _sum(self, few: Sequence[Score]) -> Score:
