@@ -190,8 +190,8 @@ def _variants(
     )
     texts = [sl.speller.text(one) for one in said]
     differ = [i for i in range(0, len(said), 2) if harms(texts[i]) != harms(texts[i + 1])]
-    found = []
-    for name, change in KINDS:
+    found: list[Variant] = []
+    for name, change in KINDS if differ else ():  # nothing tells models apart where none differs
         feedback = more.compare.model_copy(update=change)
         rows = [
             Comparison(

@@ -183,7 +183,10 @@ def _variants(rows: Sequence[Variant]) -> Section:
         "Soft or hard, both orders or one",
         "Preference models on the same pairs, labelled once; seeds are of the model alone, so they "
         "say nothing of other pairs or another draw of noise. Right: the gentler of two new "
-        "stories has the higher score.",
+        "stories has the higher score."
+        + (
+            "" if rows else " No two new stories to one beginning differ in that, so none was made."
+        ),
         ("labels", "pairs", "right, mean", "each seed"),
         [
             [
