@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import TypeVar
 
 from accord.engine.draw import Sampling
-from accord.engine.llm import LLM, Ask, Spoken
+from accord.engine.llm import LLM, Ask, Spoken, thought
 from accord.records import Conversation, Invalid, Rollout
 from accord.rewards.base import Score, weighed
 from accord.rewards.duel import Duel
@@ -42,23 +42,18 @@ class Opinion:
         where the card says so.
         """
         if not self.card.think:
-            return self._odds([Ask(one, opened, self.card.seed) for one in asked], options)
-        chains = self.written(asked, wording.THINK)
-        asks, places = [], []
-        found: list[tuple[float, ...] | Invalid] = [Invalid("")] * len(chains)
-        for place, chain in enumerate(chains):
-            if isinstance(chain, Invalid):
-                found[place] = chain
-                continue
-            if not chain.text.strip():
-                found[place] = Invalid("chain of thought: empty")
-                continue
-            thought = f"{wording.THINK}{chain.text.rstrip()}{wording.CONCLUDE}"
-            asks.append(Ask(asked[place // self.card.n], thought, self.card.seed))
-            places.append(place)
-        for place, odds in zip(places, self._odds(asks, options), strict=True):
-            found[place] = odds
-        return [_mean(few) for few in _by(found, self.card.n)]
+            asks = [Ask(one, opened, self.card.seed) for one in asked]
+            return [*map(_odds, self.llm.weigh(asks, [options] * len(asks)) if asks else [])]
+        card = self.card
+
+        def then(place: int, chain: str) -> Ask:
+            opened = f"{wording.THINK}{chain}{wording.CONCLUDE}"
+            return Ask(asked[place // card.n], opened, card.seed)
+
+        how = Sampling(card.temperature)
+        asks = self._asks(asked, wording.THINK)
+        found = thought(self.llm, asks, options, then, longest=card.longest, how=how)
+        return [_mean(few) for few in _by([*map(_odds, found)], card.n)]
 
     def read(self, asked: Sequence[Conversation], by: Read, form: str = "") -> list[Score]:
         """What is read out of what it writes: of several, the mean of those that can be read."""
@@ -70,17 +65,13 @@ class Opinion:
         self, asked: Sequence[Conversation], opened: str = "", form: str = ""
     ) -> list[Spoken | Invalid]:
         """n texts to each question, side by side; `form` is what a server is to hold them to."""
-        card = self.card
-        asks = [
-            Ask(one, opened, card.seed * card.n + k, form) for one in asked for k in range(card.n)
-        ]
+        card, asks = self.card, self._asks(asked, opened, form)
         return self.llm.say(asks, longest=card.longest, how=Sampling(card.temperature))
 
-    def _odds(
-        self, asks: Sequence[Ask], options: Sequence[str]
-    ) -> list[tuple[float, ...] | Invalid]:
-        weighed = self.llm.weigh(asks, [options] * len(asks)) if asks else []
-        return [one if isinstance(one, Invalid) else _softmax(one) for one in weighed]
+    def _asks(self, asked: Sequence[Conversation], opened: str, form: str = "") -> list[Ask]:
+        """n of each question, with dice of their own."""
+        n, seed = self.card.n, self.card.seed
+        return [Ask(one, opened, seed * n + k, form) for one in asked for k in range(n)]
 
 
 class LLMJudge(Opinion):
@@ -173,7 +164,10 @@ def grader(
     return Grader(listened(card, keep, tell), card, reader)
 
 
-def _softmax(logp: Sequence[float]) -> tuple[float, ...] | Invalid:
+def _odds(logp: tuple[float, ...] | Invalid) -> tuple[float, ...] | Invalid:
+    """Each option's probability among all."""
+    if isinstance(logp, Invalid):
+        return logp
     top = max(logp)
     if not math.isfinite(top):
         return Invalid(f"no option has a probability: {list(logp)}")
