@@ -111,6 +111,18 @@ def test_few_words_are_no_gentle_story_and_length_is_told() -> None:
     assert "Stories grew shorter" not in [one.title for one in _findings(short, long)]
 
 
+def test_what_people_like_is_told_by_both_its_halves() -> None:
+    cut, whole = (
+        Row.of(name, [LONG + " A dog came."] * 30, [ends] * 30)
+        for name, ends in (("a", False), ("b", True))
+    )
+    told = {one.title: one.severity for one in _findings(cut, whole)}
+    assert told["Stories that end in time rose"] == "note"
+    assert told["Stories with an animal stayed, as far as can be told"] == "note"
+    assert _findings(whole, cut)[-1].severity == "warning"
+    assert Row.of("x", [LONG]).ended is None, "of a revision nobody asks whether it was cut"
+
+
 def test_certainty_is_held_against_what_is_true() -> None:
     labels = [(0.9, True), (0.1, True), (0.55, False), (0.5, True)]
     told = Told(True, "", "", (), (), labels, (), (), ())
