@@ -50,7 +50,8 @@ class FakeLLM:
 class Server(ThreadingHTTPServer):
     """Speaks OpenAI's protocol, and on demand what it should not.
 
-    `fault(n, body)` names what befalls the n-th request: an HTTP status, or one of "prose",
+    `fault(n, body)` names what befalls the n-th request: an HTTP status, alone or with a message,
+    or one of "prose",
     "empty", "odd" (JSON of another kind), "hang up", "slow", "filter"; None: nothing.
     """
 
@@ -122,7 +123,10 @@ class _Handler(BaseHTTPRequestHandler):
                 here.now -= 1
 
     def _befall(self, fault: Any, body: dict[str, Any]) -> None:
-        if isinstance(fault, int):
+        if isinstance(fault, tuple):
+            status, why = fault
+            self._give(status, {"error": {"message": why}}, self.server.headers)
+        elif isinstance(fault, int):
             self._give(fault, {"error": {"message": f"fault {fault}"}}, self.server.headers)
         elif fault == "prose":
             self._give(200, "I would rather talk about the weather.")

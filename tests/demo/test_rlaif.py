@@ -2,6 +2,10 @@
 
 import json
 import math
+import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -107,6 +111,18 @@ def test_few_words_are_no_gentle_story_and_length_is_told() -> None:
     assert "Stories grew shorter" not in [one.title for one in _findings(short, long)]
 
 
+def test_what_people_like_is_told_by_both_its_halves() -> None:
+    cut, whole = (
+        Row.of(name, [LONG + " A dog came."] * 30, [ends] * 30)
+        for name, ends in (("a", False), ("b", True))
+    )
+    told = {one.title: one.severity for one in _findings(cut, whole)}
+    assert told["Stories that end in time rose"] == "note"
+    assert told["Stories with an animal stayed, as far as can be told"] == "note"
+    assert _findings(whole, cut)[-1].severity == "warning"
+    assert Row.of("x", [LONG]).ended is None, "of a revision nobody asks whether it was cut"
+
+
 def test_certainty_is_held_against_what_is_true() -> None:
     labels = [(0.9, True), (0.1, True), (0.55, False), (0.5, True)]
     told = Told(True, "", "", (), (), labels, (), (), ())
@@ -168,3 +184,22 @@ def test_what_does_not_go_together_is_refused(
     code, told = call(*words, f"out={tmp_path}/out")
     assert code == 2
     assert why in told.replace("  ", " ")
+
+
+def test_killed_anywhere_the_same_command_goes_on_and_asks_nothing_twice() -> None:
+    """In processes of its own, because it forks."""
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # many small files
+    tests = Path(__file__).parents[1]
+    paths = [*(path for path in sys.path if path), str(tests), str(tests / "recipes")]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)}
+    with tempfile.TemporaryDirectory(dir=memory) as root:
+        command = [sys.executable, str(Path(__file__).parent / "kills_rlaif.py"), root]
+        done = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 4
+
+
+def test_where_no_two_stories_differ_no_models_are_compared() -> None:
+    rows = [Row.of("a", ["x"]), Row.of("b", ["y"])]
+    told = Told(True, "", "", rows, rows, (), (), (), ())
+    assert any("so none was made" in part.note for part in told.sheet().sections)

@@ -14,7 +14,7 @@ from accord.data.choices import Choice, choice, read_choices
 from accord.data.pieces import Flaw
 from accord.engine.local import Local
 from accord.engine.roles import Policy
-from accord.errors import BadData
+from accord.errors import BadData, RunMismatch
 from accord.evaluate.choices import Put, answered, chosen, paired, put
 from accord.recipes.choices_job import ChoicesJob, run_choices
 from accord.recipes.job import Desk
@@ -239,6 +239,31 @@ def test_the_command(tmp_path: Path) -> None:
     told.clear()
     assert call(f"against={tmp_path}/b").artifact.id == done.artifact.id
     assert [line.endswith("6 known from before") for line in told[-2:]] == [True, True]
+
+
+def test_a_folder_with_another_report_is_refused_before_anybody_is_asked(tmp_path: Path) -> None:
+    newborn(tmp_path / "a")
+    path = tmp_path / "questions.jsonl"
+    row = {"question": "Tom ", "choices": ["ran home.", "sat."], "answer": 0}
+    path.write_text(json.dumps(row) + "\n")
+    words = [f"choices={path}", f"model={tmp_path}/a", f"out={tmp_path}/out"]
+
+    def call(*more: str) -> Any:
+        return run_choices(Desk((), lambda _: None), read(ChoicesJob, None, [*words, *more]))
+
+    first = call()
+    for more, why in (
+        ("against=http://127.0.0.1:9/v1#x", "against"),  # asked, it would be NoAnswer
+        ("normalise=bytes", "normalise"),
+    ):
+        with pytest.raises(RunMismatch, match=f"{why}.*Give another folder"):
+            call(more)
+    path.write_text(json.dumps(row | {"answer": 1}) + "\n")
+    with pytest.raises(RunMismatch, match=r"data.*Give another folder"):
+        call()
+    path.write_text(json.dumps(row) + "\n")
+    assert call().artifact.id == first.artifact.id
+    assert call("asked.dry=true", "against=http://127.0.0.1:9/v1#x") is None, "nothing is kept"
 
 
 @pytest.mark.parametrize(

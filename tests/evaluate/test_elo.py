@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from accord import cli
 from accord.config import read
-from accord.errors import BadData, BadSettings
+from accord.errors import BadData, BadSettings, RunMismatch
 from accord.evaluate.elo import meetings, standings
 from accord.recipes.elo_job import EloJob, named, players, run_elo
 from accord.recipes.job import Desk
@@ -162,6 +162,27 @@ def test_files_before_a_judge_of_two(home: Path, tmp_path: Path) -> None:
         (m.wins, m.ties, m.losses) for m in judge.matches
     ]
     assert rule.players == judge.players
+
+
+def test_files_of_answers_carry_their_prompts(home: Path, tmp_path: Path) -> None:
+    words = ("models=@/one.jsonl,@/two.jsonl", "rule=@/rules.py:short")
+    said = call(home, tmp_path / "said", *words).found
+    assert call(home, tmp_path / "bare", *words, "prompts=none").found == said
+    beside = "models=@/step-1,@/one.jsonl"
+    found = call(home, tmp_path / "beside", *words[1:], beside, "prompts=none").found
+    assert found.matches[0].wins + found.matches[0].ties + found.matches[0].losses == 12
+    with pytest.raises(BadSettings, match=r"nobody says what the models are to answer: prompts="):
+        call(home, tmp_path / "none", "prompts=none")
+
+
+def test_a_folder_with_another_report_is_refused_before_the_work(
+    home: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    call(home, out, "models=@/one.jsonl,@/two.jsonl")
+    with pytest.raises(RunMismatch, match=r"made otherwise: .*Give another folder"):
+        call(home, out, "models=@/step-1,@/step-5")
+    assert not [*out.glob("answers-*")], "no model answered"
 
 
 @pytest.mark.parametrize(

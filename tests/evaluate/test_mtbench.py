@@ -9,7 +9,7 @@ import pytest
 from accord.config import read_each
 from accord.engine.draw import Sampling
 from accord.engine.llm import Ask, Spoken
-from accord.errors import BadData
+from accord.errors import BadData, RunMismatch
 from accord.evaluate.mtbench import Question, answered, answers, judged, questions
 from accord.recipes.job import Desk
 from accord.recipes.mtbench_job import Benched, MTBenchJob, run_mtbench
@@ -152,6 +152,8 @@ def test_the_command_asks_once_and_keeps_all(tmp_path: Path) -> None:
         assert (rate.wins, rate.ties, rate.losses) == (4, 0, 0)
         assert done.lost == {f"{a} does not answer it": 2}
         again = call(*words, f"out={tmp_path}/out")
+        with pytest.raises(RunMismatch, match=r"seed.*Give another folder"):
+            call(*words, f"out={tmp_path}/out", "seed=1")
         assert len(server.asked) == asked
     assert again.artifact.id == done.artifact.id
     told = json.loads((done.artifact.folder / "mt-bench.json").read_text())

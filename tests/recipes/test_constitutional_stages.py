@@ -15,7 +15,7 @@ from accord.engine.roles import Policy
 from accord.errors import BadData, BadSettings, RunMismatch
 from accord.maths.feedback import preferred, unswapped
 from accord.recipes.constitutional import Constitutional
-from accord.recipes.constitutional_job import Given, mixed, walk
+from accord.recipes.constitutional_job import Given, agreement, mixed, walk
 from accord.recipes.constitutional_stages import compare_stage, revise_stage
 from accord.recipes.ppo import PPO
 from accord.recipes.revising import Revise
@@ -193,6 +193,15 @@ def test_the_whole_way_teaches_the_rule(c, tmp_path):
     assert score[1] > score[0] + 0.1, "the supervised stage"
     assert score[2] > score[1], "then the RL stage"
     assert score[2] > 0.5 * score[0]
+    assert "Preference model" in (tmp_path / "report" / "report.html").read_text()
+    every = made.labels.records
+    people = [replace(one, judge="people", p_first=None, ranks=one.ranks[::-1]) for one in every]
+    half = ALL.reward.model_copy(update={"held_out": 0.6})
+    told = agreement(half, made.reward.handle, [*every, *people], llm.which, 0)
+    assert 0 < told["AI labels held out"] == told["people's held out"] < len(every)
+    assert told["agrees with AI labels"] > 0.5
+    assert told["agrees with AI labels"] + told["agrees with people's"] == pytest.approx(1)
+    assert "agrees with people's" not in agreement(half, made.reward.handle, every, llm.which, 0)
     assert made.reward.artifact.parents[1] == made.labels.artifact.id
     assert made.labels.artifact.parents[0] != made.revisions.artifact.parents[0]
 

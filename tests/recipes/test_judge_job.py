@@ -9,7 +9,7 @@ import pytest
 
 from accord.config import read_each
 from accord.data.sources import write
-from accord.errors import BudgetSpent
+from accord.errors import BudgetSpent, RunMismatch
 from accord.evaluate.hygienepage import findings
 from accord.recipes.best_job import run_best
 from accord.recipes.evaluate_job import EvaluateJob, run_evaluate
@@ -57,6 +57,9 @@ def test_a_judge_is_asked_both_ways_once_and_told_of(home: Path, tmp_path: Path)
         assert asked == 2 * len(done.found.seen) + 3
         again = call([], *words, "pairs=20", "same=3")
         assert len(server.asked) == asked, "all is known"
+        with pytest.raises(RunMismatch, match=r"pairs.*Give another folder"):
+            call([], *words, "pairs=30", "same=9")
+        assert len(server.asked) == asked, "it is refused before anybody is asked"
         assert again
         assert again.artifact.id == done.artifact.id
     numbers = json.loads((done.artifact.folder / "judge.json").read_text())

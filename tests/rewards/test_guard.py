@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -215,6 +216,28 @@ def floods(prompt, text, ended):
 def wails(prompt, text, ended):
     raise ValueError("woe " * 1_000_000)
 
+def closes(prompt, text, ended):
+    if text == "a": sys.stdout.close()
+    if text == "b": os.close(1)
+    if text == "c": os.closerange(0, 100)
+    print("hello")
+    if text == "d": sys.stdout.close()
+    return 1.0
+
+def bursts(prompt, text, ended):
+    if text == "a":
+        for _ in range(50):
+            if os.fork() == 0:
+                time.sleep(60)
+    return 2.0
+
+def forges(prompt, text, ended):
+    if text == "a":
+        for fd in range(3, 20):
+            try: os.write(fd, b'{"score": 99} what' + bytes([10]))
+            except OSError: pass
+    return 4.0
+
 def complains(prompt, text, ended):
     os.write(2, b"why it dies")
     os.abort()
@@ -282,3 +305,49 @@ def test_a_long_complaint_is_cut_and_last_words_are_heard(greedy: str, capfd) ->
     assert dead == Invalid("its process died (SIGABRT)")
     time.sleep(0.3)
     assert "why it dies" in capfd.readouterr().err
+
+
+def test_a_rule_that_closes_its_output_harms_one_answer_at_most(greedy: str) -> None:
+    found = guarded(greedy, "closes")(spelled("aa", "a", "aa", "b", "aa", "c", "aa", "d", "aa"))
+    assert [*found[::2], found[7]] == [1.0] * 6
+    told = [one.reason for one in found if isinstance(one, Invalid)]
+    assert len(told) == 3
+    assert "closed file" in told[0]
+    assert "Bad file descriptor" in told[1]
+    assert "its process died" in told[2]
+
+
+@linux
+def test_many_children_end_with_the_rule(greedy: str) -> None:
+    reward = guarded(greedy, "bursts")
+    group = reward._crew[0]._running.pid
+    assert reward(spelled("a", "b")) == [2.0, 2.0]
+    reward._crew[0]._end()
+    for _ in range(50):
+        if not alive(group):
+            return
+        time.sleep(0.1)
+    pytest.fail("its children still live")
+
+
+def alive(group: int) -> list[str]:
+    """Processes of this group that run or sleep; the dead may wait for whoever buries them."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, _, its = stat.read_text().rpartition(")")[2].split()[:3]
+            found += [stat.parent.name] if int(its) == group and state != "Z" else []
+    return found
+
+
+def test_what_is_written_among_the_answers_is_none(greedy: str) -> None:
+    good, bad, after = guarded(greedy, "forges")(spelled("b", "a", "b"))
+    assert good == after == 4.0
+    assert isinstance(bad, Invalid)
+    assert "gave no answer but" in bad.reason
+
+
+def test_a_file_that_leaves_is_no_rule(tmp_path: Path) -> None:
+    (tmp_path / "leaves.py").write_text("raise SystemExit('I leave')")
+    with pytest.raises(BadSettings, match=r"does not run \(SystemExit\('I leave'\)\)"):
+        guarded(str(tmp_path / "leaves.py"), "f")

@@ -5,7 +5,7 @@ PPO → measured at every stage
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -18,12 +18,14 @@ from accord.data.votes import vote
 from accord.demo.feedback import RLAIF
 from accord.demo.find import find
 from accord.demo.gentle import gentle, harms
-from accord.demo.rlaif_page import Row, Told, Variant
+from accord.demo.rlaif_page import Row, Seen, Told, Variant
+from accord.demo.rule import names_animal
 from accord.demo.show import Demo, judged_by
 from accord.demo.simulated import Simulated
 from accord.engine.llm import LLM
 from accord.engine.roles import Policy
 from accord.evaluate import sheet
+from accord.maths.intervals import estimate
 from accord.recipes.common import spell_prompts
 from accord.recipes.constitutional import Constitutional, compare
 from accord.recipes.constitutional_job import Given, Walked, walk
@@ -32,7 +34,7 @@ from accord.recipes.stage import Place, room_for
 from accord.recipes.stages import reward_stage
 from accord.recipes.verdict import answers
 from accord.recipes.weighing import Pair
-from accord.records import Comparison, Invalid, Prompt
+from accord.records import Comparison, Invalid, Prompt, Rollout
 from accord.rewards.asking import open_llm
 from accord.rewards.learned import Learned
 from accord.rewards.rules import Rule
@@ -66,10 +68,12 @@ class Shown:
     def lines(self) -> list[str]:
         """For people."""
         told = json.loads((self.page.folder / NUMBERS).read_text("utf-8"))
-        rows = [f"{'':<14}{'gentle':>8}{'an animal':>11}{'harm in 100':>13}{'words':>7}"]
+        names = ("gentle", "an animal", "harm in 100", "words", "ends in time")
+        rows = [" " * 14 + "".join(f"{name:>13}" for name in names)]
         for row in told["stages"]:
-            a, b, c, d = (row[key]["value"] for key in ("gentle", "helpful", "harm", "words"))
-            rows.append(f"{row['name']:<14}{a:>8.0%}{b:>11.0%}{c:>13.2f}{d:>7.0f}")
+            keys = ("gentle", "helpful", "harm", "words", "ended")
+            a, b, c, d, e = (row[key]["value"] for key in keys)
+            rows.append(f"{row['name']:<14}{a:>13.0%}{b:>13.0%}{c:>13.2f}{d:>13.0f}{e:>13.0%}")
         return [*rows, *([told["simulated"]] if told["simulated"] else [])]
 
 
@@ -123,6 +127,9 @@ def _told(
     """All that is measured, on openings that nobody learned from."""
     asked, _ = spell_prompts(tests, start.speller, room_for(cfg.ppo.longest, start))
     gold, learned = Rule(gentle, start.speller), Learned(walked.reward.handle, start.speller)
+    two = walked.sl.handle.sample(
+        [one.ids for one in asked], n=2, longest=cfg.ppo.longest, seed=-2, how=more.compare.how
+    )
     stages, stories = [], []
     for name, policy in (
         ("the start", start),
@@ -131,7 +138,7 @@ def _told(
     ):
         with desk.count(name, len(asked), "stories") as watch:
             said = answers(policy, asked, cfg.ppo, gold, learned, watch=watch)
-        stages.append(Row.of(name, [one.text for one in said]))
+        stages.append(Row.of(name, [one.text for one in said], [one.ended for one in said]))
         stories.append(said)
     shown = [
         (
@@ -147,7 +154,8 @@ def _told(
         rounds=_rounds(walked),
         stages=stages,
         labels=_labelled(walked),
-        variants=_variants(desk, cfg, more, c, llm, walked, asked, tests),
+        variants=_variants(desk, cfg, more, c, llm, walked, two),
+        seen=_seen(learned, two, start.speller.text),
         stories=shown,
         files=_files(walked),
     )
@@ -177,21 +185,18 @@ def _labelled(walked: Walked) -> list[tuple[float, bool]]:
 
 def _variants(
     desk: Desk, cfg: Demo, more: RLAIF, c: Constitution, llm: LLM, walked: Walked,
-    asked: Sequence[Any], tests: Sequence[Prompt],
+    said: Sequence[Rollout],
 ) -> list[Variant]:  # fmt: skip
     """Preference models on the same pairs under other labels, held against the word lists."""
-    sl = walked.sl.handle
     pairs = [
         Pair(one.id, one.prompt, (one.responses[0], one.responses[1]))
         for one in walked.labels.records
     ]
-    said = sl.sample(
-        [one.ids for one in asked], n=2, longest=cfg.ppo.longest, seed=-2, how=more.compare.how
-    )
+    sl = walked.sl.handle
     texts = [sl.speller.text(one) for one in said]
     differ = [i for i in range(0, len(said), 2) if harms(texts[i]) != harms(texts[i + 1])]
-    found = []
-    for name, change in KINDS:
+    found: list[Variant] = []
+    for name, change in KINDS if differ else ():  # nothing tells models apart where none differs
         feedback = more.compare.model_copy(update=change)
         rows = [
             Comparison(
@@ -209,6 +214,27 @@ def _variants(
             scores = Learned(made.handle, sl.speller)(said)
             shares.append(fmean(_right(scores, texts, i) for i in differ))
         found.append(Variant(name, len(rows), shares))
+    return found
+
+
+def _seen(learned: Learned, two: Sequence[Rollout], text: Callable[[Rollout], str]) -> list[Seen]:
+    """What the preference model likes better of two new stories to one beginning."""
+    scores, texts = learned(two), [text(one) for one in two]
+    found = []
+    for name, of in (
+        ("the gentler", [-float(harms(one)) for one in texts]),
+        ("the one with an animal", [float(names_animal(one)) for one in texts]),
+        ("the one that ends in time", [float(one.finish == "stop") for one in two]),
+        ("the shorter", [-float(len(one.split())) for one in texts]),
+    ):
+        differ = [i for i in range(0, len(two), 2) if of[i] != of[i + 1]]
+        right = [
+            float((scores[i] > scores[i + 1]) == (of[i] > of[i + 1]))  # type: ignore[operator]
+            for i in differ
+            if not isinstance(scores[i], Invalid) and not isinstance(scores[i + 1], Invalid)
+        ]
+        if right:
+            found.append(Seen(name, len(right), estimate(right)))
     return found
 
 

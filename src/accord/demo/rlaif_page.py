@@ -34,9 +34,11 @@ class Row:
     """words that hurt or scare, in a hundred: of all words of a story"""
     words: Estimate
     """length"""
+    ended: Estimate | None = None
+    """share that came to its end within the most tokens allowed; None where nobody noted it"""
 
     @classmethod
-    def of(cls, name: str, texts: Sequence[str]) -> "Row":
+    def of(cls, name: str, texts: Sequence[str], ended: Sequence[bool] | None = None) -> "Row":
         """Measured."""
         sizes = [len(text.split()) for text in texts]
         return cls(
@@ -48,6 +50,7 @@ class Row:
                 share=False,
             ),
             estimate([float(n) for n in sizes], share=False),
+            None if ended is None else estimate([float(one) for one in ended]),
         )
 
 
@@ -59,6 +62,16 @@ class Variant:
     pairs: int
     right: Sequence[float]
     """of each seed: how often the gentler of two answers has the higher score"""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """How often the preference model likes one of two stories better."""
+
+    name: str
+    """which one"""
+    pairs: int
+    right: Estimate
 
 
 @dataclass(frozen=True)
@@ -76,6 +89,7 @@ class Told:
     stories: Sequence[tuple[str, Sequence[tuple[str, str]]]]
     """(beginning, (stage, story))"""
     files: Sequence[tuple[str, str]]
+    seen: Sequence[Seen] = ()
 
     @property
     def certainty(self) -> list[tuple[float, float, int]]:
@@ -94,6 +108,7 @@ class Told:
             "rounds": [asdict(row) for row in self.rounds],
             "stages": [asdict(row) for row in self.stages],
             "certainty": [list(row) for row in self.certainty],
+            "seen": [asdict(one) for one in self.seen],
             "variants": [asdict(one) for one in self.variants],
         }
 
@@ -108,7 +123,7 @@ class Told:
             "keeps the principles better.",
             [*([Finding("warning", "Simulated", SIMULATED)] if self.simulated else []),
              *_findings(self.stages[0], self.stages[-1])],
-            [_stages(self.stages), _rounds(self.rounds),
+            [_stages(self.stages), _rounds(self.rounds), _seen(self.seen),
              certainty("labels", self.certainty, "how sure a label is",
                        f"{len(self.labels)} labelled pairs in which one story is gentler."),
              _variants(self.variants), _stories(self.stories), _files(self.files)],
@@ -116,12 +131,13 @@ class Told:
         )  # fmt: skip
 
 
-COLUMNS = ("", "gentle", "names an animal", "words of harm in 100", "words")
+COLUMNS = ("", "gentle", "names an animal", "words of harm in 100", "words", "ends in time")
 
 
 def _cells(row: Row) -> list[str]:
     shares = [spread(row.gentle), spread(row.helpful)]
-    return [row.name, *shares, *(_ends(one) for one in (row.harm, row.words))]
+    ended = spread(row.ended) if row.ended else "–"
+    return [row.name, *shares, *(_ends(one) for one in (row.harm, row.words)), ended]
 
 
 def _ends(one: Estimate) -> str:
@@ -133,7 +149,10 @@ def _findings(first: Row, last: Row) -> list[Finding]:
     for what, old, new in (
         ("Gentle stories", first.gentle, last.gentle),
         ("Stories with an animal", first.helpful, last.helpful),
+        ("Stories that end in time", first.ended, last.ended),
     ):
+        if old is None or new is None:
+            continue
         apart = new.low > old.high or new.high < old.low
         way = "rose" if new.value > old.value else "fell"
         title = f"{what} {way}" if apart else f"{what} stayed, as far as can be told"
@@ -155,8 +174,8 @@ def _findings(first: Row, last: Row) -> list[Finding]:
 def _stages(rows: Sequence[Row]) -> Section:
     note = (
         "On beginnings that nobody learned from. Gentle: ten words or more, none of them of four "
-        "lists (hurt, fear, unkindness, sorrow) that no training sees. An animal is what the panel "
-        "likes."
+        "lists (hurt, fear, unkindness, sorrow) that no training sees. An animal and an end in "
+        "time are what the panel likes."
     )
     return Section("Stage by stage", note, COLUMNS, [_cells(row) for row in rows])
 
@@ -178,12 +197,25 @@ def _rounds(rows: Sequence[Row]) -> Section:
     )
 
 
+def _seen(rows: Sequence[Seen]) -> Section:
+    return Section(
+        "What the preference model sees",
+        "Of two new stories to one beginning that differ in this, how often the one named has the "
+        "higher score; half is chance. What it does not see, the policy will not learn from it.",
+        ("which", "pairs", "preferred"),
+        [[one.name, str(one.pairs), spread(one.right)] for one in rows],
+    )
+
+
 def _variants(rows: Sequence[Variant]) -> Section:
     return Section(
         "Soft or hard, both orders or one",
         "Preference models on the same pairs, labelled once; seeds are of the model alone, so they "
         "say nothing of other pairs or another draw of noise. Right: the gentler of two new "
-        "stories has the higher score.",
+        "stories has the higher score."
+        + (
+            "" if rows else " No two new stories to one beginning differ in that, so none was made."
+        ),
         ("labels", "pairs", "right, mean", "each seed"),
         [
             [

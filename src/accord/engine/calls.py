@@ -217,6 +217,7 @@ class Calls:
         """SHA-256 of all that decides an answer."""
         talk = messages(ask.messages)
         told = [self.llm.which, kind, talk, ask.opened, ask.seed, more, *_pictures(ask)]
+        told += [{"response_format": ask.form}] if ask.form else []
         return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 

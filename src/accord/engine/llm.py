@@ -4,7 +4,7 @@ Who is asked may be a policy on this machine or a server that speaks OpenAI's pr
 ask hold an `LLM` and see no difference.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,6 +21,8 @@ class Ask:
     """how the answer begins already, such as "The answer is:"; what is given back follows it"""
     seed: int = 0
     """the dice of this answer: the same question with the same seed is the same call"""
+    form: str = ""
+    """response_format as JSON, where a server is to hold the answer to a form; no other heeds it"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,33 @@ class Streams:
     ) -> list[tuple[float, ...] | Invalid]:
         """log p of the options of each, in order."""
         return _laid(len(asks), self.weighing(zip(asks, options, strict=True)))
+
+
+def thought(
+    llm: LLM,
+    asks: Sequence[Ask],
+    options: Sequence[str],
+    conclude: Callable[[int, str], Ask],
+    *,
+    longest: int,
+    how: Sampling,
+    read: Callable[[str], str] = str.rstrip,
+) -> list[tuple[float, ...] | Invalid]:
+    """log p of the options after a chain of thought on each ask, one chain for one ask.
+
+    `read` says what of a text is the chain, `conclude` (which ask, its chain) what is asked then.
+    """
+    found: list[tuple[float, ...] | Invalid] = []
+    then: dict[int, Ask] = {}
+    for place, chain in enumerate(llm.say(asks, longest=longest, how=how)):
+        text = read(chain.text) if isinstance(chain, Spoken) else ""
+        if text.strip():
+            then[place] = conclude(place, text)
+        found.append(chain if isinstance(chain, Invalid) else Invalid("chain of thought: empty"))
+    weighed = llm.weigh([*then.values()], [options] * len(then)) if then else []
+    for place, odds in zip(then, weighed, strict=True):
+        found[place] = odds
+    return found
 
 
 def _laid(count: int, given: Iterable[tuple[int, Any]]) -> list[Any]:

@@ -119,7 +119,7 @@ class Local(Streams):
                 if len(ids) <= room
                 else Invalid(
                     f"{len(ids)} tokens to read and {longest} to write, and the model has room for "
-                    f"{self.policy.context}"
+                    f"{self.policy.context}: ask about shorter texts, or one that reads more"
                 )
             )
         return found

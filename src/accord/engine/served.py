@@ -9,8 +9,10 @@ With `completions` (/v1/completions) the prompt is sent as it is, for base model
 scored whole, by echo, as Accord's own endpoint gives them.
 
 Pictures are sent within the request (chat alone), in the place where they stand among the words.
+Where an ask has a form (response_format), it is sent along, and a server that refuses it ends it.
 """
 
+import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,6 +29,7 @@ from accord.records.plain import messages
 Speaks = Literal["chat", "completions"]
 TOP = 20
 """likeliest tokens that are asked for: as many as the protocol allows"""
+FORM = "response_format"
 _GO_ON = {"add_generation_prompt": False, "continue_final_message": True}
 
 
@@ -37,6 +40,8 @@ class Served(Streams):
         self.client, self.speaks = client, speaks
         self._goes_on: bool | None = None
         """whether the server continues a turn that is begun; None: not tried yet"""
+        self._formed = False
+        """whether a form of answers was sent"""
 
     @property
     def which(self) -> str:
@@ -78,6 +83,7 @@ class Served(Streams):
         return reply
 
     def _said(self, ask: Ask, longest: int, how: Sampling) -> tuple[str, Body]:
+        self._formed |= bool(ask.form)
         body = {
             **self._asked(ask, ask.opened),
             "max_tokens": longest,
@@ -85,12 +91,13 @@ class Served(Streams):
             "top_p": how.top_p,
             "seed": ask.seed % 2**31,
             **({"top_k": how.top_k} if how.top_k else {}),
+            **({FORM: json.loads(ask.form)} if ask.form else {}),
         }
         return self._path, body
 
     def _spoken(self, reply: Reply) -> Spoken | Invalid:
         if isinstance(reply, Invalid):
-            return reply
+            return self._formless(reply)
         try:
             (one,) = reply["choices"]
             text = one["text"] if self.speaks == "completions" else one["message"]["content"]
@@ -103,6 +110,15 @@ class Served(Streams):
         if text is not None and not isinstance(text, str):
             return Invalid(self.client.odd("gave an answer that is no text", reply))
         return Spoken(text or "", why != "length", read, written)
+
+    def _formless(self, reply: Invalid) -> Invalid:
+        """BadSettings where it is the form that the server refuses: every further ask would be."""
+        if self._formed and FORM in reply.reason and " refused with " in reply.reason:
+            raise BadSettings(
+                f"{reply.reason}. It does not hold answers to this form: say {FORM}: none in the "
+                "judge's card, and it is only asked in words"
+            )
+        return reply
 
     # --- to weigh ---
 

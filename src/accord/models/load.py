@@ -50,6 +50,7 @@ def load(
     """
     folder = hub.folder(source)
     config = configured(source, folder)
+    _speaks(source, config)
     if why := forms.unfit(config):
         raise BadModel(f"{source}: {config.model_type} {why}; {SEE}")
     _no_pickles(source, folder)
@@ -92,6 +93,17 @@ def load(
         except BadModel as error:
             raise BadModel(f"{source}: {config.model_type} {error}; {SEE}") from error
     return model
+
+
+def _speaks(source: str | Path, config: Any) -> None:
+    """BadModel for a classifier: where its embeddings are tied, it would open as if it spoke."""
+    made = [str(kind) for kind in getattr(config, "architectures", None) or ()]
+    if made and all(kind.endswith(("Classification", "RewardModel")) for kind in made):
+        raise BadModel(
+            f"{source}: its config says that it is a classifier ({made[0]}), which weighs texts "
+            "and says none; give a causal language model, or use this one as a reward "
+            "(reward=FOLDER)"
+        )
 
 
 def class_of(config: Any) -> Any:

@@ -72,6 +72,14 @@ def _run(desk: Desk, job: ChoicesJob) -> Answers | None:
     place = Place(job.out, job.seed, tell=desk.tell, limit=job.limit)
     questions, tally = read_choices(job.choices, job.split)
     place.check(tally, str(job.choices))
+    about: dict[str, Any] = {
+        "kind": "choices",
+        "settings": {k: v for k, v in plain(job).items() if k != "out"},
+        "data": digest([[one.prompt, one.options, sorted(one.right)] for one in questions]),
+    }
+    report = job.out / "report"
+    if not job.asked.dry:
+        artifact.fits(report, **about)  # before anybody is asked for what could not be kept
     sides: list[tuple[str, str, list[Answered | Invalid]]] = []
     for word in (job.model, job.against):
         if word is None:
@@ -102,15 +110,8 @@ def _run(desk: Desk, job: ChoicesJob) -> Answers | None:
         write_rows(into / "answers.jsonl", _rows(questions, [rows for *_, rows in sides]))
         sheet.write(told, into / PAGE)
 
-    sealed = artifact.finish(
-        job.out / "report",
-        write,
-        kind="choices",
-        settings={k: v for k, v in plain(job).items() if k != "out"},
-        parents=[which for _, which, _ in sides],
-        data=digest([[one.prompt, one.options, sorted(one.right)] for one in questions]),
-    )
-    return Answers(told, sealed)
+    parents = [which for _, which, _ in sides]
+    return Answers(told, artifact.finish(report, write, parents=parents, **about))
 
 
 def _name(word: str) -> str:

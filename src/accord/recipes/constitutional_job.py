@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 
 from accord.config import plain
-from accord.data.comparisons import digest, split, without
+from accord.data.comparisons import Spelled, digest, spell_pairs, split, without
 from accord.data.constitution import Constitution, read_constitution
 from accord.engine.calls import WORD, Budget, Calls, Dry
 from accord.engine.llm import LLM
@@ -27,6 +27,7 @@ from accord.recipes.constitutional_stages import Written, compare_stage, revise_
 from accord.recipes.job import Desk, Heard, Job, opened, origins, read
 from accord.recipes.pipeline import FLATTERS, ITSELF
 from accord.recipes.revising import Revise
+from accord.recipes.reward import RewardModel, measure
 from accord.recipes.stage import Made, Place, room_for
 from accord.recipes.stages import ppo_stage, reward_stage, sft_stage
 from accord.recipes.verdict import answers, facts, kl_target, publish
@@ -143,7 +144,8 @@ def walk(
     def page() -> report.Report:
         judges = (gold, learned) if gold else (learned, None)
         told = [answers(p, spelled, cfg.ppo, *judges) for p in (sl.handle, trained.handle)]
-        return _page(place, cfg, c, llm, made, told[0], told[1], gold is None)
+        sides = agreement(cfg.reward, judged.handle, both, llm.which, place.seed)
+        return _page(place, cfg, c, llm, made, told, gold is None, sides)
 
     parents = (revisions.artifact, labels.artifact, judged.artifact, trained.artifact)
     sealed = publish(place.out / "report", page, cfg, parents, tests)
@@ -183,6 +185,27 @@ def mixed(
     return [*_some(labels, ours, place.seed), *_some(people, theirs, place.seed)]
 
 
+def agreement(
+    cfg: RewardModel, judged: Critic, both: Sequence[Comparison], who: str, seed: int
+) -> dict[str, float]:
+    """How often the preference model agrees with held-out labels, AI's and people's apart: of two
+    kinds that want different things, one may be learned and the other not.
+    """
+    room = min(cfg.longest, judged.context)
+    sides: dict[str, Sequence[Spelled]] = {}
+    for name, ai in (("AI labels", True), ("people's", False)):
+        theirs = [one for one in both if (one.judge == who) == ai]
+        sides[name] = spell_pairs(theirs, judged.speller, room, cfg.shown)[0]
+    _, held_out = split([row for rows in sides.values() for row in rows], cfg.held_out, seed=seed)
+    prompts, told = {row.prompt_ids for row in held_out}, {}
+    for name, rows in sides.items():
+        few = [row for row in rows if row.prompt_ids in prompts]
+        if "accuracy" in (numbers := measure(judged, few) if few else {}):
+            told[f"agrees with {name}"] = numbers["accuracy"]
+            told[f"{name} held out"] = float(len(few))
+    return told
+
+
 def _some(rows: Sequence[Comparison], n: int, seed: int) -> list[Comparison]:
     """n by chance, in their order."""
     order = sorted(range(len(rows)), key=lambda i: digest([seed, i]))
@@ -195,11 +218,12 @@ def _page(
     c: Constitution,
     llm: LLM,
     made: tuple[Written, Made[Policy], Written, Made[Critic], Made[Policy]],
-    old: list[Answer],
-    new: list[Answer],
+    told: Sequence[list[Answer]],
     flatters: bool,
+    sides: dict[str, float],
 ) -> report.Report:
     revisions, sl, labels, judged, trained = made
+    old, new = told
     policy, first = (str(one.artifact.folder) for one in (trained, sl))
     notes = (FLATTERS,) if flatters else ()
     return report.Report(
@@ -230,6 +254,7 @@ def _page(
         method={
             "Revisions, round by round": revisions.artifact.numbers,
             "AI labels": labels.artifact.numbers,
+            "Preference model": sides,
             "Revising": plain(cfg.revise),
             "Comparing": plain(cfg.compare),
             "Policy optimisation": plain(cfg.ppo),

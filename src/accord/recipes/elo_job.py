@@ -42,8 +42,8 @@ class EloJob(Settings):
     models: tuple[str, ...]
     """models or files of answers, comma-separated, from the earliest to the latest: folders, GGUF
     files, hub ids, or a pattern such as runs/rest/improve-*/policy"""
-    prompts: Path
-    """prompts: a file, folder or hub id"""
+    prompts: Path | None = None
+    """prompts: a file, folder or hub id; none: those that the files of answers answer"""
     rule: str | None = None
     """who judges: file.py:function(prompt, answer, ended) -> number"""
     reward: tuple[str, ...] = ()
@@ -111,14 +111,14 @@ def run_elo(desk: Desk, job: EloJob) -> Played:
 def _run(desk: Desk, job: EloJob) -> Played:
     place = Place(job.out, job.seed, tell=desk.tell, limit=job.limit)
     words = players(job.models)
+    settings = {k: v for k, v in plain(job).items() if k != "out"}
+    artifact.fits(job.out / "report", kind="elo", settings=settings)
     if all(map(_is_file, words)):
-        fresh = EloJob(models=(), prompts=Path())
+        fresh = EloJob(models=())
         keys = ("longest", "how", "template")
         if idle := [key for key in keys if getattr(job, key) != getattr(fresh, key)]:
             place.tell(f"no model answers, all are files: {', '.join(idle)} change nothing")
-    found = sources.read(job.prompts, "prompts", columns=job.columns.mapping())
-    every: Sequence[Prompt] = told(place, job.prompts, found)
-    once = list({prompt.messages: prompt for prompt in every}.values())
+    once = list({prompt.messages: prompt for prompt in _prompts(place, job, words)}.values())
     usable = [_usable(place, job, word, once) for word in words]
     both = [k for k in range(len(once)) if all(k in ids for ids in usable)]
     if not both:
@@ -135,7 +135,6 @@ def _run(desk: Desk, job: EloJob) -> Played:
     by = job.judge or job.rule or ",".join(job.reward)
     over = "step" if steps != [float(k) for k in range(len(words))] else "model"
     page = elopage.told(made, by, len(kept), job.n, over=over)
-    settings = {k: v for k, v in plain(job).items() if k != "out"}
 
     def write(into: Path) -> None:
         (into / NUMBERS).write_bytes(files.dump({**asdict(made), "settings": settings}))
@@ -203,6 +202,21 @@ def _is_file(word: str) -> bool:
 
 def _opened(job: EloJob, word: str) -> Policy:
     return Policy.open(word, dtype=job.dtype, template=job.template)
+
+
+def _prompts(place: Place, job: EloJob, words: Sequence[str]) -> list[Prompt]:
+    """What everybody is asked: as is said, or all that the files of answers answer."""
+    mapping = job.columns.mapping()
+    if job.prompts is not None:
+        return [*told(place, job.prompts, sources.read(job.prompts, "prompts", columns=mapping))]
+    given = [Path(word) for word in words if _is_file(word)]
+    if not given:
+        raise BadSettings(
+            "nobody says what the models are to answer: prompts=FILE (only where models= names "
+            "files of answers are theirs taken)"
+        )
+    rows = [sources.read(path, "demonstrations", columns=mapping).records for path in given]
+    return [Prompt(one.prompt, one.id) for few in rows for one in few]
 
 
 def _usable(

@@ -95,21 +95,21 @@ def _examined(desk: Desk, job: JudgeJob) -> Examined | None:
         judge(twins(few, job.same))
         desk.tell(f"a dry run: {calls.spent.told(card.asked.budget)} at most")
         return None
-    found = examined(judge, every, few, same=job.same, own=own, seed=job.seed)
-    name = Path(job.judge).stem if Path(job.judge).exists() else job.judge
-    spent = calls.spent.told(card.asked.budget)
-    page = hygienepage.told(name, judge.which, job.data.name, found, spent)
-
-    def write(into: Path) -> None:
-        settings = {k: v for k, v in plain(job).items() if k != "out"}
-        numbers = hygienepage.numbers(found)
-        (into / NUMBERS).write_bytes(files.dump({**numbers, "settings": settings}))
-        sheet.write(page, into / PAGE)
-
     about: dict[str, Any] = {
         "kind": "judge",
         "settings": {k: v for k, v in plain(job).items() if k != "out"},
         "parents": [judge.which],
         "data": fingerprint(rows),
     }
+    artifact.made(job.out / "report", **about)  # another report there: nobody is asked
+    found = examined(judge, every, few, same=job.same, own=own, seed=job.seed)
+    name = Path(job.judge).stem if Path(job.judge).exists() else job.judge
+    spent = calls.spent.told(card.asked.budget)
+    page = hygienepage.told(name, judge.which, job.data.name, found, spent)
+
+    def write(into: Path) -> None:
+        numbers = hygienepage.numbers(found)
+        (into / NUMBERS).write_bytes(files.dump({**numbers, "settings": about["settings"]}))
+        sheet.write(page, into / PAGE)
+
     return Examined(found, page, artifact.finish(job.out / "report", write, **about))

@@ -86,6 +86,10 @@ def run_mtbench(desk: Desk, job: MTBenchJob) -> Benched:
 def _benched(desk: Desk, job: MTBenchJob) -> Benched:
     asked = questions(job.questions, job.references)
     desk.tell(f"{job.questions}: {count(len(asked), 'question')}")
+    report, settings = job.out / "report", {k: v for k, v in plain(job).items() if k != "out"}
+    about: dict[str, Any] = {"kind": "mt-bench", "settings": settings}
+    about["data"] = digest([asdict(one) for one in asked])
+    artifact.fits(report, **about)
     judge = pair_judge(job.judge, job.out / CALLS, desk.tell)
     sides, known = [], []
     for word in (job.against, job.model):
@@ -109,12 +113,7 @@ def _benched(desk: Desk, job: MTBenchJob) -> Benched:
         ]
         write_rows(into / ANSWERS, rows)
 
-    settings = {k: v for k, v in plain(job).items() if k != "out"}
-    data = digest([asdict(one) for one in asked])
-    sealed = artifact.finish(
-        job.out / "report", write, kind="mt-bench", settings=settings,
-        parents=[*known, judge.which], data=data,
-    )  # fmt: skip
+    sealed = artifact.finish(report, write, parents=[*known, judge.which], **about)
     return Benched(parts, lost, sealed)
 
 

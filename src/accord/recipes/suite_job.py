@@ -99,6 +99,8 @@ def run_suite(desk: Desk, job: SuiteJob) -> Suited:
 def _run(desk: Desk, job: SuiteJob) -> Suited:
     place = Place(job.out, job.seed, tell=desk.tell, limit=job.limit)
     columns = job.columns.mapping()
+    settings = {k: v for k, v in plain(job).items() if k != "out"}
+    artifact.fits(job.out / "report", kind="rewards", settings=settings)
     found = sources.read(job.data, "comparisons", columns=columns, split=job.split)
     rows: Sequence[Comparison] = told(place, job.data, found)
     known = _subsets(job)
@@ -125,7 +127,6 @@ def _run(desk: Desk, job: SuiteJob) -> Suited:
     name = ",".join(map(_short, job.reward))
     against = ",".join(map(_short, job.against)) or None
     page = suitepage.told(name, job.data.name, suite, cases, against)
-    settings = {k: v for k, v in plain(job).items() if k != "out"}
 
     def write(into: Path) -> None:
         (into / NUMBERS).write_bytes(files.dump({**asdict(suite), "settings": settings}))

@@ -9,7 +9,7 @@ from accord.config.limits import Count, Share
 from accord.data.constitution import Constitution, Question
 from accord.data.principled import OPTIONS, Put, concluded, dice, to_choose, until
 from accord.engine.draw import Sampling
-from accord.engine.llm import LLM, Ask, Spoken
+from accord.engine.llm import LLM, Ask, thought
 from accord.maths.feedback import by_place, clamped, preferred, unswapped
 from accord.records import Conversation, Invalid
 
@@ -133,16 +133,18 @@ def _thought(
         for one, vote in zip(put, every, strict=True)
         for k in range(how.n)
     ]
-    chains = llm.say(asks, longest=how.longest, how=Sampling(how.temperature))
+
+    def then(place: int, text: str) -> Ask:
+        return Ask(*concluded(put[place // how.n], text), asks[place].seed)
+
+    def read(text: str) -> str:
+        return until(c, text)[0].strip()
+
+    way = Sampling(how.temperature)
+    weighed = thought(llm, asks, OPTIONS, then, longest=how.longest, how=way, read=read)
     told: list[float | Invalid] = [
-        one if isinstance(one, Invalid) else Invalid("chain of thought: empty") for one in chains
+        q if isinstance(q, Invalid) else clamped(q, how.low, how.high) for q in map(_q, weighed)
     ]
-    texts = [until(c, one.text)[0].strip() if isinstance(one, Spoken) else "" for one in chains]
-    open_ = [i for i, text in enumerate(texts) if text]
-    then = [Ask(*concluded(put[i // how.n], texts[i]), asks[i].seed) for i in open_]
-    for i, one in zip(open_, llm.weigh(then, [OPTIONS] * len(then)), strict=True):
-        q = _q(one)
-        told[i] = q if isinstance(q, Invalid) else clamped(q, how.low, how.high)
     return [_mean(told[i : i + how.n]) for i in range(0, len(told), how.n)]
 
 

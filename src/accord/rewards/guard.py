@@ -30,6 +30,8 @@ START = 120.0
 """seconds that a rule's file may take to load: it may import torch"""
 GLANCE = 0.2
 """seconds between two looks at whether the process still lives"""
+SHOWN = 100
+"""bytes of what is no answer that are told"""
 HEARD = 1 << 16
 """bytes of what a process prints that are shown"""
 
@@ -125,7 +127,8 @@ class _Process:
         if isinstance(given, Invalid):
             return given
         if "spent" in given:
-            self._end()  # what this process has used up the next one has again
+            self._end()  # what this process has used up, or closed, the next one has again
+        if "spent" in given and "reason" in given:
             return Invalid(self._limited(given["reason"]))
         if "reason" in given:
             return Invalid(given["reason"])
@@ -140,15 +143,21 @@ class _Process:
 
     def _ask(self, said: dict[str, Any], seconds: float) -> dict[str, Any] | Invalid:
         assert self._running is not None
+        line = b""
         try:
             line = _exchange(self._running, json.dumps(said).encode() + b"\n", seconds)
-            return json.loads(line)  # type: ignore[no-any-return]
+            told = json.loads(line)
+            if not isinstance(told, dict):
+                raise TypeError
+            return told
         except TimeoutError:
             why = f"no answer within {seconds:g} s; its process was killed"
         except (EOFError, BrokenPipeError):
             with suppress(subprocess.TimeoutExpired):
                 self._running.wait(1)
             why = f"its process died ({_death(self._running.returncode)})"
+        except (ValueError, TypeError):  # it wrote where the answers go
+            why = f"its process gave no answer but {line[:SHOWN]!r}, and was killed"
         except BaseException:
             self._end()  # interrupted in mid-sentence: the next answer would be this one's
             raise

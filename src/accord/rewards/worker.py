@@ -43,7 +43,7 @@ def find(file: str, name: str) -> Callable[..., Any]:
     module = module_from_spec(made)
     try:
         made.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise Unusable(f"{file} does not run ({repr(error)[:MOST]})") from error
     found = getattr(module, name, None)
     if not callable(found):
@@ -108,6 +108,15 @@ def used_up(error: BaseException) -> bool:
     return threads or (isinstance(error, OSError) and error.errno in USED_UP)
 
 
+def silenced() -> bool:
+    """Whether a rule closed what it prints to, so that the next print would fail."""
+    try:
+        os.fstat(1), os.fstat(2)
+    except OSError:
+        return True
+    return any(pipe is not None and pipe.closed for pipe in (sys.stdout, sys.stderr))
+
+
 def _awaited(given: Any) -> Any:
     return asyncio.run(_whole(given)) if inspect.isawaitable(given) else given
 
@@ -131,6 +140,7 @@ def _completions(said: Asked) -> Any:
 
 def _serve(asks: TextIO, answers: TextIO) -> None:
     me = os.getpid()
+    given: dict[str, Any]
 
     def tell(**said: Any) -> None:
         if os.getpid() != me:  # the rule forked, and its child came back here
@@ -149,10 +159,10 @@ def _serve(asks: TextIO, answers: TextIO) -> None:
     for line in asks:
         signal.alarm(int(told["seconds"]) + GRACE)  # kills, also where the rule holds the lock
         try:
-            tell(score=number(judge(json.loads(line))))
+            given, spent = {"score": number(judge(json.loads(line)))}, False
         except BaseException as error:  # noqa: BLE001  a user's rule may fail in any way
-            said = f"{type(error).__name__}: {error}"[:MOST]
-            tell(reason=said, **({"spent": True} if used_up(error) else {}))
+            given, spent = {"reason": f"{type(error).__name__}: {error}"[:MOST]}, used_up(error)
+        tell(**given, **({"spent": True} if spent or silenced() else {}))
         signal.alarm(0)
 
 

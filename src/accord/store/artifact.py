@@ -169,6 +169,19 @@ def made(folder: str | Path, *, kind: str, settings: Any, **told: Any) -> Artifa
     return _same(open_artifact(folder), _told(kind, settings, parents or (), data, template))
 
 
+def fits(folder: str | Path, *, kind: str, settings: Any, data: str | None = None) -> None:
+    """RunMismatch where `folder` holds an artifact of other settings, kind or data (where said).
+
+    For before the work, when parents that have to be opened first are not known yet.
+    """
+    folder = Path(folder)
+    if (folder / FILE).exists():
+        there = open_artifact(folder)
+        told = _told(kind, settings, there.parents, data or there.hashes.get("data"), None)
+        told["hashes"] |= {k: v for k, v in there.hashes.items() if k == "template"}
+        _same(there, told)
+
+
 def origin(path: str | Path) -> Artifact | None:
     """The artifact that a folder is, or that a file lies in; None for what comes from elsewhere."""
     for folder in (Path(path), Path(path).parent):

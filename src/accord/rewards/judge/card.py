@@ -18,7 +18,7 @@ from accord.config import Settings, digest, plain, read
 from accord.config.limits import Count
 from accord.engine.calls import Calls
 from accord.errors import BadSettings
-from accord.rewards.asking import Asked, open_llm
+from accord.rewards.asking import WEB, Asked, open_llm
 from accord.rewards.judge.wording import VERSION
 
 HELPFUL = (
@@ -38,6 +38,9 @@ class Judging(Settings):
     verdict: Literal["odds", "text", "json"] = "odds"
     """odds: how likely the model finds each option, a soft label; text: a mark such as [[A]] in
     what it writes; json: an object {"why": …, "better": …}"""
+    response_format: Literal["none", "json_object", "json_schema"] = "none"
+    """json: what a server is to hold the answer to, beside asking for it in words: any JSON object,
+    or one with just these keys. Servers differ in what they take; none: words alone"""
     think: bool = False
     """odds: a chain of thought is written first; text and json always say why"""
     n: Count = 1
@@ -60,6 +63,8 @@ class Judging(Settings):
     def name(self) -> str:
         """All that decides a verdict, beside the model."""
         told = {k: v for k, v in plain(self).items() if k not in ("llm", "asked")}
+        if self.response_format == "none":  # as verdicts were named before there was such a setting
+            del told["response_format"]
         return f"{VERSION} {digest(told)[:12]}"
 
     def fits(self) -> "Judging":
@@ -75,9 +80,23 @@ class Judging(Settings):
             raise BadSettings(
                 f"most={self.most}: verdict=odds tells grades apart by their first sign: at most 9"
             )
+        self._formed()
         if self.think and self.verdict != "odds":
             raise BadSettings(f"verdict={self.verdict} says why by itself: leave think out")
         return self
+
+    def _formed(self) -> None:
+        """BadSettings where nobody could hold the answer to the form that is asked for."""
+        form = f"response_format={self.response_format}"
+        if self.response_format == "none":
+            return
+        if self.verdict != "json":
+            raise BadSettings(f"{form} is of verdict=json, and this is verdict={self.verdict}")
+        if not self.llm.startswith(WEB) or self.asked.speaks != "chat":
+            raise BadSettings(
+                f"{form} is sent to a server that speaks chat; with a folder, or "
+                "speaks=completions, leave it out"
+            )
 
 
 def judging(word: str) -> Judging:

@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import TypeVar
 
 from accord.engine.draw import Sampling
-from accord.engine.llm import LLM, Ask, Spoken
+from accord.engine.llm import LLM, Ask, Spoken, thought
 from accord.records import Conversation, Invalid, Rollout
 from accord.rewards.base import Score, weighed
 from accord.rewards.duel import Duel
@@ -42,41 +42,36 @@ class Opinion:
         where the card says so.
         """
         if not self.card.think:
-            return self._odds([Ask(one, opened, self.card.seed) for one in asked], options)
-        chains = self.written(asked, wording.THINK)
-        asks, places = [], []
-        found: list[tuple[float, ...] | Invalid] = [Invalid("")] * len(chains)
-        for place, chain in enumerate(chains):
-            if isinstance(chain, Invalid):
-                found[place] = chain
-                continue
-            if not chain.text.strip():
-                found[place] = Invalid("chain of thought: empty")
-                continue
-            thought = f"{wording.THINK}{chain.text.rstrip()}{wording.CONCLUDE}"
-            asks.append(Ask(asked[place // self.card.n], thought, self.card.seed))
-            places.append(place)
-        for place, odds in zip(places, self._odds(asks, options), strict=True):
-            found[place] = odds
-        return [_mean(few) for few in _by(found, self.card.n)]
+            asks = [Ask(one, opened, self.card.seed) for one in asked]
+            return [*map(_odds, self.llm.weigh(asks, [options] * len(asks)) if asks else [])]
+        card = self.card
 
-    def read(self, asked: Sequence[Conversation], by: Read) -> list[Score]:
+        def then(place: int, chain: str) -> Ask:
+            opened = f"{wording.THINK}{chain}{wording.CONCLUDE}"
+            return Ask(asked[place // card.n], opened, card.seed)
+
+        how = Sampling(card.temperature)
+        asks = self._asks(asked, wording.THINK)
+        found = thought(self.llm, asks, options, then, longest=card.longest, how=how)
+        return [_mean(few) for few in _by([*map(_odds, found)], card.n)]
+
+    def read(self, asked: Sequence[Conversation], by: Read, form: str = "") -> list[Score]:
         """What is read out of what it writes: of several, the mean of those that can be read."""
-        said = self.written(asked, "")
+        said = self.written(asked, "", form)
         given = [one if isinstance(one, Invalid) else by(one.text) for one in said]
         return [_average(few) for few in _by(given, self.card.n)]
 
-    def written(self, asked: Sequence[Conversation], opened: str = "") -> list[Spoken | Invalid]:
-        """n texts to each question, side by side."""
-        card = self.card
-        asks = [Ask(one, opened, card.seed * card.n + k) for one in asked for k in range(card.n)]
+    def written(
+        self, asked: Sequence[Conversation], opened: str = "", form: str = ""
+    ) -> list[Spoken | Invalid]:
+        """n texts to each question, side by side; `form` is what a server is to hold them to."""
+        card, asks = self.card, self._asks(asked, opened, form)
         return self.llm.say(asks, longest=card.longest, how=Sampling(card.temperature))
 
-    def _odds(
-        self, asks: Sequence[Ask], options: Sequence[str]
-    ) -> list[tuple[float, ...] | Invalid]:
-        weighed = self.llm.weigh(asks, [options] * len(asks)) if asks else []
-        return [one if isinstance(one, Invalid) else _softmax(one) for one in weighed]
+    def _asks(self, asked: Sequence[Conversation], opened: str, form: str = "") -> list[Ask]:
+        """n of each question, with dice of their own."""
+        n, seed = self.card.n, self.card.seed
+        return [Ask(one, opened, seed * n + k, form) for one in asked for k in range(n)]
 
 
 class LLMJudge(Opinion):
@@ -89,7 +84,8 @@ class LLMJudge(Opinion):
         if how == "odds":
             odds = self.chosen(asked, wording.OPENED["pair"], wording.PAIR)
             return [one if isinstance(one, Invalid) else one[0] for one in odds]
-        return self.read(asked, verdict.parsed if how == "text" else verdict.better)
+        form = wording.form("pair", self.card.response_format)
+        return self.read(asked, verdict.parsed if how == "text" else verdict.better, form)
 
 
 class Grader(Opinion):
@@ -118,7 +114,8 @@ class Grader(Opinion):
                 for one in odds
             ]
         by = verdict.graded if card.verdict == "text" else verdict.rated
-        return self.read(asked, lambda text: by(text, most))
+        form = wording.form("grade", card.response_format, most)
+        return self.read(asked, lambda text: by(text, most), form)
 
     def _met(self, said: Sequence[Said]) -> list[Score]:
         card = self.card
@@ -132,9 +129,8 @@ class Grader(Opinion):
             odds = self.chosen(asked, wording.OPENED["yes"], wording.YES)
             given = [one if isinstance(one, Invalid) else one[0] for one in odds]
         else:
-            given = self.read(
-                asked, verdict.decided if card.verdict == "text" else verdict.answered
-            )
+            by = verdict.decided if card.verdict == "text" else verdict.answered
+            given = self.read(asked, by, wording.form("yes", card.response_format))
         return [self._sum(few) for few in _by(given, len(card.criteria))]
 
     def _sum(self, few: Sequence[Score]) -> Score:
@@ -168,7 +164,10 @@ def grader(
     return Grader(listened(card, keep, tell), card, reader)
 
 
-def _softmax(logp: Sequence[float]) -> tuple[float, ...] | Invalid:
+def _odds(logp: tuple[float, ...] | Invalid) -> tuple[float, ...] | Invalid:
+    """Each option's probability among all."""
+    if isinstance(logp, Invalid):
+        return logp
     top = max(logp)
     if not math.isfinite(top):
         return Invalid(f"no option has a probability: {list(logp)}")

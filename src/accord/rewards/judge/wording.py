@@ -1,5 +1,8 @@
 """What a judge is asked, in words of our own.  A change of a word is a new version."""
 
+import json
+from typing import Any
+
 from accord.records import Conversation, ask
 
 VERSION = "judge-1"
@@ -65,6 +68,10 @@ _HOW = {
         '{{"why": "…", "answer": "yes" or "no"}}'
     ),
 }
+_VERDICT: dict[str, dict[str, Any]] = {
+    "pair": {"better": {"type": "string", "enum": ["A", "B", "tie"]}},
+    "yes": {"answer": {"type": "string", "enum": ["yes", "no"]}},
+}
 OPENED = {"pair": "The better answer is", "grade": "Grade:", "yes": "Answer:"}
 THINK = "Let us compare before we decide."
 
@@ -82,6 +89,27 @@ def grade(prompt: str, answer: str, counts: str, verdict: str, most: int) -> Con
     """How good one answer is."""
     how = _HOW["grade", verdict].format(most=most, what=f"What counts: {counts}.")
     return ask(_ONE.format(prompt=prompt, answer=answer) + how)
+
+
+def form(kind: str, how: str, most: int = 0) -> str:
+    """What a server is to hold a verdict to, as response_format has it; "" for nothing.
+
+    Why comes first, as it is asked for in words: what is written first decides what follows.
+    """
+    if how == "none":
+        return ""
+    told: dict[str, Any] = {"type": how}
+    if how == "json_schema":
+        grades = {"grade": {"type": "integer", "enum": [*range(1, most + 1)]}}
+        keys = {"why": {"type": "string"}} | (grades if kind == "grade" else _VERDICT[kind])
+        shape = {
+            "type": "object",
+            "properties": keys,
+            "required": [*keys],
+            "additionalProperties": False,
+        }
+        told[how] = {"name": "verdict", "strict": True, "schema": shape}
+    return json.dumps(told)
 
 
 def yes(prompt: str, answer: str, asks: str, verdict: str) -> Conversation:
