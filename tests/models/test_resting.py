@@ -14,6 +14,11 @@ from accord.store.run import Run
 from served import chat_folder
 
 
+@pytest.fixture(autouse=True)
+def _small_ones_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resting, "LEAST", 0)
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Policy:
     opened = Policy.open(chat_folder(tmp_path / "model"))
@@ -56,6 +61,14 @@ def test_elsewhere_than_under_linux_nothing_is_done(
 ) -> None:
     monkeypatch.setattr(resting, "MAPS", tmp_path / "none")
     assert mapped() == []
+    assert rest(start.model.trunk.parameters()) == 0
+
+
+def test_of_a_small_model_it_is_not_worth_a_look(
+    start: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resting, "LEAST", here(start) * 2)
+    monkeypatch.setattr(resting, "mapped", None)
     assert rest(start.model.trunk.parameters()) == 0
 
 

@@ -18,6 +18,8 @@ MAPS = Path("/proc/self/smaps")
 _HEAD = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) \S+ \S+ \S+ [1-9]")
 """begin, end and, behind what is of no account here, the number of a file"""
 _DONTNEED = 4
+LEAST = 1 << 24
+"""bytes of a model for which it is worth looking (some hundredths of a second)"""
 
 
 class Mapping(NamedTuple):
@@ -35,8 +37,11 @@ def rest(weights: Iterable[Tensor]) -> int:
     """Give back the memory of these weights, if they are mapped from files and as they are there;
     how many bytes that were.  Only of a CPU's, under Linux.
     """
-    places = {w.untyped_storage().data_ptr() for w in weights if w.device.type == "cpu"}
-    given = 0
+    held = [w.untyped_storage() for w in weights if w.device.type == "cpu"]
+    sizes = {one.data_ptr(): one.nbytes() for one in held}
+    if sum(sizes.values()) < LEAST:
+        return 0
+    places, given = [*sizes], 0
     for one in mapped():
         if one.here and not one.changed and any(one.begin <= at < one.end for at in places):
             ctypes.CDLL(None).madvise(
