@@ -3,14 +3,13 @@
 python kills_constitutional.py ROOT
 """
 
-import os
 import shutil
 import signal
 import sys
 from functools import partial
 from pathlib import Path
 
-from kills import APPEND, GUARD, WRITE, arm, child
+from kills import APPEND, GUARD, WRITE, arm, child, quicken
 from kills_rest import SEAL, tree
 
 from accord.data.constitution import read_constitution
@@ -23,7 +22,6 @@ from accord.recipes.revising import Revise
 from accord.recipes.stage import Place
 from accord.recipes.weighing import Feedback
 from accord.records import Prompt, ask
-from accord.store import record
 from constitution_fakes import RULES, Logged
 from recipe_fakes import TINY, WHO, newborn, short
 
@@ -111,7 +109,6 @@ def kill(root: Path) -> None:
 
 
 if __name__ == "__main__":
-    record.environment = lambda: {}  # slow to ask, and not at stake
-    report.curve = lambda *_: None  # nor are the report's drawings
-    os.fsync = lambda fd: None  # type: ignore[assignment]
+    quicken()
+    report.curve = lambda *_: None  # its drawings are slow too, and not compared
     kill(Path(sys.argv[1]))
