@@ -1,6 +1,6 @@
 """Memory where it is the model's, not the libraries': 135 million parameters, rows of 512 tokens.
 
-    python benchmarks/bench.py tasks=memory [work=sft,reward,dpo] [length=512]
+    python benchmarks/bench.py tasks=memory [work=sft,reward,dpo] [length=512] [sides=recompute]
 
 Each side alone, one after the other: two steps of two rows, one row at a time in the tuned peer,
 the two gradients added up.  Written down are the most megabytes that a process had in memory, and
@@ -25,11 +25,11 @@ SIDES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 )
 
 
-def measure(work: str, words: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Side -> its report after two steps, one side at a time."""
+def measure(work: str, words: Sequence[str], named: str = "") -> dict[str, dict[str, float]]:
+    """Side -> its report after two steps, one side at a time; those with this in their names."""
     stuff, found = str(HOME / "stuff"), {}
     common = ("model=large", "data=long.json", "batch=2", *words)
-    for name, script, more in SIDES:
+    for name, script, more in (side for side in SIDES if named in side[0]):
         who = Path(sys.executable) if script == "ours.py" else python("trl-1.16")
         with (HOME / "bench.log").open("a") as log:
             side = Worker(who, script, (work, stuff, *common, *more), log)
@@ -45,7 +45,8 @@ def table(results: dict[str, dict[str, dict[str, float]]]) -> str:
     lines = ["| task | side | peak MB | of the libraries | beyond them | of the leanest peer |"]
     lines.append("|---|---|---|---|---|---|")
     for work, sides in results.items():
-        least = min(r["rss"] for name, r in sides.items() if "Accord" not in name)
+        peers = [r["rss"] for name, r in sides.items() if "Accord" not in name]
+        least = min(peers, default=float("nan"))
         for name, told in sides.items():
             peak, empty = told["rss"], told["empty"]
             lines.append(
@@ -65,6 +66,6 @@ def main(told: dict[str, str]) -> None:
     words = (f"threads={told.get('threads', '1')}", f"length={told.get('length', '512')}")
     results = {}
     for work in told.get("work", "sft,reward,dpo").split(","):
-        results[work] = measure(work, words)
+        results[work] = measure(work, words, told.get("sides", ""))
         (HOME / "memory.json").write_text(json.dumps(results, indent=1))
     print(table(results))
