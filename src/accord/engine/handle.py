@@ -17,7 +17,6 @@ from torch import Tensor
 from accord.data.rows import Rows
 from accord.engine.budget import for_scores
 from accord.engine.fitting import fit
-from accord.engine.frugal import frugal
 from accord.engine.learner import Learner, Objective, Terms, alone, micro_batches
 from accord.engine.steps import Optimizer
 from accord.errors import BadModel
@@ -89,7 +88,6 @@ class Handle(Generic[M]):
         model = self._adapter(lora, seed) if lora or self.model.using else self._whole()
         if optimizer.recompute:
             model.trunk.checkpoint()
-            frugal()
         return self._with(model, Learner(model, optimizer, lr))
 
     def _with(self, model: M, learner: Learner[M] | None = None) -> Self:
