@@ -2,6 +2,7 @@
 
     make bench                                     everything; about half an hour on two cores
     python benchmarks/bench.py tasks=sft,reward rounds=6 threads=1 dtype=fp32
+    python benchmarks/bench.py tasks=memory         of a larger model: see footprint.py
 
 Each peer lives in a virtual environment of its own below .bench/, made at the first call.  Workers
 are loaded first and then asked for one round each, in turn, so that what else the machine does hits
@@ -244,6 +245,10 @@ def main(*words: str) -> None:
     """Make what is missing, compare, print and keep."""
     told = dict(word.split("=", 1) for word in words)
     HOME.mkdir(exist_ok=True)
+    if told.get("tasks") == "memory":
+        import footprint
+
+        return footprint.main(told)
     if not (HOME / "stuff" / "data.json").exists():
         print("making the model and its texts: once, two minutes", flush=True)
         env = {**os.environ, "OMP_NUM_THREADS": "1"}

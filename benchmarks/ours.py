@@ -4,14 +4,13 @@ python benchmarks/ours.py TASK FOLDER key=value ...
 """
 
 import itertools
-import json
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
-from pace import Pace
+from pace import Pace, texts
 
 import accord
 from accord.data.comparisons import Spelled
@@ -50,12 +49,12 @@ class Side:
     """One model folder, one data file, and the settings of a task."""
 
     def __init__(self, folder: Path, told: dict[str, str]):
-        data = json.loads((folder / "data.json").read_text())
-        self.prompts, self.pairs = data["prompts"], data["pairs"]
+        self.prompts, self.pairs, _ = texts(folder, told)
         self.told, self.batch = told, int(told["batch"])
         self.longest = int(told.get("longest", 128))
         self.pace = Pace(int(told.get("steps", 1)))
         dtype: Any = told.get("dtype", "fp32")
+        self.pace.empty()
         self.start = Policy.open(folder / told.get("model", "uneven"), dtype=dtype)
 
     def optimizer(self) -> Optimizer:
@@ -63,7 +62,7 @@ class Side:
         micro = (
             {"micro_tokens": int(self.told["micro_tokens"])} if "micro_tokens" in self.told else {}
         )
-        return Optimizer(betas=(0.9, 0.999), **micro)
+        return Optimizer(betas=(0.9, 0.999), recompute="recompute" in self.told, **micro)
 
     def run(self, tokens: list[int]) -> accord.Run:
         """On disk, as a user's would be; only its last commit, which never comes, is spared."""

@@ -11,6 +11,7 @@ import os
 import resource
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 MARK = "@bench "
@@ -27,6 +28,12 @@ class Pace:
         self._steps, self._done, self._sum = steps, 0, (0.0, 0.0)
         self._began: tuple[float, float] | None = None
         self._counter: Any = None
+        self._empty = 0.0
+
+    def empty(self) -> None:
+        """The libraries are there, and no model yet: what stands in memory so far is theirs."""
+        if not self._empty:
+            self._empty = _resident()
 
     def turn(self, samples: float = 0, tokens: float = 0) -> None:
         """Report the round that is over (the first call: readiness) and wait to be asked again.
@@ -48,6 +55,7 @@ class Pace:
                 "seconds": time.perf_counter() - wall,
                 "cpu": time.process_time() - cpu,
                 "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+                "empty": self._empty,
             }
             if self._counter is not None:
                 self._counter.__exit__(None, None, None)
@@ -61,6 +69,14 @@ class Pace:
             sys.stdout.flush()
             os._exit(0)  # no trainer is to save, upload or say goodbye
         self._began = time.perf_counter(), time.process_time()
+
+
+def texts(folder: Path, told: dict[str, str]) -> tuple[list[Any], list[Any], int]:
+    """Prompts, two answers to each, and the end, as ids; `length=`: cut to half of it each."""
+    data = json.loads((folder / told.get("data", "data.json")).read_text())
+    half = int(told["length"]) // 2 if "length" in told else None
+    pairs = [[answer[:half] for answer in few] for few in data["pairs"]]
+    return [prompt[:half] for prompt in data["prompts"]], pairs, data["end"]
 
 
 def _counter() -> Any:
@@ -78,6 +94,15 @@ def _counter() -> Any:
     counter = FlopCounterMode(display=False)
     counter.__enter__()
     return counter
+
+
+def _resident() -> float:
+    """Megabytes of this process that stand in memory now; 0 where the system does not tell."""
+    try:
+        with open("/proc/self/statm") as told:
+            return int(told.read().split()[1]) * resource.getpagesize() / 2**20
+    except OSError:
+        return 0.0
 
 
 def _say(told: dict[str, Any]) -> None:

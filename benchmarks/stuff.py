@@ -1,6 +1,6 @@
 """What all sides of the bench work on: a model of six million parameters, and texts of real length.
 
-    python benchmarks/stuff.py FOLDER
+    python benchmarks/stuff.py FOLDER [large]
 
 `even/` is a Llama with random weights (6 layers of width 256, 4,096 pieces, tied) that hardly
 ever ends an answer; `uneven/` is the same after a minute of imitation, so that its answers end like
@@ -29,20 +29,31 @@ LONGEST = 128
 PROMPTS = 480
 
 
-def model() -> LlamaForCausalLM:
-    """Six million random parameters."""
+SMALL = {
+    "hidden_size": 256,
+    "intermediate_size": 768,
+    "num_hidden_layers": 6,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 4,
+    "max_position_embeddings": 512,
+}
+"""six million parameters"""
+LARGE = {
+    "hidden_size": 768,
+    "intermediate_size": 2560,
+    "num_hidden_layers": 16,
+    "num_attention_heads": 12,
+    "num_key_value_heads": 12,
+    "max_position_embeddings": 1024,
+}
+"""135 million parameters"""
+
+
+def model(**sizes: int) -> LlamaForCausalLM:
+    """Random parameters."""
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=4096,
-        hidden_size=256,
-        intermediate_size=768,
-        num_hidden_layers=6,
-        num_attention_heads=8,
-        num_key_value_heads=4,
-        max_position_embeddings=512,
-        tie_word_embeddings=True,
-        bos_token_id=0,
-        eos_token_id=1,
+        vocab_size=4096, tie_word_embeddings=True, bos_token_id=0, eos_token_id=1, **sizes
     )
     return LlamaForCausalLM(config)
 
@@ -72,7 +83,7 @@ def make(folder: Path) -> None:
     """Everything, once."""
     teller = accord.Policy.open(SHIPPED, slots=256)
     prompts, pairs = texts(teller)
-    fresh = model()
+    fresh = model(**SMALL)
     for name in ("even", "uneven"):
         fresh.save_pretrained(folder / name)
         teller.speller.save(folder / name)
@@ -87,5 +98,20 @@ def make(folder: Path) -> None:
     (folder / "data.json").write_text(json.dumps(told))
 
 
+def make_large(folder: Path) -> None:
+    """For footprint.py: `large/` learns nothing, and long.json holds rows of 1,024 random ids."""
+    model(**LARGE).save_pretrained(folder / "large")
+    speller = accord.Policy.open(SHIPPED, slots=256).speller
+    speller.save(folder / "large")
+    draw = random.Random(0)
+    half = [[draw.randrange(3, 4000) for _ in range(512)] for _ in range(12)]
+    told = {
+        "prompts": half[:4],
+        "pairs": [half[4 + 2 * i : 6 + 2 * i] for i in range(4)],
+        "end": speller.end,
+    }
+    (folder / "long.json").write_text(json.dumps(told))
+
+
 if __name__ == "__main__":
-    make(Path(sys.argv[1]))
+    {"small": make, "large": make_large}[[*sys.argv, "small"][2]](Path(sys.argv[1]))

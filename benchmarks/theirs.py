@@ -8,7 +8,6 @@ fastest here without changing what is learned.  Both train on the ids that Accor
 """
 
 import itertools
-import json
 import sys
 import tempfile
 import warnings
@@ -17,7 +16,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from pace import Pace
+from pace import Pace, texts
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
@@ -44,8 +43,7 @@ class Side:
     """One model folder, one data file, and the settings of a task."""
 
     def __init__(self, folder: Path, told: dict[str, str]):
-        data = json.loads((folder / "data.json").read_text())
-        self.prompts, self.pairs, self.end = data["prompts"], data["pairs"], data["end"]
+        self.prompts, self.pairs, self.end = texts(folder, told)
         self.told, self.batch, self.tuned = told, int(told["batch"]), told["as"] == "tuned"
         self.longest = int(told.get("longest", 128))
         self.dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[told.get("dtype", "fp32")]
@@ -71,12 +69,13 @@ class Side:
             "save_strategy": "no",
             "report_to": "none",
             "disable_tqdm": True,
-            **({"gradient_checkpointing": False} if self.tuned else {}),
+            **({"gradient_checkpointing": "recompute" in self.told} if self.tuned else {}),
             **more,
         }
 
     def load(self, kind: Any = AutoModelForCausalLM, **more: Any) -> Any:
         """A model of the folder."""
+        self.pace.empty()
         return kind.from_pretrained(self.folder, dtype=self.dtype, **more)
 
     def judge(self) -> Any:

@@ -1,5 +1,6 @@
 """One thread a worker, no network, and the large fixtures that may or may not be at hand."""
 
+import gc
 import json
 import os
 import tempfile
@@ -21,6 +22,12 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: the collector need not walk through all of torch each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

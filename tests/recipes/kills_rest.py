@@ -4,14 +4,13 @@ python kills_rest.py ROOT
 """
 
 import json
-import os
 import shutil
 import signal
 import sys
 from functools import partial
 from pathlib import Path
 
-from kills import APPEND, GUARD, WRITE, arm, child
+from kills import APPEND, GUARD, WRITE, arm, child, quicken
 
 from accord.engine.roles import Policy
 from accord.maths.selection import Interpolated
@@ -21,7 +20,6 @@ from accord.recipes.rest import ReST
 from accord.recipes.rest_job import rest_stage
 from accord.recipes.sft import SFT
 from accord.recipes.stage import Place
-from accord.store import record
 from recipe_fakes import FAST, newborn, records, short
 
 CFG = ReST(
@@ -102,6 +100,5 @@ def kill(root: Path) -> None:
 
 
 if __name__ == "__main__":
-    record.environment = lambda: {}  # slow to ask, and not at stake
-    os.fsync = lambda fd: None  # type: ignore[assignment]
+    quicken()
     kill(Path(sys.argv[1]))

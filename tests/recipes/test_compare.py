@@ -354,16 +354,22 @@ def test_budgets_size_the_methods_and_words_win() -> None:
     assert priced(small["rest"], 3.0) is None
 
 
+FEW = ("methods=DPO,IPO,best-of-n", "sweep=DPO,IPO")
+
+
+@pytest.fixture(scope="module")
+def base(here, tmp_path_factory) -> Any:
+    return _numbers(run(here, tmp_path_factory.mktemp("base"), *FEW)[0])
+
+
 @pytest.mark.parametrize(
     "word",
     ["longest=4", "temperature=0.6", "held_out=0.6", "n=1", "best=3", "factors=2", "sweep=IPO"],
 )
-def test_no_setting_is_idle(here, whole, tmp_path, word) -> None:
+def test_no_setting_is_idle(here, base, tmp_path, word) -> None:
     """Another value ends in other numbers of those who need no reward model to train."""
-    few = ("methods=DPO,IPO,best-of-n", "sweep=DPO,IPO")
-    base = _numbers(run(here, tmp_path / "base", *few)[0])
-    words = [w for w in few if w.split("=")[0] != word.split("=")[0]]
-    assert _numbers(run(here, tmp_path / "other", *words, word)[0]) != base
+    words = [w for w in FEW if w.split("=")[0] != word.split("=")[0]]
+    assert _numbers(run(here, tmp_path, *words, word)[0]) != base
 
 
 def _numbers(done: Compared) -> Any:

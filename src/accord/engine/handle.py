@@ -23,6 +23,7 @@ from accord.errors import BadModel
 from accord.models import load as folders
 from accord.models.heads import Part
 from accord.models.lora import Lora
+from accord.models.resting import rest
 from accord.models.trunk import Trunk
 from accord.text.tokenizer import Speller
 
@@ -124,7 +125,15 @@ class Handle(Generic[M]):
         with self._exact():
             model = self._on(self.model.trunk.copy(device), None)
         model.trunk.requires_grad_(False)
+        self.rest()
         return model
+
+    def rest(self) -> None:
+        """Nobody asks it for now: the memory of frozen weights is given back until they are read
+        again, where they are mapped from their file (on a CPU, under Linux).
+        """
+        if self.learner is None:
+            rest(self.model.trunk.parameters())
 
     def _on(self, trunk: Trunk, using: str | None) -> M:
         raise NotImplementedError

@@ -247,8 +247,11 @@ def _drawing(size: tuple[float, float]) -> Any:
 
 def _svg(figure: Any, name: str) -> str:
     """The picture as a fragment of HTML: page colours and fonts, ids of its own, no addresses."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
     out = io.StringIO()
-    figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+    # savefig would draw it once more beforehand, for nothing
+    FigureCanvasSVG(figure).print_svg(out, metadata={"Date": None, "Creator": None})
     svg = out.getvalue()
     svg = svg[svg.index("<svg") :]
     for rest in (r"<metadata>.*?</metadata>", r"<style.*?</style>", r'\sxmlns(:\w+)?="[^"]*"'):

@@ -10,7 +10,7 @@ from accord.evaluate import paper
 from accord.evaluate.outcome import Answer, Outcome
 from accord.evaluate.plots import Curve, Plot, curve, scatter
 from accord.evaluate.tell import ANSWERS, Subject, keys, tell
-from accord.evaluate.trend import History
+from accord.evaluate.trend import History, series
 from accord.evaluate.winrate import number
 from accord.evaluate.words import MINUS, count, digits, duration, percent
 from accord.store import files
@@ -204,7 +204,7 @@ def render(report: Report) -> str:
         keys=keys(outcome, report.seconds, report.subject),
         bar=_bar(outcome),
         plots=plots(report),
-        unmeasured=[c.title for c in report.curves if curve(report.history, c) is None],
+        unmeasured=[c.title for c in report.curves if not series(report.history, c.key)],
         scatter=_agreement(report),
         stories=[_columns(story, report.highlight) for story in report.stories],
         reward_rows=_reward_rows(report),

@@ -128,6 +128,7 @@ def train(
     policy = run.keep("policy", start.trainable(lr=cfg.lr, **how))
     loss = cfg.objective
     ref, ref_held = reference or (told_by(start, compared, loss), refer(start, held_out))
+    start.rest()
     stream = Stream(common.Named(compared), cfg.batch, seed)
     total = stream.steps(cfg.epochs)
     for step in run.steps(cfg, total):
