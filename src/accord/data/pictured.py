@@ -87,4 +87,7 @@ def _placed(message: Message, file: str) -> Message:
 
 
 def _beside(image: Image, home: Path) -> bool:
-    return not Path(image.path).is_absolute() and (home / image.path).exists()
+    try:
+        return not Path(image.path).is_absolute() and (home / image.path).exists()
+    except (OSError, ValueError):  # no path at all: what is wrong is said when it is read
+        return False
