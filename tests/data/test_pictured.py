@@ -143,3 +143,10 @@ def test_the_real_nlvr(tmp_path):
 def test_what_is_no_path_is_left_to_be_refused_where_it_is_read(path, tmp_path):
     (one,) = rows(tmp_path, {"image": path, "prompt": "Hi"}).records
     assert one.messages[0].images == (Image(path),)
+
+
+@pytest.mark.parametrize("facts", [[""], ["it rains", " "], "  "])
+def test_an_empty_fact_is_no_fact(facts, tmp_path):
+    told = rows(tmp_path, {"prompt": "Hi", "facts": facts}, {"prompt": "Ho"})
+    assert len(told.records) == 1
+    assert "key 'facts' holds an empty text" in str(told.tally.lines())
