@@ -137,3 +137,16 @@ def test_the_real_nlvr(tmp_path):
     assert not found.tally.dropped
     assert {one.truth for one in found.records} == {"yes", "no"}
     assert all(Path(one.messages[0].images[0].path).is_file() for one in found.records)
+
+
+@pytest.mark.parametrize("path", ["a/" * 3000, "data:image/png;base64," + "A" * 5000, "a\0b"])
+def test_what_is_no_path_is_left_to_be_refused_where_it_is_read(path, tmp_path):
+    (one,) = rows(tmp_path, {"image": path, "prompt": "Hi"}).records
+    assert one.messages[0].images == (Image(path),)
+
+
+@pytest.mark.parametrize("facts", [[""], ["it rains", " "], "  "])
+def test_an_empty_fact_is_no_fact(facts, tmp_path):
+    told = rows(tmp_path, {"prompt": "Hi", "facts": facts}, {"prompt": "Ho"})
+    assert len(told.records) == 1
+    assert "key 'facts' holds an empty text" in str(told.tally.lines())

@@ -8,6 +8,8 @@ import seeing
 from accord.data.rows import choices, grouped, pad
 from accord.engine.draw import Sampling
 from accord.engine.roles import Policy
+from accord.errors import BadSettings
+from accord.models import vision
 from accord.models.lora import Lora
 from accord.text.images import spans
 
@@ -169,3 +171,40 @@ def test_another_picture_is_another_prompt(home):
         policy.logp(pad([second], [answer])).sum(),
     )
     assert abs(float(one - other)) > 1e-3
+
+
+def test_what_is_kept_is_bounded_and_never_taken_from_who_reads_it(home, monkeypatch):
+    """Nothing outlives its turn: neither a picture, nor the lot that it was looked at with."""
+    folder, _, pictures = home
+    policy = Policy.open(folder)
+    trunk, asked = policy.model.trunk, prompts(policy.speller, pictures)
+    rows = pad(asked, [(4,)] * len(asked))
+    right, kept = policy.logp(rows), trunk.eyes.kept
+    storages = {seen.untyped_storage().data_ptr() for seen in kept.seen.values()}
+    assert len(storages) == len(kept.seen) == 2
+    for seen in kept.seen.values():
+        assert seen.untyped_storage().nbytes() == seen.nbytes
+    monkeypatch.setattr(vision, "KEPT_BYTES", 1)
+    for _ in range(2):
+        assert torch.equal(policy.logp(rows), right), "both are there for a row that shows both"
+        alone = policy.speller.prompt_ids(seeing.about(pictures[0], "Alone?"))
+        policy.logp(pad([alone], [(4,)]))
+        assert len(kept.seen) == 1
+        assert kept.held == sum(seen.nbytes for seen in kept.seen.values())
+
+
+def test_pictures_are_decoded_one_at_a_time(home, monkeypatch):
+    folder, _, pictures = home
+    policy = Policy.open(folder)
+    eyes, asked = policy.model.trunk.eyes, prompts(policy.speller, pictures)
+    together, pixels = list[int](), eyes.pixels
+    monkeypatch.setattr(eyes, "pixels", lambda few: (together.append(len(few)), pixels(few))[1])
+    policy.logp(pad(asked, [(4,)] * len(asked)))
+    assert together == [1, 1]
+
+
+def test_a_rank_beyond_what_is_adapted_is_refused_before_it_is_learned(home):
+    """Neither the head nor the tower counts: reading the adapter again would find them missing."""
+    policy = Policy.open(home[0])
+    with pytest.raises(BadSettings, match="no layer that it adapts has a side over 48"):
+        policy.trainable(lr=1e-3, lora=Lora(r=64))

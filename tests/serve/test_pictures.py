@@ -2,6 +2,7 @@
 
 import gc
 import io
+import time
 from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -136,6 +137,42 @@ def test_a_bomb_is_refused(there, monkeypatch) -> None:
     monkeypatch.setattr("accord.text.images.MOST_PIXELS", 100)
     with pytest.raises(openai.BadRequestError, match="at most 100"):
         say(one, data_url(str(home / "red.png")))
+
+
+def test_a_request_shows_so_many_pixels_in_all(there, monkeypatch) -> None:
+    one, home = there
+    parts = [asked(data_url(str(home / f"{colour}.png")))[0]["content"][0] for colour in COLOURS]
+    monkeypatch.setattr(pictures, "PIXELS", 2 * 20 * 12)
+    with pytest.raises(openai.BadRequestError, match=r"content\[2\]: .* over 480 pixels in all"):
+        one.client.chat.completions.create(
+            model="llava", messages=[{"role": "user", "content": parts}], max_tokens=1
+        )
+    assert left(one) == []
+
+
+def test_one_request_is_looked_at_at_a_time(there, monkeypatch) -> None:
+    """A few bombs at once would take the memory of all of them; the same picture, once."""
+    one, home = there
+    opened, inside, most = pictures.open_picture, [0], [0, 0]
+
+    def slow(where, data):
+        inside[0] += 1
+        most[0], most[1] = max(most[0], inside[0]), most[1] + 1
+        time.sleep(0.05)
+        inside[0] -= 1
+        return opened(where, data)
+
+    monkeypatch.setattr(pictures, "open_picture", slow)
+    urls = [data_url(str(home / f"{colour}.png")) for colour in COLOURS]
+    with ThreadPoolExecutor(6) as crowd:
+        list(crowd.map(lambda url: say(one, url), urls * 2))
+    assert most[0] == 1
+    twice = asked(urls[0])[0]["content"] * 2
+    before = most[1]
+    one.client.chat.completions.create(
+        model="llava", messages=[{"role": "user", "content": twice}], max_tokens=1
+    )
+    assert most[1] == before + 1
 
 
 def test_who_may_show_what(there, monkeypatch) -> None:

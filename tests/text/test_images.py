@@ -208,6 +208,32 @@ def test_a_folder_is_no_picture(speller, tmp_path):
         speller.prompt_ids(seeing.about(str(tmp_path)))
 
 
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("a\0b", "the picture cannot be read .*null"),
+        ("a/" * 3000, r"a/a/…: the picture cannot be read \(File name too long\)"),
+        ("https://x.org/a.png", r"it is an address \(https:…\), and a file's path is meant"),
+        ("data:image/png;base64," + "A" * 5000, r"AAA…: .*it is an address \(data:…\)"),
+        ("/dev/zero", "it is no file"),
+    ],
+)
+def test_a_path_that_leads_nowhere(path, says, speller, tmp_path):
+    with pytest.raises(BadData, match=says) as error:
+        speller.prompt_ids(seeing.about(path))
+    assert len(str(error.value)) < 400
+
+
+def test_a_pipe_is_not_waited_for_and_a_huge_file_not_read(speller, tmp_path, monkeypatch, red):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(BadData, match="it is no file"):
+        speller.prompt_ids(seeing.about(str(tmp_path / "pipe")))
+    monkeypatch.setattr(images, "MOST_BYTES", 10)
+    seeing.picture(tmp_path / "new.png", "olive")
+    with pytest.raises(BadData, match=r"new\.png: .* bytes; a picture has at most 10"):
+        speller.prompt_ids(seeing.about(str(tmp_path / "new.png")))
+
+
 def _opened(picture, form="PNG", **more):
     out = io.BytesIO()
     picture.save(out, form, **more)
@@ -224,6 +250,23 @@ def test_odd_pictures_are_made_plain():
     deep = Pillow.new("I;16", (2, 2), 32768)
     assert _opened(deep).getpixel((0, 0)) == (128, 128, 128)
     assert _opened(Pillow.new("P", (2, 2), 0)).mode == "RGB"
+
+
+def test_of_a_cameras_two_the_first_is_the_picture():
+    """Telephones put a second one behind the first (MPO), and call the file .jpg."""
+    red, blue = (Pillow.new("RGB", (4, 4), c) for c in ("red", "blue"))
+    assert _opened(red, "MPO", save_all=True, append_images=[blue]).getpixel((1, 1))[0] > 200
+
+
+def test_what_starts_a_program_is_not_opened(monkeypatch):
+    def starts(*_, **__):
+        raise AssertionError("ghostscript")
+
+    from PIL import EpsImagePlugin
+
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", starts)
+    with pytest.raises(BadData, match=r"p: cannot be read as a picture \(none of PNG, JPEG, "):
+        _opened(Pillow.new("RGB", (4, 4)), "EPS")
 
 
 def test_it_stands_upright():

@@ -49,7 +49,10 @@ def _texts(row: Mapping[str, Any], key: str) -> list[str]:
     if row.get(key) in (None, ""):
         return []
     value = [row[key]] if isinstance(row[key], str) and row[key][:1] != "[" else row[key]
-    return [words(one, key) for one in listed(value, key)]
+    told = [words(one, key) for one in listed(value, key)]
+    if not all(map(str.strip, told)):
+        raise Flaw("empty fact", f"key {key!r} holds an empty text")
+    return told
 
 
 def _shown(talk: Conversation, pictures: list[str]) -> Conversation:
@@ -87,4 +90,7 @@ def _placed(message: Message, file: str) -> Message:
 
 
 def _beside(image: Image, home: Path) -> bool:
-    return not Path(image.path).is_absolute() and (home / image.path).exists()
+    try:
+        return not Path(image.path).is_absolute() and (home / image.path).exists()
+    except (OSError, ValueError):  # no path at all: what is wrong is said when it is read
+        return False

@@ -24,8 +24,11 @@ SHIFT = 1_000_000
 LARGEST = 64 << 20
 """letters of a cell: a picture"""
 SUFFIX = "Answer with the letter of the right option, and nothing else."
-_LETTER = re.compile(r"\s*\(?([A-H])\)?(?:[.:),\s]|$)")
-_SAYS = re.compile(r"(?:answer|option)(?: is)?:? \(?([A-H])\b")
+_WHY = r"(?:is|because|since|as)\b"
+_ALONE = re.compile(r"\s*\(?([A-H])(?:[.:),]|\s*$)")
+_FIRST = re.compile(rf"\s*\(?([B-H](?=\s)|A(?=\s+{_WHY}))")
+"""of a letter that a word follows: A is one, or "a" """
+_SAYS = re.compile(rf"(?i:answer|option|choice)(?: is)?:? \(?([B-H]\b|A\b(?! (?!{_WHY})[a-z]))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +121,10 @@ def _picture(row: Row, known: dict[str, Row], folder: Path) -> str:
 
 
 def _item(row: Row, name: str, file: str, of: int) -> Item:
-    options = [
-        text for letter in LETTERS if (text := str(row.row.get(letter) or "").strip())
-        and text.lower() != "nan"
-    ]  # fmt: skip
+    cells = [str(row.row.get(letter) or "").strip() for letter in LETTERS]
+    options = [text for text in cells if text.lower() not in ("", "nan")]
+    if options != cells[: len(options)]:
+        raise row.bad("an option is empty before one that is not")
     answer = row.text("answer").strip()
     if len(answer) != 1 or answer not in LETTERS[: len(options)] or len(options) < 2:
         raise row.bad(f"its answer is {answer!r}, and it has {len(options)} options")
@@ -148,13 +151,19 @@ def chosen(turn: Turn, reply: Reply) -> int | Invalid | None:
     """The option that an answer names, by its letter or its own words; None where it names none."""
     if isinstance(reply, Invalid):
         return reply
-    found = _LETTER.match(reply) or _SAYS.search(reply)
-    if found:
-        place = LETTERS.index(found[1])
-        return place if place < len(turn.options) else None
-    words = reply.strip().rstrip(".").lower()
-    same = [k for k, text in enumerate(turn.options) if text.rstrip(".").lower() == words]
-    return same[0] if len(same) == 1 else None
+    found = _ALONE.match(reply)
+    if found is None:
+        same = [k for k, text in enumerate(turn.options) if _bare(text) == _bare(reply)]
+        if len(same) == 1:
+            return same[0]
+        found = _FIRST.match(reply) or _SAYS.search(reply)
+    place = LETTERS.index(found[1]) if found else len(turn.options)
+    return place if place < len(turn.options) else None
+
+
+def _bare(text: str) -> str:
+    """Without its article and its end."""
+    return re.sub(r"^(?:an?|the) ", "", text.strip().rstrip(".").lower())
 
 
 def parts(

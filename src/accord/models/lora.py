@@ -6,6 +6,7 @@ Policy, reference, value and reward can each be an adapter, and the reference co
 
 import copy
 import json
+import re
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from accord.errors import BadModel, BadSettings
 from accord.models.load import first_line, tensors, told
@@ -247,7 +249,15 @@ def _check(model: nn.Module, config: "LoraConfig") -> None:
         and ("Linear" in type(layer).__name__ or hasattr(layer, "nf"))
     }
     asked = config.target_modules
-    if not isinstance(asked, str):
+    if isinstance(asked, str):  # all but the head, and but what sees
+        head = model.get_output_embeddings() if isinstance(model, PreTrainedModel) else None
+        never = str(config.exclude_modules or "")
+        linear = {
+            name: layer
+            for name, layer in linear.items()
+            if layer is not head and not re.fullmatch(never, name)
+        }
+    else:
         known = {name.rpartition(".")[2] for name in linear}
         for want in sorted(asked or ()):
             if not any(name == want or name.endswith(f".{want}") for name in linear):

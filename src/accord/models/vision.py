@@ -172,7 +172,8 @@ class Eyes:
                 "the model's folder is not the one of its config"
             )
         start = counts.cumsum(0) - counts
-        every = torch.cat([self.kept.seen[name] for name in names]).to(ids_K.device)
+        # copies on other devices keep theirs beside ours
+        every = torch.cat([self.kept.seen[name].to(ids_K.device) for name in names])
         return every[start[which_K] + place_K]
 
     @torch.no_grad()
@@ -185,14 +186,22 @@ class Eyes:
         new = [name for name in names if name not in kept.seen]
         for at in range(0, len(new), self.family.lot):
             lot = new[at : at + self.family.lot]
-            given = self.pixels(lot)
+            given = self._given(lot)
             sights = zip(lot, self.family.see(given), self.family.grid(given), strict=True)
             for name, seen, grid in sights:
-                kept.seen[name], kept.grids[name] = seen.detach(), grid
+                # of its own: a part of the lot's would hold the whole lot when the others go
+                kept.seen[name], kept.grids[name] = seen.clone(), grid
                 kept.held += seen.nbytes
                 kept.looks += 1
         while kept.held > KEPT_BYTES and len(kept.seen) > len(names):
             kept.held -= kept.seen.popitem(last=False)[1].nbytes
+
+    def _given(self, names: Sequence[int]) -> dict[str, Tensor]:
+        """What the tower is given, of pictures that are read one by one: before they are made
+        small, some of them fill a gigabyte each.
+        """
+        each = [self.pixels([name]) for name in names]
+        return {key: torch.cat([one[key] for one in each]) for key in each[0]}
 
     # --- places with two sides ---
 

@@ -5,6 +5,7 @@ import importlib.metadata
 import secrets
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -20,7 +21,7 @@ from accord.serve.answers import Chat, Form, Letter, Text
 from accord.serve.asked import ChatAsked, Said, TextAsked
 from accord.serve.door import BODY, Door
 from accord.serve.engine import Engine, Order
-from accord.serve.pictures import Album, Shown, talk
+from accord.serve.pictures import Album, Shown, shows, talk
 from accord.serve.wrong import Json, Wrong, install
 
 
@@ -94,7 +95,9 @@ def build(lineup: Lineup, key: str | None = None, hosts: Sequence[str] | None = 
     async def chat(asked: ChatAsked, request: Request) -> Response:
         """A message of the assistant."""
         engine = lineup.find(asked.model)
-        ids, shown = await run_in_threadpool(_spelled_chat, engine, asked.messages, lineup.album)
+        album = lineup.album
+        async with album.gate if shows(asked.messages) else nullcontext():
+            ids, shown = await run_in_threadpool(_spelled_chat, engine, asked.messages, album)
         form = Chat(asked, engine.policy.speller)
         return await _answered(asked, engine, (ids,), form, request, shown)
 

@@ -3,6 +3,7 @@
 Nothing is fetched: an address of another machine would let whoever asks look around from here.
 """
 
+import asyncio
 import os
 import tempfile
 import weakref
@@ -17,19 +18,21 @@ from accord.errors import BadData
 from accord.records import Conversation, Image, Message, Text
 from accord.serve.asked import ImagePart, Said
 from accord.serve.wrong import Wrong
-from accord.text.images import open_picture
+from accord.text.images import MOST_PIXELS, open_picture
 
 MOST = 64
 """pictures of one request"""
+PIXELS = MOST_PIXELS
+"""of one request: a few kilobytes may hold a hundred million, which take a gigabyte to look at"""
 
 
 class Shown:
     """A picture in a file of its own, for as long as somebody holds this."""
 
-    def __init__(self, path: Path, data: bytes):
+    def __init__(self, path: Path, data: bytes, pixels: int):
         path.write_bytes(data)
         os.utime(path, ns=(0, 0))  # the same picture is the same file to whoever looked at it
-        self.path = path
+        self.path, self.pixels = path, pixels
         weakref.finalize(self, path.unlink, missing_ok=True)
 
 
@@ -40,21 +43,26 @@ class Album:
         self._folder = tempfile.TemporaryDirectory(prefix="accord-pictures-")
         self._there: weakref.WeakValueDictionary[str, Shown] = weakref.WeakValueDictionary()
         self._lock, self._count = Lock(), 0
+        self.gate = asyncio.Lock()
+        """one request's pictures are decoded at a time, whatever memory they take"""
 
     def keep(self, where: str, url: str) -> Shown:
         """The picture of a data URL; Wrong, which names the part, for what is none."""
         data = _bytes(where, url)
+        digest = sha256(data).hexdigest()
+        with self._lock:
+            if there := self._there.get(digest):
+                return there
         try:
-            open_picture(where, data)
+            width, height = open_picture(where, data).size
         except BadData as error:
             raise Wrong(400, str(error), param=where, code="bad_picture") from None
-        digest = sha256(data).hexdigest()
         with self._lock:
             there = self._there.get(digest)
             if there is None:
                 self._count += 1  # or the last one's end could take the next one's file
                 path = Path(self._folder.name, f"{digest}-{self._count}")
-                there = self._there[digest] = Shown(path, data)
+                there = self._there[digest] = Shown(path, data, width * height)
             return there
 
     def close(self) -> None:
@@ -69,6 +77,12 @@ def talk(messages: Sequence[Said], album: Album, sees: bool) -> tuple[Conversati
         _message(one, f"messages[{i}]", album, sees, held) for i, one in enumerate(messages)
     )
     return said, held
+
+
+def shows(messages: Sequence[Said]) -> bool:
+    """Whether there is a picture in what was said."""
+    parts = (part for one in messages if not isinstance(one.content, str) for part in one.content)
+    return any(isinstance(part, ImagePart) for part in parts)
 
 
 def _message(one: Said, where: str, album: Album, sees: bool, held: list[Shown]) -> Message:
@@ -87,6 +101,9 @@ def _message(one: Said, where: str, album: Album, sees: bool, held: list[Shown])
             continue
         _allowed(here, role, sees, len(held))
         held.append(album.keep(here, part.image_url.url))
+        if sum(one.pixels for one in held) > PIXELS:
+            said = f"{here}: the request's pictures have over {PIXELS:,} pixels in all"
+            raise Wrong(400, f"{said}: make them smaller", param=here, code="bad_picture")
         parts.append(Image(str(held[-1].path)))
     return Message(role, tuple(parts))  # type: ignore[arg-type]
 

@@ -7,11 +7,13 @@ which picture they speak of, and none of them had to learn that there are pictur
 """
 
 import json
+import re
 import threading
 import warnings
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, NamedTuple
 
 from accord.errors import BadData, BadModel, MissingExtra
@@ -24,8 +26,14 @@ PLACES = 14
 MOST_PLACES = 1 << PLACES
 MOST_PIXELS = 100_000_000
 """of one picture: beyond, a small file may fill the memory"""
+MOST_BYTES = 1 << 29
+"""of a picture's file"""
+SHOWN = 200
+"""letters of a path that an error tells"""
 MOST_LOOKED = 100_000
 """pictures whose ids are at hand"""
+FORMS = ("PNG", "JPEG", "MPO", "GIF", "WEBP", "BMP", "TIFF", "PPM", "AVIF")
+"""as pillow calls what is read; others start programs (EPS), or are no picture of their own"""
 KINDS = ("llava", "qwen2_vl", "qwen2_5_vl")
 """model types that see here"""
 FILES = ("preprocessor_config.json", "processor_config.json")
@@ -194,21 +202,34 @@ def open_picture(path: str, data: bytes) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of size and of odd EXIF: both are looked at here
-            picture = Pillow.open(BytesIO(data))
+            picture = Pillow.open(BytesIO(data), formats=_forms())
             width, height = picture.size
             if width * height > MOST_PIXELS:
                 raise BadData(
                     f"{path}: {width} x {height} pixels; at most {MOST_PIXELS:,}: make it smaller"
                 )
-            if (frames := getattr(picture, "n_frames", 1)) > 1:
+            frames = getattr(picture, "n_frames", 1)
+            if frames > 1 and picture.format != "MPO":  # a camera's: its first is the picture
                 raise BadData(f"{path}: is animated ({frames} frames); save the one that is meant")
             return _plain(ImageOps.exif_transpose(picture))
     except BadData:
         raise
+    except Pillow.UnidentifiedImageError:
+        raise BadData(
+            f"{path}: cannot be read as a picture (none of {', '.join(_forms())})"
+        ) from None
     except Pillow.DecompressionBombError as error:
         raise BadData(f"{path}: far too many pixels ({error})") from error
     except Exception as error:  # a broken file ends in any kind of error there
         raise BadData(f"{path}: cannot be read as a picture ({_first(error)})") from error
+
+
+def _forms() -> list[str]:
+    """Those of `FORMS` that this pillow can read."""
+    from PIL import Image as Pillow
+
+    Pillow.init()
+    return [form for form in FORMS if form in Pillow.OPEN]
 
 
 def _plain(picture: Any) -> Any:
@@ -228,18 +249,31 @@ def _stamp(path: str) -> tuple[str, int, int]:
     """The same for as long as nobody writes to the file."""
     try:
         told = Path(path).stat()
-    except OSError:
+    except (OSError, ValueError):
         return path, 0, 0  # what is wrong is said when it is read
     return path, told.st_size, told.st_mtime_ns
 
 
 def _bytes(path: str) -> bytes:
+    """All of a file; BadData, which names it, also for what would never end (a device, a pipe)."""
+    shown = path if len(path) <= SHOWN else f"{path[:SHOWN]}…"
     try:
+        told = Path(path).stat()
+        if not S_ISREG(told.st_mode):
+            raise BadData(f"{shown}: the picture cannot be read (it is no file)")
+        if told.st_size > MOST_BYTES:
+            raise BadData(f"{shown}: {told.st_size:,} bytes; a picture has at most {MOST_BYTES:,}")
         return Path(path).read_bytes()
     except FileNotFoundError:
-        raise BadData(f"{path}: there is no such picture") from None
-    except OSError as error:
-        raise BadData(f"{path}: the picture cannot be read ({error.strerror})") from error
+        raise BadData(f"{shown}: there is no such picture{_address(path)}") from None
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+        why = getattr(error, "strerror", None) or _first(error)
+        raise BadData(f"{shown}: the picture cannot be read ({why}){_address(path)}") from error
+
+
+def _address(path: str) -> str:
+    found = re.match("(https?|data|file|s3|gs):", path)
+    return f": it is an address ({found[0]}…), and a file's path is meant" if found else ""
 
 
 def _folder(source: str | Path) -> Path | None:
