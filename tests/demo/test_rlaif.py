@@ -22,6 +22,7 @@ from accord.demo.rlaif_page import Row, Told, _findings
 from accord.demo.simulated import NOTHING, Simulated
 from accord.engine.llm import Ask, Spoken
 from accord.records import ask
+from accord.verbs import VERBS
 
 C = read_constitution("stories")
 BEGUN = ask("Once there was a boy named Tom.")
@@ -203,3 +204,14 @@ def test_where_no_two_stories_differ_no_models_are_compared() -> None:
     rows = [Row.of("a", ["x"]), Row.of("b", ["y"])]
     told = Told(True, "", "", rows, rows, (), (), (), ())
     assert any("so none was made" in part.note for part in told.sheet().sections)
+
+
+def test_a_real_model_is_asked_less_than_a_program_that_costs_nothing() -> None:
+    read = VERBS["demo"].read
+    played, more, _ = read(None, ["method=rlaif"])
+    real, its, _ = read(None, ["method=rlaif", "llm=smollm2"])
+    assert (played.prompts, more.compare.principles) == (300, 4)  # type: ignore[attr-defined]
+    assert (real.prompts, its.compare.principles) == (200, 1)  # type: ignore[attr-defined]
+    said = ["method=rlaif", "compare.principles=2", "prompts=50"]
+    played, more, _ = read(None, said)
+    assert (played.prompts, more.compare.principles) == (50, 2)  # type: ignore[attr-defined]

@@ -34,8 +34,19 @@ def defaults(cfg: Demo, more: RLAIF, facts: Factual) -> Mapping[str, Any]:
         lr_critic=5e-4,
         optimizer=Optimizer(betas=(0.9, 0.95), eps=1e-5, micro_tokens=2048),
     )
-    reward = cfg.reward.model_copy(update={"epochs": 2.0})
-    return {"out": Path("runs/demo-rlaif"), "ppo": ppo, "reward": reward, "pairs": 1, "tests": 100}
+    # two goals at once: more steps and larger ones than for one, or only the easier is learned
+    reward = cfg.reward.model_copy(update={"batch": 16, "lr": 1e-3})
+    told: dict[str, Any] = {
+        "out": Path("runs/demo-rlaif"),
+        "ppo": ppo,
+        "reward": reward,
+        "pairs": 2,
+        "tests": 100,
+    }
+    if more.llm == "simulated":  # whose answers cost nothing: more of them, each by all principles
+        compare = more.compare.model_copy(update={"principles": 4})
+        told |= {"prompts": 300, "compare": compare}
+    return told
 
 
 def run(desk: Desk, cfg: Demo, more: RLAIF, facts: Factual) -> Any:

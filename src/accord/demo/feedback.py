@@ -42,7 +42,7 @@ class RLAIF(Settings):
     """imitation of the revisions"""
     compare: Feedback = Feedback(longest=120, how=HOW)
     """two answers of that model, compared under principles"""
-    helpful: Share = 0.3
+    helpful: Share = 0.6
     """share of the panel's comparisons (an animal, an end in time) among all labels"""
-    seeds: Count = 3
+    seeds: Count = 2
     """preference models of each kind of label, to compare soft and hard, both orders and one"""

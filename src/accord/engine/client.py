@@ -98,6 +98,10 @@ class Client:
         """Address and name."""
         return f"{self.url}#{self.model}"
 
+    @property
+    def _tries(self) -> str:
+        return f"{self.how.tries} {'try' if self.how.tries == 1 else 'tries'}"
+
     def post(self, path: str, body: Body | None) -> Reply:
         """One request; without a body it is a GET."""
         return next(iter(self.answered([(path, body)])))[1]
@@ -183,9 +187,9 @@ class Client:
                 )
             pause = max(pause, asked)
         if self._seen.last > begun:  # it answers others
-            return Invalid(f"{self.url}: no answer after {self.how.tries} tries ({why})")
+            return Invalid(f"{self.url}: no answer after {self._tries} ({why})")
         raise NoAnswer(
-            f"{self.url}: no answer after {self.how.tries} tries ({why}); see to the server, then "
+            f"{self.url}: no answer after {self._tries} ({why}); see to the server, then "
             "the same command goes on with what is still to be asked"
         )
 
