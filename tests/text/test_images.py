@@ -164,8 +164,9 @@ def test_how_it_sees_is_part_of_what_it_is(speller, tmp_path):
 def test_a_processor_of_another_model_is_refused(kind, file, change, says, tmp_path):
     path = seeing.folder(tmp_path, kind) / f"{file}.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-    with pytest.raises(BadModel, match=says):
+    with pytest.raises(BadModel, match=says) as error:
         Speller.load(tmp_path)
+    assert str(error.value).count(str(tmp_path)) == 1
 
 
 def test_it_is_saved_with_the_tokenizer(speller, tmp_path, red):
