@@ -109,7 +109,10 @@ class Grader(Opinion):
 
     def _graded(self, said: Sequence[Said]) -> list[Score]:
         card, most = self.card, self.card.most
-        asked = [wording.grade(s.prompt, s.answer, card.counts, card.verdict, most) for s in said]
+        asked = [
+            wording.seen(wording.grade(s.prompt, s.answer, card.counts, card.verdict, most), s.talk)
+            for s in said
+        ]
         if card.verdict == "odds":
             options = [f" {n}" for n in range(1, most + 1)]
             odds = self.chosen(asked, wording.OPENED["grade"], options)
@@ -123,7 +126,7 @@ class Grader(Opinion):
     def _met(self, said: Sequence[Said]) -> list[Score]:
         card = self.card
         asked = [
-            wording.yes(one.prompt, one.answer, question, card.verdict)
+            wording.seen(wording.yes(one.prompt, one.answer, question, card.verdict), one.talk)
             for one in said
             for _, question in self._criteria
         ]
