@@ -85,7 +85,10 @@ class LLMJudge(Opinion):
     def __call__(self, duels: Sequence[Duel]) -> list[Score]:
         """The probability that the first is better, for each."""
         how, counts = self.card.verdict, self.card.counts
-        asked = [wording.two(d.prompt, d.first, d.second, counts, how, d.reference) for d in duels]
+        asked = [
+            wording.seen(wording.two(d.prompt, d.first, d.second, counts, how, d.reference), d.talk)
+            for d in duels
+        ]
         if how == "odds":
             odds = self.chosen(asked, wording.OPENED["pair"], wording.PAIR)
             return [one if isinstance(one, Invalid) else one[0] for one in odds]
