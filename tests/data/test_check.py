@@ -76,6 +76,7 @@ def test_a_clean_file_has_nothing(tmp_path):
 
 TWIN = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
 PLANTED = {
+    "no-picture": [{**demo("a b", "c d"), "image": path} for path in ("no.png", "a/" * 3000)],
     "dropped": [demo("a b", "")],
     "repeated-rows": [demo("a b", "c d")] * 2,
     "prompt-variants": [demo("a b", "c d"), demo("A  b", "e f")],

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from accord.data.sources import read
+from accord.data.sources import read, write
 from accord.records import Fact, Image, Message, Text
 
 NLVR = Path(__file__).parents[3] / "shared/data/nlvr/nlvr_2961.zip"
@@ -150,3 +150,20 @@ def test_an_empty_fact_is_no_fact(facts, tmp_path):
     told = rows(tmp_path, {"prompt": "Hi", "facts": facts}, {"prompt": "Ho"})
     assert len(told.records) == 1
     assert "key 'facts' holds an empty text" in str(told.tally.lines())
+
+
+def test_a_file_elsewhere_still_leads_to_its_pictures(tmp_path, monkeypatch):
+    """Paths count from the folder of their file, wherever it is written and read."""
+    for folder in ("one/pics", "two"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "one/pics/a.png").write_bytes(b"x")
+    told = {"prompt": "Hi", "image": "pics/a.png", "chosen": "a", "rejected": "b"}
+    (tmp_path / "one/a.jsonl").write_text(json.dumps(told) + "\n")
+    monkeypatch.chdir(tmp_path)
+    given = read("one/a.jsonl").records
+    write("two/b.jsonl", given)
+    assert "../one/pics/a.png" in Path("two/b.jsonl").read_text()
+    assert next(iter(read("two/b.jsonl").records)).prompt == given[0].prompt
+    monkeypatch.chdir(tmp_path / "two")
+    (one,) = read("b.jsonl").records
+    assert Path(one.prompt[0].images[0].path).read_bytes() == b"x"

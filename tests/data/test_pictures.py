@@ -33,6 +33,9 @@ def test_a_data_url_holds_the_file(tmp_path: Path) -> None:
     path.write_text("no picture")
     with pytest.raises(BadData, match=r"a\.jpg is no picture that can be sent"):
         data_url(str(path))
+    for path, why in (("/dev/zero", "it is no file"), ("a\0b", "null byte")):
+        with pytest.raises(BadData, match=why):
+            data_url(path)
     with pytest.raises(BadData, match=r"gone\.png cannot be read \(No such file"):
         data_url(str(tmp_path / "gone.png"))
 

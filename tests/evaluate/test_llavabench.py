@@ -16,6 +16,7 @@ from llm_fakes import FakeLLM
 @pytest.mark.parametrize(
     ("text", "pair"),
     [
+        ("**8 9**\nBecause", (8, 9)),
         ("8 7\nBoth are good.", (8, 7)),
         ("\n8.5, 7\nwhy 3", (8.5, 7)),
         ("8\n7", None),

@@ -19,6 +19,8 @@ from llm_fakes import FakeLLM
         ("It is right. Rating: 4", 4, 4),
         ("RATING: 0, no good", 0, 0),
         ("Rating: 5. Again, rating: 5", 5, 5),
+        ("**Rating:** 5", 5, 0),
+        ("Rating: **2**", 2, 0),
         ("Rating: 5, or rating: 2", None, 0),
         ("It is good.", None, 0),
         ("Rating: 10", None, 1),

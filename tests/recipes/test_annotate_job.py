@@ -1,20 +1,25 @@
 """`accord judge annotate`: a marked annotator, whose labels count only where they are asked for."""
 
+import json
 import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import seeing
 from accord.config import read_each
 from accord.data.judged import take
+from accord.data.pictures import data_url
 from accord.errors import BadData, BadSettings
 from accord.recipes.annotate_job import Annotated, AnnotateJob, run_annotate
 from accord.recipes.job import Desk
+from accord.recipes.label_job import run_label
 from accord.store.judgements import people, studies
 from accord.store.judgements.forms import NewItem, StudyConfig
 from accord.store.judgements.opening import open_store
 from accord.store.judgements.resolve import Filters
+from accord.verbs import VERBS
 from llm_fakes import Server, served
 
 
@@ -88,3 +93,26 @@ def test_items_without_a_verdict_are_counted(where: str, tmp_path: Path) -> None
             call(*words)
         assert call(*words, "limit=0.5", told=told).known == 2
         assert any("not among the 1 likeliest" in line for line in told)
+
+
+def test_the_judge_sees_the_pictures_and_the_facts(tmp_path: Path) -> None:
+    seeing.picture(tmp_path / "red.png")
+    row = {"prompt": "Colour?", "image": "red.png", "facts": ["it is red"]}
+    ready = tmp_path / "ready.jsonl"
+    ready.write_text(json.dumps({**row, "responses": ["The Baltic.", "No."]}))
+    words = [f"data={ready}", f"study={tmp_path}/p.db#s", "site=false", f"out={tmp_path}/l"]
+    run_label(Desk((), str), *read_each(VERBS["label"].classes(), None, words))
+    asked = []
+    with served() as server:
+
+        def top(body: dict[str, Any]) -> dict[str, float]:
+            asked.append(body["messages"][0]["content"])
+            return {"A": math.log(0.5), "B": math.log(0.5)}
+
+        server.top = top
+        made = call(f"study={tmp_path}/p.db#s", f"judge={server.url}", f"out={tmp_path}/o")
+    assert made.new == 1
+    for content in asked:
+        shown, said = content
+        assert shown["image_url"]["url"] == data_url(str(tmp_path / "red.png"))
+        assert said["text"].startswith("=== What is known to be so ===\n- it is red\n\nHere is a")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+import seeing
 from accord import cli, shows
 from accord.config import read_each
 from accord.data.sources import write
@@ -22,6 +23,7 @@ from accord.store.judgements.forms import StudyConfig
 from accord.store.judgements.opening import open_store
 from accord.store.judgements.studies import config_of, study
 from accord.store.judgements.tables import Item, Response
+from accord.store.judgements.tables import Prompt as Asked
 from accord.verbs import VERBS
 from people_fakes import Talker
 from recipe_fakes import newborn, records
@@ -146,6 +148,28 @@ def test_ready_answers_and_known_items(home: Path, tmp_path: Path) -> None:
     known = [one for one in rows(tmp_path) if one.gold]
     assert [one.gold for one in known] == [{"ranks": [0, 1]}]
     assert {one.model for one in rows(tmp_path, Response)} == {"m", "n", ""}
+
+
+def test_answers_come_with_their_pictures_and_none_is_asked_about_without(tmp_path: Path) -> None:
+    for colour in ("red", "blue"):
+        seeing.picture(tmp_path / f"{colour}.png", colour)
+    (tmp_path / "text.png").write_text("no picture")
+    asked = {"prompt": "What?", "facts": ["it is plain"], "responses": ["a", "b"]}
+    bad = ("no.png", "text.png", "a/" * 3000, "a\0b", "/dev/zero")
+    told = [{**asked, "image": name} for name in ("red.png", "blue.png", *bad)]
+    told.append({"prompt": "And?", "image": "red.png", "response_a": "c", "response_b": "d"})
+    ready = tmp_path / "ready.jsonl"
+    ready.write_text("".join(json.dumps(row) + "\n" for row in told))
+    said: list[str] = []
+    made = call(tmp_path, tmp_path, f"data={ready}", "limit=0.9", told=said)
+    assert made.added.new == 3
+    assert len(list((tmp_path / "files").iterdir())) == 2
+    assert "3 of 8 items kept" in said[-2]
+    assert "ready:3: " in said[-2]
+    kinds = [[part["type"] for part in one.messages[0]["content"]] for one in rows(tmp_path, Asked)]
+    assert kinds == [["image", "text", "fact"]] * 2 + [["image", "text"]]
+    with pytest.raises(BadData, match="too many rows cannot be used"):
+        call(tmp_path, tmp_path / "again", f"data={ready}")
 
 
 MISTAKES = [

@@ -17,6 +17,7 @@ from accord.models.card import read as card
 from accord.recipes import ppo
 from accord.recipes.common import spell_prompts
 from accord.recipes.dpo_job import run_dpo
+from accord.recipes.evaluate_job import run_evaluate
 from accord.recipes.grpo_job import run_grpo
 from accord.recipes.job import Desk
 from accord.recipes.jobs import run_ppo, run_reward, run_sft
@@ -26,6 +27,7 @@ from accord.store.judgements.opening import open_store
 from accord.store.judgements.pictures import brought, home
 from accord.store.run import Run
 from accord.verbs import VERBS
+from llm_fakes import served
 from people_fakes import judge_all, someone
 from store_fakes import tree
 from toys import cuts, gradient
@@ -269,3 +271,26 @@ def test_a_killed_run_goes_on_with_its_pictures(place, sees, tmp_path):
         play(tmp_path / "left", True)
     assert play(tmp_path / "left", False) == whole
     assert tree(tmp_path / "left") == tree(tmp_path / "whole")
+
+
+def test_the_judge_of_a_win_rate_sees_the_pictures(place, tmp_path):
+    """Ready answers of two, compared by a server: with each pair go its picture and its facts."""
+    answers = {"a": "It is so.", "b": "A cat."}
+    for name, said in answers.items():
+        rows = [json.loads(line) for line in (place / "ask.jsonl").read_text().splitlines()]
+        told = [{**row, "image": str(place / row["image"]), "response": said} for row in rows]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in told))
+    with served() as server:
+        server.top = lambda body: {"A": -0.5, "B": -1.0}
+        words = (
+            f"model={tmp_path}/a.jsonl", f"against={tmp_path}/b.jsonl",
+            f"prompts={place}/ask.jsonl", f"judge={server.url}", f"out={tmp_path}/e",
+        )  # fmt: skip
+        run_evaluate(
+            Desk((), lambda said: None), *read_each(VERBS["evaluate"].classes(), None, words)
+        )
+        contents = [body["messages"][0]["content"] for body in server.asked]
+    assert len(contents) == 2 * len(COLOURS)
+    assert all(isinstance(one, list) for one in contents)
+    assert len({one[0]["image_url"]["url"] for one in contents}) == len(COLOURS)
+    assert all("What is known to be so" in one[1]["text"] for one in contents)

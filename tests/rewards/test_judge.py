@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+import seeing
 from accord.engine.draw import Sampling
 from accord.engine.llm import Ask
 from accord.engine.roles import Policy
 from accord.errors import BadSettings
-from accord.records import Invalid, Prompt, Rollout, ask
+from accord.records import Fact, Image, Invalid, Message, Prompt, Rollout, Text, ask
 from accord.rewards.asking import Asked, open_llm
 from accord.rewards.base import Score
 from accord.rewards.duel import Duel
@@ -19,6 +20,7 @@ from accord.rewards.judge import verdict
 from accord.rewards.judge.card import Judging, judging
 from accord.rewards.judge.opinions import Grader, LLMJudge, pair_judge
 from accord.rewards.reader import Reader
+from accord.text.tokenizer import Speller
 from llm_fakes import FakeLLM, served
 from recipe_fakes import newborn
 
@@ -115,6 +117,22 @@ def grades(policy: Policy, llm: FakeLLM, how: Judging, *answers: str) -> list[Sc
         Rollout(str(i), ids, one, (0.0,) * len(one), 0, "stop") for i, one in enumerate(spelled)
     ]
     return Grader(llm, how, Reader(speller, [prompt]))(said)
+
+
+def test_who_grades_sees_the_pictures_and_the_facts_of_the_prompt(tmp_path: Path) -> None:
+    path = seeing.picture(tmp_path / "red.png")
+    speller = Speller.load(seeing.folder(tmp_path / "m"))
+    talk = (Message("user", (Image(path), Text("What is it?"), Fact("it is {red}"))),)
+    ids, said = speller.prompt_ids(talk), speller.response_ids("A cat.")
+    rollout = Rollout("0", ids, said, (0.0,) * len(said), 0, "stop")
+    reader = Reader(speller, [Prompt(talk, "0")])
+    for how in (card(verdict="text"), card(verdict="text", criteria=("Is it so?",))):
+        fake = FakeLLM(speak=lambda _: "[[4]]")
+        Grader(fake, how, reader)([rollout])
+        (told,) = fake.asked[0].messages
+        assert [image.path for image in told.images] == [path]
+        assert told.text.startswith("=== What is known to be so ===\n- it is {red}\n\nHere is a")
+        assert not told.facts
 
 
 def test_a_grade_is_its_mean_over_the_odds(policy: Policy) -> None:

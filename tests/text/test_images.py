@@ -137,6 +137,38 @@ def test_how_it_sees_is_part_of_what_it_is(speller, tmp_path):
         Speller.load(folder)
 
 
+@pytest.mark.parametrize(
+    ("kind", "file", "change", "says"),
+    [
+        (
+            "llava",
+            "preprocessor_config",
+            {"crop_size": {"height": 32, "width": 32}},
+            "16 x 16: one",
+        ),
+        (
+            "qwen2_vl",
+            "preprocessor_config",
+            {"merge_size": 1},
+            "of 4 x 2 x 1, .* at 4 x 2 x 2: one",
+        ),
+        (
+            "qwen2_5_vl",
+            "preprocessor_config",
+            {"patch_size": 8},
+            "of 8 x 2 x 2, .* at 4 x 2 x 2: o",
+        ),
+        ("llava", "config", {"vision_config": {"model_type": "pixtral"}}, "its tower is a pixtral"),
+    ],
+)
+def test_a_processor_of_another_model_is_refused(kind, file, change, says, tmp_path):
+    path = seeing.folder(tmp_path, kind) / f"{file}.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(BadModel, match=says) as error:
+        Speller.load(tmp_path)
+    assert str(error.value).count(str(tmp_path)) == 1
+
+
 def test_it_is_saved_with_the_tokenizer(speller, tmp_path, red):
     speller.save(tmp_path)
     config = seeing.folder(tmp_path / "m") / "config.json"

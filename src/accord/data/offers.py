@@ -15,6 +15,7 @@ from typing import Any
 from accord.data import formats, sources
 from accord.data.formats import Entry
 from accord.data.names import Names
+from accord.data.pictured import joined
 from accord.data.pieces import Flaw, answer, listed, question, unpacked, words
 from accord.data.tally import Tally
 from accord.records import Comparison, Conversation, Prompt
@@ -137,7 +138,7 @@ def _rows(entries: Iterator[Entry], tally: Tally) -> Iterator[Offer]:
             if not isinstance(entry.row, dict):
                 raise Flaw("not an object", "the line holds no object")
             name, _ = names.name(entry, entry.row.get("id", ""))
-            made = _row(entry.row, name)
+            made = joined(_row(entry.row, name), entry.row, entry.file)
         except Flaw as flaw:
             tally.drop(flaw.reason, f"{entry.file}:{entry.number}: {flaw.detail}")
             continue

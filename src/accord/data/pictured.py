@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from os.path import normpath
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -83,7 +84,9 @@ def _placed(message: Message, file: str) -> Message:
         return message
     home = Path(file).parent
     parts = [
-        Image(str(home / part.path)) if isinstance(part, Image) and _beside(part, home) else part
+        Image(normpath(home / part.path))
+        if isinstance(part, Image) and _beside(part, home)
+        else part
         for part in message.content
     ]
     return replace(message, content=tuple(parts))

@@ -3,6 +3,7 @@
 from base64 import b64encode
 from collections.abc import Iterable
 from pathlib import Path
+from stat import S_ISREG
 
 from accord.errors import BadData
 
@@ -13,6 +14,8 @@ KINDS = (
     (b"RIFF", "image/webp"),
 )
 """first bytes -> type; SVG is a program, and none of them"""
+LETTERS = 200
+"""letters of a path that an error tells"""
 SHOWN = 5
 """missing files that an error names"""
 
@@ -28,18 +31,29 @@ def kind_of(data: bytes) -> str | None:
 def data_url(path: str) -> str:
     """A picture within an address (RFC 2397), as servers take it."""
     try:
+        if not S_ISREG(Path(path).stat().st_mode):  # a pipe would be waited for
+            raise BadData(f"the picture {path} cannot be read (it is no file)")
         data = Path(path).read_bytes()
-    except OSError as error:
-        raise BadData(f"the picture {path} cannot be read ({error.strerror})") from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise BadData(f"the picture {path[:LETTERS]} cannot be read ({why})") from None
     kind = kind_of(data)
     if kind is None:
         raise BadData(f"{path} is no picture that can be sent: PNG, JPEG, GIF and WebP are")
     return f"data:{kind};base64,{b64encode(data).decode()}"
 
 
+def is_file(path: str | Path) -> bool:
+    """Whether there is a file; of what can be no path, that there is none."""
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):  # too long, or with a zero byte
+        return False
+
+
 def all_there(named: Iterable[tuple[str, Path]]) -> None:
     """BadData that tells, by row, of all files that are missing."""
-    missing = [(where, path) for where, path in named if not path.is_file()]
+    missing = [(where, path) for where, path in named if not is_file(path)]
     if missing:
         shown = "; ".join(f"{where}: {path}" for where, path in missing[:SHOWN])
         more = f"; and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""

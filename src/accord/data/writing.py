@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from accord.data.opening import suffix
+from accord.data.pictures import is_file
 from accord.data.shapes import Record
 from accord.errors import BadData, CannotWrite, MissingExtra
 from accord.records import Conversation, Demonstration, Message, Prompt, Rating, plain
@@ -26,6 +27,7 @@ def write_rows(path: str | Path, rows: Rows) -> None:
     """Rows as a file, which appears whole or not at all."""
     path = Path(path)
     writer = writable(path)
+    rows = (_from(path.parent, one) for one in rows)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,6 +43,20 @@ def write_rows(path: str | Path, rows: Rows) -> None:
             partial.unlink(missing_ok=True)
     except OSError as error:
         raise CannotWrite(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def _from(home: Path, told: Any) -> Any:
+    """The same, with paths of pictures that count from here counting from a folder."""
+    if isinstance(told, list | tuple):
+        return [_from(home, one) for one in told]
+    if not isinstance(told, Mapping):
+        return told
+    if told.get("type") != "image" or not isinstance(told.get("path"), str):
+        return {key: _from(home, one) for key, one in told.items()}
+    here = told["path"]
+    if Path(here).is_absolute() or not is_file(here):
+        return told
+    return {**told, "path": os.path.relpath(here, home)}
 
 
 def writable(path: Path) -> Callable[[IO[bytes], Rows], None]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from accord.config.limits import Count
+from accord.data.pictures import is_file
 from accord.engine.draw import Sampling
 from accord.engine.llm import LLM, Ask, Spoken, Streams
 from accord.errors import BudgetSpent, RunMismatch
@@ -224,7 +225,7 @@ class Calls:
 def _pictures(ask: Ask) -> list[str]:
     """What the pictures of a question hold: another file of the same name is another question."""
     paths = [Path(image.path) for message in ask.messages for image in message.images]
-    return [sha256(path.read_bytes()).hexdigest() for path in paths if path.is_file()]
+    return [sha256(path.read_bytes()).hexdigest() for path in paths if is_file(path)]
 
 
 def _odds(logp: Any) -> tuple[float, ...]:

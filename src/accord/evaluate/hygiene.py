@@ -16,7 +16,7 @@ from accord.maths import agreement
 from accord.maths.agreement import calibrated, kappa
 from accord.maths.feedback import by_place, unswapped
 from accord.maths.intervals import Estimate, estimate, redrawn
-from accord.records import Comparison, Invalid
+from accord.records import Comparison, Conversation, Invalid
 from accord.rewards.duel import Duel, PairJudge, both_ways, probability
 
 Render = Callable[[Any], str]
@@ -32,11 +32,18 @@ class Case:
     side: int
     """what people said: 1 the first, -1 the second, 0 neither"""
     id: str = ""
+    talk: Conversation = ()
+    """the prompt message by message, with its pictures"""
 
     @property
-    def key(self) -> tuple[str, frozenset[str]]:
+    def key(self) -> tuple[str, Conversation, frozenset[str]]:
         """The pair, whichever way round it stands."""
-        return self.prompt, frozenset((self.first, self.second))
+        return self.prompt, self.talk, frozenset((self.first, self.second))
+
+    @property
+    def duel(self) -> Duel:
+        """As it is put to a judge."""
+        return Duel(self.prompt, self.first, self.second, talk=self.talk)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +104,7 @@ def cases(rows: Sequence[Comparison], render: Render) -> list[Case]:
             row.responses[j],
             (row.ranks[i] < row.ranks[j]) - (row.ranks[i] > row.ranks[j]),
             row.id,
+            row.prompt,
         )
         for row in rows
         for i in range(len(row.responses))
@@ -116,8 +124,8 @@ def some(every: Sequence[Case], most: int, seed: int) -> list[Case]:
 
 def twins(few: Sequence[Case], most: int) -> list[Duel]:
     """Answers beside themselves."""
-    alone = list(dict.fromkeys((case.prompt, case.first) for case in few))[:most]
-    return [Duel(prompt, answer, answer) for prompt, answer in alone]
+    alone = list(dict.fromkeys((case.prompt, case.first, case.talk) for case in few))[:most]
+    return [Duel(prompt, answer, answer, talk=talk) for prompt, answer, talk in alone]
 
 
 def examined(
@@ -133,7 +141,7 @@ def examined(
 
     `own` are (prompt, answer) of the judge itself.  BadData where nothing could be judged.
     """
-    duels = [Duel(case.prompt, case.first, case.second) for case in few]
+    duels = [case.duel for case in few]
     seen, lost = [], Counter[str]()
     for case, (one, other) in zip(few, both_ways(judge, duels, seed=seed), strict=True):
         if isinstance(one, Invalid) or isinstance(other, Invalid):
@@ -248,7 +256,7 @@ def _kappa(seen: Sequence[Seen], seed: int) -> Estimate | None:
 
 def _people(every: Sequence[Case]) -> float | None:
     """How often two people said the same of one pair."""
-    said: dict[tuple[str, frozenset[str]], list[int]] = defaultdict(list)
+    said: dict[tuple[str, Conversation, frozenset[str]], list[int]] = defaultdict(list)
     for case in every:
         said[case.key].append(case.side if case.first <= case.second else -case.side)
     return agreement.alike(Counter(tuple(sorted(few)) for few in said.values() if len(few) > 1))

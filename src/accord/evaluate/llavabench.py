@@ -133,7 +133,7 @@ def put(one: Question, first: str, second: str) -> Conversation:
 
 def scores(text: str) -> Pair | Invalid:
     """Two numbers from 1 to 10 on the first line, and nothing else there."""
-    line = text.strip().split("\n", 1)[0]
+    line = text.strip().split("\n", 1)[0].replace("*", "")
     found = [float(one) for one in _NUMBER.findall(line)]
     alone = not re.search(r"[^\d\s.,;/|]", line)
     if len(found) != 2 or not alone or not all(1 <= one <= 10 for one in found):

@@ -8,7 +8,7 @@ from statistics import fmean
 from accord.errors import BadData
 from accord.evaluate.winrate import FEW, number
 from accord.maths.intervals import Estimate, bootstrap, estimate, proportion, wilson
-from accord.records import Invalid
+from accord.records import Conversation, Invalid
 from accord.rewards.base import Score
 from accord.rewards.duel import Duel, PairJudge, both_ways
 
@@ -144,13 +144,14 @@ def by_judge(
     judge: PairJudge,
     *,
     references: Sequence[str] = (),
+    talks: Sequence[Conversation] = (),
     seed: int = 0,
 ) -> Judged:
     """Each pair is shown twice, in either order; where the two verdicts differ, it is a tie (Zheng
     et al. 2023, section 3.4).  A pair of which either verdict cannot be read is invalid.
 
     Identical answers are a tie without asking.  `references` are right answers to each prompt, for
-    the judge alone.
+    the judge alone; `talks` are the prompts message by message, with their pictures and facts.
     """
     asked: dict[tuple[int, int], Duel] = {}
     points: list[list[Score]] = [[0.5] * len(few) for few in after]
@@ -158,7 +159,8 @@ def by_judge(
         for k, (old, new) in enumerate(zip(olds, news, strict=True)):
             if old != new:
                 right = references[i] if references else ""
-                asked[i, k] = Duel(prompt, old, new, right)
+                talk = talks[i] if talks else ()
+                asked[i, k] = Duel(prompt, old, new, right, talk)
     said = dict(zip(asked, both_ways(judge, [*asked.values()], seed=seed), strict=True))
     for (i, k), few in said.items():
         points[i][k] = _both(*few)

@@ -16,6 +16,7 @@ from accord.evaluate.winrate import FEW, number
 from accord.evaluate.words import count, percent, signed
 from accord.maths.lengths import Controlled, controlled
 from accord.maths.ngrams import repetition
+from accord.records import Conversation
 from accord.rewards.base import Score
 from accord.rewards.duel import PairJudge
 
@@ -52,6 +53,8 @@ class Bout:
     tax: Tax | None = None
     unit: str = "tokens"
     seed: int = 0
+    talks: Sequence[Conversation] = ()
+    """the prompts message by message, for the judge: pictures, and facts"""
 
     def scores(self, voice: Voice) -> Scored | None:
         """Of this voice, if it was heard."""
@@ -181,7 +184,7 @@ def _rates(bout: Bout) -> list[dict[str, Any]]:
     found = []
     if bout.judge is not None:
         sides = bout.against.texts, bout.model.texts
-        judged = by_judge(bout.prompts, *sides, bout.judge, seed=bout.seed)
+        judged = by_judge(bout.prompts, *sides, bout.judge, talks=bout.talks, seed=bout.seed)
         alike = _alike(bout, judged.points)
         found.append(_rate("judge", bout.judge_name, judged.rate, alike, judged))
     for voice in ("rule", "reward"):

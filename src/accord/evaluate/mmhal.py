@@ -142,8 +142,10 @@ def put(record: Record, answer: str) -> Conversation:
 
 
 def rating(text: str) -> Score:
-    """The rating that a judge wrote; Invalid where there is none, or several that differ."""
-    found = {*_RATING.findall(text.lower())}
+    """The rating that a judge wrote, bold or not; Invalid where there is none, or several that
+    differ.
+    """
+    found = {*_RATING.findall(text.lower().replace("*", ""))}
     if len(found) != 1:
         what = "several ratings" if found else "no rating"
         return Invalid(f"{what} in {text.strip()[-SHOWN:]!r}")

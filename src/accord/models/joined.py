@@ -17,7 +17,7 @@ from accord.errors import BadModel
 from accord.models import forms, load
 from accord.text import folder as folders
 from accord.text import hub
-from accord.text.images import FILES
+from accord.text.images import FILES, TOWERS
 
 PICTURE = "<image>"
 TEMPLATE = (
@@ -27,7 +27,6 @@ TEMPLATE = (
     "{% if add_generation_prompt %}{{ 'A:' }}{% endif %}"
 )
 """for a language model that has no template: questions and answers"""
-TOWERS = ("clip_vision_model", "siglip_vision_model")
 
 
 def join(

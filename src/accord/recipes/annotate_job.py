@@ -5,7 +5,7 @@ Every item is asked both ways round, its label is soft, and it counts where `jud
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from accord.config import Settings
@@ -26,6 +26,7 @@ from accord.store.judgements import acts, people, resolve, studies
 from accord.store.judgements.acts import Opinion
 from accord.store.judgements.merging import Asked
 from accord.store.judgements.opening import Store
+from accord.store.judgements.pictures import found, home
 from accord.store.lock import held
 
 
@@ -81,7 +82,10 @@ def _annotated(desk: Desk, job: AnnotateJob, store: Store, called: str) -> Annot
     judge = pair_judge(job.judge, job.out / CALLS, desk.tell)
     name = job.name or Path(job.judge).stem or job.judge
     user_id = _account(store, name)
-    every = resolve.items(store, study.id)
+    every = [
+        replace(item, prompt=found(item.prompt, home(store)))
+        for item in resolve.items(store, study.id)
+    ]
     tally, new, known = Tally(), 0, 0
     for item, soft in zip(every, softened(judge, every), strict=True):
         if isinstance(soft, Invalid):
@@ -97,7 +101,10 @@ def _annotated(desk: Desk, job: AnnotateJob, store: Store, called: str) -> Annot
 
 def softened(judge: PairJudge, every: Sequence[Asked]) -> list[Score]:
     """q = (q_AB + 1 - q_BA) / 2 of each item; Invalid where either way cannot be read."""
-    duels = [Duel(LETTERS.render(item.prompt), *item.texts) for item in every]
+    duels = []
+    for item in every:
+        first, second = item.texts
+        duels.append(Duel(LETTERS.render(item.prompt), first, second, talk=item.prompt))
     return [
         one if isinstance(one, Invalid) else other if isinstance(other, Invalid)
         else unswapped(one, other)

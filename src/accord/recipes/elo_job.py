@@ -264,10 +264,12 @@ def _judge(
     """What comes of a pair of players, and who says so."""
     if job.judge is not None:
         asked = [LETTERS.render(prompt.messages) for prompt in prompts]
+        talks = [prompt.messages for prompt in prompts]
         judge = compares(job.judge, job.guard, job.out / CALLS, desk.tell)
 
         def seen(i: int, j: int) -> Many:
-            return by_judge(asked, sides[i].said, sides[j].said, judge, seed=job.seed).points
+            said = sides[i].said, sides[j].said
+            return by_judge(asked, *said, judge, talks=talks, seed=job.seed).points
 
         return seen, [judge.which]
     said = Rewards(reward=job.reward, rule=job.rule, guard=job.guard)

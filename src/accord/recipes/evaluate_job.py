@@ -341,6 +341,7 @@ def _bout(
         _members(job, parties, sides, kept),
         unit="characters" if sides[1].speller is LETTERS else "tokens",
         seed=job.seed,
+        talks=[one.messages for one in kept],
     )
 
 

@@ -19,7 +19,7 @@ from accord.evaluate.sheet import Sheet
 from accord.recipes.job import Desk, Heard, read, told
 from accord.recipes.judging import CALLS
 from accord.recipes.stage import Place
-from accord.rewards.duel import Duel, both_ways
+from accord.rewards.duel import both_ways
 from accord.rewards.judge.card import judging, listened
 from accord.rewards.judge.opinions import LLMJudge
 from accord.store import artifact, files
@@ -91,7 +91,7 @@ def _examined(desk: Desk, job: JudgeJob) -> Examined | None:
     calls = listened(card, job.out / CALLS, desk.tell)
     judge = LLMJudge(calls, card)
     if card.asked.dry:
-        both_ways(judge, [Duel(case.prompt, case.first, case.second) for case in few])
+        both_ways(judge, [case.duel for case in few])
         judge(twins(few, job.same))
         desk.tell(f"a dry run: {calls.spent.told(card.asked.budget)} at most")
         return None

@@ -17,6 +17,7 @@ from accord.config.limits import Count, UpTo1
 from accord.data import sources
 from accord.data.columns import Columns
 from accord.data.offers import Offer, Offers, read_offers
+from accord.data.pictures import data_url
 from accord.data.studies import opened, parts
 from accord.data.tally import Tally
 from accord.engine.client import Client, Endpoint
@@ -37,9 +38,9 @@ from accord.rewards.reader import Reader
 from accord.rewards.remote import Server as RewardServer
 from accord.store import artifact
 from accord.store.judgements import quiz, studies
-from accord.store.judgements.forms import Kind, NewItem, StudyConfig, known_of
+from accord.store.judgements.forms import Kind, NewItem, StudyConfig, conversation, known_of
 from accord.store.judgements.opening import Store
-from accord.store.judgements.pictures import brought, home
+from accord.store.judgements.pictures import brought, found, home
 from accord.store.judgements.studies import Added
 
 WEB = ("http://", "https://")
@@ -129,8 +130,8 @@ def run_label(desk: Desk, job: LabelJob, cfg: StudyConfig) -> Labelled:
             raise BadData(f"{job.data}: no prompt has the answers that kind={job.kind} asks about")
         made = _seeded(job, made) + gold
     store, _ = opened(job.study, make=True)
+    made = _with_pictures(desk, job, made, home(store))
     study = _study(desk, store, name, job.kind, cfg)
-    made = [replace(one, messages=brought(one.messages, home(store))) for one in made]
     added = studies.add_items(store, study.id, made)
     for why in added.refused[:3]:
         desk.tell(f"refused: {why}")
@@ -141,6 +142,24 @@ def run_label(desk: Desk, job: LabelJob, cfg: StudyConfig) -> Labelled:
     row = next(one for one in studies.studies(store) if one.study.id == study.id)
     store.close()
     return Labelled(where, study.id, name, row.items, added, job.site, {"port": job.port})
+
+
+def _with_pictures(desk: Desk, job: LabelJob, made: Sequence[NewItem], home: Path) -> list[NewItem]:
+    """The items with their pictures in the folder of the site; one without them is dropped."""
+    tally, shown = Tally(), []
+    for one in made:
+        try:
+            for said in found(conversation(one.messages), home):
+                for image in said.images:
+                    data_url(image.path)
+            shown.append(replace(one, messages=brought(one.messages, home)))
+            tally.keep()
+        except BadData as error:
+            tally.drop("no picture that can be shown", f"{one.source}: {error}")
+    if tally.dropped:
+        desk.tell("\n".join(tally.lines("items")))
+        tally.check(job.limit)
+    return shown
 
 
 def _sensible(job: LabelJob, cfg: StudyConfig) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from accord.errors import BadData
-from accord.records import Invalid
+from accord.records import Conversation, Invalid
 from accord.rewards.base import Score
 
 
@@ -19,6 +19,8 @@ class Duel:
     second: str
     reference: str = ""
     """an answer known to be right, where there is one, for the judge alone"""
+    talk: Conversation = ()
+    """the prompt message by message: its pictures, and facts that judges are told"""
 
 
 class PairJudge(Protocol):

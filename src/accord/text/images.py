@@ -36,6 +36,8 @@ FORMS = ("PNG", "JPEG", "MPO", "GIF", "WEBP", "BMP", "TIFF", "PPM", "AVIF")
 """as pillow calls what is read; others start programs (EPS), or are no picture of their own"""
 KINDS = ("llava", "qwen2_vl", "qwen2_5_vl")
 """model types that see here"""
+TOWERS = ("clip_vision_model", "siglip_vision_model")
+"""of LLaVAs"""
 FILES = ("preprocessor_config.json", "processor_config.json")
 Count = Callable[[int, int], int]
 """(width, height) of a picture -> places it takes"""
@@ -146,6 +148,7 @@ class Sight:
             )
         files = {name: (folder / name).read_text() for name in FILES if (folder / name).is_file()}
         processor = _processor(source, folder)
+        _agree(source, config, processor)
         return cls(processor, _counter(config, processor, files), place, files)
 
     def ids(self, image: Image) -> Ids:
@@ -312,12 +315,41 @@ def _counter(config: dict[str, Any], processor: Any, files: dict[str, str]) -> C
     if config["model_type"] != "llava":
         merged = config.get("vision_config", {}).get("spatial_merge_size", 2) ** 2
         return lambda w, h: int(processor.get_number_of_image_patches(h, w)) // merged
-    vision = config["vision_config"]
+    vision = config.get("vision_config", {})
+    tower = vision.get("model_type", TOWERS[0])
     side = vision.get("image_size", 224) // vision.get("patch_size", 32)
     told = json.loads(files.get("processor_config.json", "{}"))
-    front = told.get("num_additional_image_tokens", int("clip" in vision["model_type"]))
+    front = told.get("num_additional_image_tokens", int(tower == TOWERS[0]))
     skip = config.get("vision_feature_select_strategy", "default") == "default"
     return lambda w, h: side * side + front - int(skip)
+
+
+def _agree(source: str | Path, config: dict[str, Any], processor: Any) -> None:
+    """BadModel where the processor makes pictures of another size than the model looks at."""
+    vision = config.get("vision_config", {})
+    if config["model_type"] == "llava":
+        from PIL import Image as Pillow
+
+        if (tower := vision.get("model_type", TOWERS[0])) not in TOWERS:
+            one = " or ".join(TOWERS)
+            raise BadModel(f"{source}: its tower is a {tower}; a LLaVA runs here with a {one}")
+        side = vision.get("image_size", 224)
+        shown = processor(images=[Pillow.new("RGB", (side, side))], return_tensors="np")
+        given, wanted = shown["pixel_values"].shape[-2:], (side, side)
+    else:
+        names = {"patch_size": 14, "temporal_patch_size": 2, "merge_size": 2}
+        given = tuple(getattr(processor, name) for name in names)
+        keys = {"merge_size": "spatial_merge_size"}
+        wanted = tuple(vision.get(keys.get(name, name), usual) for name, usual in names.items())
+    if tuple(given) != wanted:
+        raise BadModel(
+            f"{source}: {FILES[0]} makes pictures of {_by(given)}, and the tower in config.json "
+            f"looks at {_by(wanted)}: one of the files is another model's"
+        )
+
+
+def _by(sizes: Sequence[int]) -> str:
+    return " x ".join(map(str, sizes))
 
 
 def _first(error: Exception) -> str:

@@ -98,8 +98,9 @@ class Speller:
             raise BadModel(f"{source}: its tokenizer has no chat template; use template=turns")
         facts = folders.facts(source, card)
         day = day or date.fromisoformat(card.get("day", DAY.isoformat()))
+        sight = Sight.load(source, tokenizer.get_vocab())  # names its folder itself
         try:
-            return cls(tokenizer, kind, facts, day, Sight.load(source, tokenizer.get_vocab()))
+            return cls(tokenizer, kind, facts, day, sight)
         except (BadModel, BadData) as error:
             raise BadModel(f"{source}: {error}") from error
 

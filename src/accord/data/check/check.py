@@ -11,6 +11,7 @@ from accord.data.check.finding import Example, Finding, finding
 from accord.data.check.labels import Labels
 from accord.data.check.lengths import Lengths, lengths
 from accord.data.check.sheet import Line, Sheet
+from accord.data.pictures import is_file
 from accord.errors import BadData
 
 ORDER = ("error", "warning", "note")
@@ -79,6 +80,7 @@ def check(name: str, sheet: Sheet, test: list[Line] | None = None, *, seed: int 
     checks: list[Callable[[Sheet], list[Finding]]] = [
         dropped,
         unread,
+        unseen,
         spelling.never_ends,
         spelling.too_long,
         alike.repeated_rows,
@@ -108,6 +110,20 @@ def unread(sheet: Sheet) -> list[Finding]:
     ]
     of = len(sheet.ignored)
     return finding("unread-labels", hits, of, "keys not read", examples=sheet.examples)
+
+
+def unseen(sheet: Sheet) -> list[Finding]:
+    """Rows that name a picture where there is no file; whether it is a picture, reading tells."""
+    known: dict[str, bool] = {}
+    hits = []
+    for line in sheet.lines:
+        for path in line.pictures:
+            if path not in known:
+                known[path] = is_file(path)
+        if gone := [path for path in line.pictures if not known[path]]:
+            hits.append((line.id, gone[0]))
+    of = sum(bool(line.pictures) for line in sheet.lines)
+    return finding("no-picture", hits, of, "rows with pictures", examples=sheet.examples)
 
 
 def dropped(sheet: Sheet) -> list[Finding]:

@@ -57,6 +57,12 @@ WORRIES: dict[str, Worry] = {
         "If they are, say what they are called, as columns.chosen=NAME, or rename them: what is "
         "listed here is left out.",
     ),
+    "no-picture": Worry(
+        "error",
+        "Rows whose picture is not there",
+        "Put the files where the rows say: a relative path counts from the folder of the rows' "
+        "file. Training drops such rows.",
+    ),
     "end-not-trained": Worry(
         "error",
         "Answers end with a token that the model's configs do not call an end",

@@ -80,7 +80,10 @@ class LLMJudge(Opinion):
     def __call__(self, duels: Sequence[Duel]) -> list[Score]:
         """The probability that the first is better, for each."""
         how, counts = self.card.verdict, self.card.counts
-        asked = [wording.two(d.prompt, d.first, d.second, counts, how, d.reference) for d in duels]
+        asked = [
+            wording.seen(wording.two(d.prompt, d.first, d.second, counts, how, d.reference), d.talk)
+            for d in duels
+        ]
         if how == "odds":
             odds = self.chosen(asked, wording.OPENED["pair"], wording.PAIR)
             return [one if isinstance(one, Invalid) else one[0] for one in odds]
@@ -105,7 +108,10 @@ class Grader(Opinion):
 
     def _graded(self, said: Sequence[Said]) -> list[Score]:
         card, most = self.card, self.card.most
-        asked = [wording.grade(s.prompt, s.answer, card.counts, card.verdict, most) for s in said]
+        asked = [
+            wording.seen(wording.grade(s.prompt, s.answer, card.counts, card.verdict, most), s.talk)
+            for s in said
+        ]
         if card.verdict == "odds":
             options = [f" {n}" for n in range(1, most + 1)]
             odds = self.chosen(asked, wording.OPENED["grade"], options)
@@ -120,7 +126,7 @@ class Grader(Opinion):
     def _met(self, said: Sequence[Said]) -> list[Score]:
         card = self.card
         asked = [
-            wording.yes(one.prompt, one.answer, question, card.verdict)
+            wording.seen(wording.yes(one.prompt, one.answer, question, card.verdict), one.talk)
             for one in said
             for _, question in self._criteria
         ]

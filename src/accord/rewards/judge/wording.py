@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from accord.records import Conversation, ask
+from accord.records import Conversation, Message, Text, ask, facts
 
 VERSION = "judge-1"
 PAIR = (" (A)", " (B)")
@@ -72,6 +72,11 @@ _VERDICT: dict[str, dict[str, Any]] = {
     "pair": {"better": {"type": "string", "enum": ["A", "B", "tie"]}},
     "yes": {"answer": {"type": "string", "enum": ["yes", "no"]}},
 }
+_SEEN = """\
+=== What is known to be so ===
+{facts}
+
+"""
 OPENED = {"pair": "The better answer is", "grade": "Grade:", "yes": "Answer:"}
 THINK = "Let us compare before we decide."
 
@@ -116,3 +121,13 @@ def yes(prompt: str, answer: str, asks: str, verdict: str) -> Conversation:
     """Whether something is so of one answer."""
     how = _HOW["yes", verdict].format(asks=asks)
     return ask(_ONE.format(prompt=prompt, answer=answer) + how)
+
+
+def seen(asked: Conversation, talk: Conversation) -> Conversation:
+    """The question with what the prompt holds beside its words: pictures, and facts for judges."""
+    shown = [image for message in talk for image in message.images]
+    known = "\n".join(f"- {fact}" for fact in facts(talk))
+    if not shown and not known:
+        return asked
+    told = (_SEEN.format(facts=known) if known else "") + asked[0].text
+    return (Message(asked[0].role, (*shown, Text(told))), *asked[1:])

@@ -17,6 +17,8 @@ from accord.store import files
 from accord.store.judgements.opening import Store
 
 FOLDER = "files"
+SHOWN = 200
+"""letters of a path that an error tells"""
 
 
 def home(store: Store, runs: Path = Path("runs")) -> Path:
@@ -41,12 +43,12 @@ def brought(talk: Sequence[Any], home: Path) -> list[Any]:
 def _brought(part: dict[str, Any], home: Path) -> dict[str, Any]:
     if part.get("type") != "image":
         return part
-    there = (home / part["path"]).resolve()
-    if there.is_relative_to(home) and there.is_file():
+    path = part["path"]
+    if _is_file(home / path) and (home / path).resolve().is_relative_to(home):
         return part
-    source = Path(part["path"])
-    if not source.is_file():
-        raise BadData(f"{source}: there is no such picture, nor one of that name in {home}")
+    source = Path(path)
+    if not _is_file(source):
+        raise BadData(f"{path[:SHOWN]}: there is no such picture, nor one of that name in {home}")
     name = f"{sha256(source.read_bytes()).hexdigest()[:24]}{source.suffix.lower()}"
     if not (home / name).exists():
         with files.writing(str(home)):
@@ -55,6 +57,13 @@ def _brought(part: dict[str, Any], home: Path) -> dict[str, Any]:
             shutil.copyfile(source, aside)
             aside.replace(home / name)
     return {**part, "path": name}
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # what can be no path
+        return False
 
 
 def found(talk: Conversation, home: Path) -> Conversation:
@@ -66,7 +75,7 @@ def found(talk: Conversation, home: Path) -> Conversation:
             one,
             content=tuple(
                 Image(str(home / part.path))
-                if isinstance(part, Image) and (home / part.path).is_file()
+                if isinstance(part, Image) and _is_file(home / part.path)
                 else part
                 for part in one.content
             ),
