@@ -18,7 +18,7 @@ demo: $(READY) ## bring a small model into accord with a preference, and show it
 	@$(BIN)/accord demo $(ARGS)
 
 test: $(READY_DEV) ## all tests, on two cores (ARGS="-k config" for some)
-	@$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+	@$(ONE_THREAD) $(BIN)/python -m pytest -n 2 $(ARGS)
 
 fuzz: $(READY_DEV) ## the readers on thousands of odd files (FUZZ=20000)
 	@$(ONE_THREAD) ACCORD_FUZZ=$(or $(FUZZ),5000) $(BIN)/python -m pytest tests/data/test_fuzz.py $(ARGS)

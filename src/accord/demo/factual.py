@@ -236,14 +236,14 @@ def _told(
 ) -> Told:  # fmt: skip
     """All that is measured, on scenes that nobody learned from."""
     texts = {"after SFT": [_said(desk, cfg, given.sft.handle, given.tests, "after SFT")]}
-    rewards: dict[str, list[dict[str, float]]] = {name: [] for name in KINDS}
+    rewards: dict[str, list[dict[str, float | None]]] = {name: [] for name in KINDS}
     for name, seed, judge, policy in made:
         said = _said(desk, cfg, policy.handle, given.tests, f"{name}, seed {seed}")
         texts.setdefault(name, []).append(said)
         history = policy.history
         rewards[name].append(
             {
-                "accuracy": judge.numbers.get("accuracy", float("nan")),
+                "accuracy": judge.numbers.get("accuracy"),
                 "first": history[0]["objective/scores"],
                 "last": history[-1]["objective/scores"],
                 "kl": history[-1]["objective/kl"],

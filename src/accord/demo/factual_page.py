@@ -30,8 +30,9 @@ class Arm:
     name: str
     said: Sequence[Sequence[Seen]]
     """of each seed, what each answer says"""
-    rewards: Sequence[dict[str, float]]
-    """of each seed: the reward model's accuracy, the reward at first and last, the KL"""
+    rewards: Sequence[dict[str, Any]]
+    """of each seed: the reward model's accuracy (None: no pair was held out), the reward at first
+    and last, the KL"""
 
     def of(self, key: str) -> list[float]:
         """A mean for each seed."""
@@ -154,7 +155,7 @@ class Told:
         rows = [
             [
                 f"{arm.name}, seed {seed}",
-                percent(one["accuracy"]),
+                "none held out" if one["accuracy"] is None else percent(one["accuracy"]),
                 digits(one["first"]),
                 digits(one["last"]),
                 digits(one["kl"]),

@@ -197,11 +197,13 @@ class _Rehearsal:
     def _see(self) -> dict[str, int]:
         """The tower's look at pictures, where there is one and it can be rehearsed."""
         model = self.start.trunk.model
-        given = vision.family(model).blank() if vision.tower(model) else None
-        if given is None:
+        if not vision.tower(model):
             return {}
+        family = vision.family(model)
         with Live() as live:
-            vision.family(model).see(given)
+            if (given := family.blank()) is None:
+                return {}
+            family.see(given)
         return self._told(**{"logits and scratch": live.peak})
 
     def _told(self, **more: int) -> dict[str, int]:

@@ -200,8 +200,14 @@ class Eyes:
         """What the tower is given, of pictures that are read one by one: before they are made
         small, some of them fill a gigabyte each.
         """
-        each = [self.pixels([name]) for name in names]
-        return {key: torch.cat([one[key] for one in each]) for key in each[0]}
+        first: dict[str, Tensor] = self.pixels(names[:1])
+        if len(names) == 1:
+            return first
+        given = {key: one.new_empty(len(names), *one.shape[1:]) for key, one in first.items()}
+        for n, name in enumerate(names):
+            for key, one in (self.pixels([name]) if n else first).items():
+                given[key][n] = one[0]
+        return given
 
     # --- places with two sides ---
 
