@@ -65,7 +65,7 @@ class Factual(Settings):
     """questions whose answers are imitated"""
     mistakes: Share = 0.5
     """share of those answers that are wrong"""
-    compared: Count = 1500
+    compared: Count = 2500
     """questions to which the model then gives two answers, to be compared"""
     errs: Share = 0.1
     """share of verdicts that the simulated annotator turns round"""
@@ -76,7 +76,7 @@ class Factual(Settings):
     imitate: SFT = SFT(
         epochs=1,
         batch=32,
-        lr=5e-4,
+        lr=2e-4,
         longest=300,
         held_out=0.02,
         optimizer=Optimizer(micro_tokens=4096),
@@ -97,15 +97,15 @@ def defaults(cfg: Demo, more: Factual) -> dict[str, Any]:
             optimizer=Optimizer(micro_tokens=4096),
         ),
         "ppo": PPO(
-            steps=15,
+            steps=25,
             batch=48,
             longest=24,
             temperature=1.0,
             kl=FixedKL(0.05),
             missing_eos=Absolute(-3.0),
             epochs=1,
-            lr=5e-4,
-            lr_critic=1e-3,
+            lr=1e-3,
+            lr_critic=2e-3,
             critic="trunk",
             schedule=Constant(),
             lora=Lora(r=16),
@@ -253,9 +253,10 @@ def _told(
         Arm(name, [_seen(given.tested, said) for said in few], rewards.get(name, []))
         for name, few in texts.items()
     ]
+    each = [[(name, few[0][i]) for name, few in texts.items()] for i in range(len(given.tested))]
+    differ = sorted(range(len(each)), key=lambda i: len({text for _, text in each[i]}) == 1)
     shown = [
-        (gallery.path(asked.scene), asked, [(name, few[0][i]) for name, few in texts.items()])
-        for i, asked in enumerate(given.tested[:SHOWN])
+        (gallery.path(given.tested[i].scene), given.tested[i], each[i]) for i in differ[:SHOWN]
     ]
     return Told(more.mistakes, more.errs, len(given.pairs), arms, shown)
 

@@ -175,7 +175,7 @@ class Told:
     def _pictures(self) -> Section:
         return Section(
             "The same questions, answered by each",
-            "Marked: what is not so.",
+            "Those first on which they differ. Marked: what is not so.",
             texts=[
                 (asked.question, [(name, pieces(asked.alone, text)) for name, text in told])
                 for _, asked, told in self.shown

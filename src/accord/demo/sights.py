@@ -16,12 +16,13 @@ from accord.records import (
     Text,
 )
 from accord.store import files
-from accord.worlds.scenes.captions import facts
+from accord.worlds.scenes.captions import named
 from accord.worlds.scenes.claims import judged
 from accord.worlds.scenes.drawing import draw
 from accord.worlds.scenes.mistakes import mistaken
 from accord.worlds.scenes.questions import place
 from accord.worlds.scenes.things import Scene, Thing
+from accord.worlds.scenes.words import article
 
 SIDE = 96
 """pixels, as the shipped tower wants them"""
@@ -68,9 +69,8 @@ class Gallery:
 
     def talk(self, asked: Asked) -> Conversation:
         """The question about a picture; with what is there, for those who judge."""
-        known = tuple(Fact(fact) for fact in facts(asked.alone))
-        picture = Image(str(self.path(asked.scene)))
-        return (Message("user", (picture, Text(asked.question), *known)),)
+        picture, known = Image(str(self.path(asked.scene))), Fact(article(named(asked.thing)))
+        return (Message("user", (picture, Text(asked.question), known)),)
 
     def prompts(self, every: Iterable[Asked]) -> list[Prompt]:
         """One for each."""
