@@ -19,6 +19,7 @@ from accord.engine.llm import Ask, Spoken
 from accord.engine.local import Local
 from accord.engine.served import Served
 from accord.serve import pictures
+from accord.text import images
 from served import KEY, chat_folder, served
 
 GREEDY = Sampling(temperature=0)
@@ -87,6 +88,8 @@ def test_pictures_go_with_their_requests(there) -> None:
         again = list(crowd.map(lambda url: say(one, url), urls * 8))
     assert again == first * 8
     assert left(one) == []
+    held = str(one.lineup.album._folder.name)
+    assert not [k for k in images._known.values() if k.path.startswith(held)], "nor their names"
 
 
 def test_a_stream_holds_its_picture_to_the_end(there) -> None:

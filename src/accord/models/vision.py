@@ -19,6 +19,8 @@ from accord.text.images import KINDS, MOST_PLACES, PLACES, spans
 
 KEPT_BYTES = 1 << 30
 """of what the tower made of pictures; those looked at longest ago go first"""
+KEPT_GRIDS = 100_000
+"""of how pictures lie"""
 PATCHES = 4096
 """that the tower looks at together, in whole pictures: its memory grows with them"""
 Pixels = Callable[[Sequence[int]], Any]
@@ -194,7 +196,10 @@ class Eyes:
                 kept.held += seen.nbytes
                 kept.looks += 1
         while kept.held > KEPT_BYTES and len(kept.seen) > len(names):
-            kept.held -= kept.seen.popitem(last=False)[1].nbytes
+            name, gone = kept.seen.popitem(last=False)
+            kept.held -= gone.nbytes
+            if len(kept.grids) > KEPT_GRIDS:  # few bytes each, and to know one again costs a look
+                kept.grids.pop(name, None)
 
     def _given(self, names: Sequence[int]) -> dict[str, Tensor]:
         """What the tower is given, of pictures that are read one by one: before they are made

@@ -18,7 +18,7 @@ from accord.errors import BadData
 from accord.records import Conversation, Image, Message, Text
 from accord.serve.asked import ImagePart, Said
 from accord.serve.wrong import Wrong
-from accord.text.images import MOST_PIXELS, open_picture
+from accord.text.images import MOST_PIXELS, forget, open_picture
 
 MOST = 64
 """pictures of one request"""
@@ -33,7 +33,12 @@ class Shown:
         path.write_bytes(data)
         os.utime(path, ns=(0, 0))  # the same picture is the same file to whoever looked at it
         self.path, self.pixels = path, pixels
-        weakref.finalize(self, path.unlink, missing_ok=True)
+        weakref.finalize(self, _gone, path, sha256(data).hexdigest())
+
+
+def _gone(path: Path, digest: str) -> None:
+    path.unlink(missing_ok=True)
+    forget(str(path), digest)
 
 
 class Album:

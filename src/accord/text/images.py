@@ -122,6 +122,16 @@ def remember(path: str, data: bytes) -> int:
     return name
 
 
+def forget(path: str, digest: str) -> None:
+    """A picture that is gone for good: who takes pictures for ever would else remember them all.
+    One that was since seen elsewhere stays.
+    """
+    name = int(digest[:12], 16)
+    with _lock:
+        if name in _known and _known[name].path == path:
+            del _known[name]
+
+
 class Sight:
     """How one model sees: its processor, and how many places a picture takes."""
 
