@@ -1,5 +1,6 @@
 """Handles: what is frozen stays, what is copied may change, and each knows which model it is."""
 
+import shutil
 from functools import partial
 
 import pytest
@@ -9,10 +10,12 @@ from accord.data.rows import pad
 from accord.engine.draw import Sampling
 from accord.engine.handle import Handle
 from accord.engine.roles import Critic, Policy
+from accord.errors import BadModel
 from accord.maths.losses import Loss, nll
 from accord.maths.weights import weigh
 from accord.models.lora import Lora
 from accord.store.run import Run
+from recipe_fakes import newborn
 from tiny import rows, tiny_policy
 
 LORA = Lora(r=3)
@@ -225,3 +228,35 @@ def test_opening_sets_slots_and_precision(stories260k):
     asked = {"prompts": [(1, 403)], "longest": 5, "seed": 0, "how": Sampling(temperature=0)}
     exact = Policy.open(stories260k).sample(**asked)
     assert policy.sample(**asked)[0].response_ids == exact[0].response_ids
+
+
+def test_an_adapter_names_the_base_it_was_trained_on(tmp_path):
+    """Not what that base was trained from: upon it, the adapter would be another model."""
+    base = updated(Policy.open(newborn(tmp_path / "born")), imitate)
+    adapter = updated(base, imitate, lora=LORA)
+    with pytest.raises(BadModel, match=r"trained and lies in no folder.*base\.lies\(folder\)"):
+        adapter.export(tmp_path / "lost")
+
+    base.export(tmp_path / "base")
+    adapter.export(tmp_path / "adapter")
+    torch.testing.assert_close(said(Policy.open(tmp_path / "adapter")), said(adapter))
+
+    (tmp_path / "base").rename(tmp_path / "elsewhere")
+    with pytest.raises(BadModel, match="lies in no folder"):
+        adapter.export(tmp_path / "lost")
+    base.lies(tmp_path / "elsewhere")
+    adapter.export(tmp_path / "again")
+    torch.testing.assert_close(said(Policy.open(tmp_path / "again")), said(adapter))
+
+    base.update(rows(), weigh(rows().mask_BT), imitate)  # no longer what was exported
+    with pytest.raises(BadModel, match="lies in no folder"):
+        adapter.export(tmp_path / "lost")
+
+
+def test_an_export_elsewhere_does_not_move_the_base(tmp_path):
+    policy = Policy.open(newborn(tmp_path / "born"))
+    policy.export(tmp_path / "gone")
+    shutil.rmtree(tmp_path / "gone")
+    adapter = updated(policy, imitate, lora=LORA)
+    adapter.export(tmp_path / "adapter")
+    torch.testing.assert_close(said(Policy.open(tmp_path / "adapter")), said(adapter))

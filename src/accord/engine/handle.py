@@ -51,6 +51,12 @@ class Handle(Generic[M]):
         if learner is not None:
             _waiting.add(self)
 
+    def lies(self, folder: Path) -> None:
+        """It was exported, and lies in this folder as it is now: what is made from it says so."""
+        self.source = folder
+        if self.model.using is None:
+            self.model.trunk.source = str(folder.resolve())
+
     @property
     def micro_tokens(self) -> int:
         """Real tokens in one forward and backward pass of an update."""
@@ -158,6 +164,8 @@ class Handle(Generic[M]):
             raise TypeError("this model changes but no run keeps it; say run.keep('name', model)")
         device = self.model.trunk.device
         self._begin(rows)
+        if self.model.using is None:
+            self.model.trunk.source = ""  # it no longer is what lies there
         self.learner.home = self.home
         there = [t._replace(rows=t.rows.to(device), weight=t.weight.to(device)) for t in beside]
         return self.learner.update(

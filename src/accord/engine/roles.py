@@ -179,11 +179,12 @@ class Policy(Handle[Speaker]):
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         if self.model.using is not None:
-            self.model.trunk.adapters.save(self.model.using, folder)
+            self.model.trunk.adapters.save(self.model.using, folder, self.model.trunk.source)
         else:
             trunk = self.model.trunk
             with self._exact():
                 folders.save(trunk.model, folder, weights=trunk.adapters.bare())
+            trunk.source = trunk.source or str(folder.resolve())
         self.speller.save(folder)
 
     def _with(self, model: Speaker, learner: Learner[Speaker] | None = None) -> Self:

@@ -144,9 +144,17 @@ class Adapters:
             if mark in key and "lora_" in key
         }
 
-    def save(self, name: str, folder: Path) -> None:
-        """A PEFT adapter folder that `PeftModel.from_pretrained` loads unchanged."""
+    def save(self, name: str, folder: Path, base: str) -> None:
+        """A PEFT adapter folder that `PeftModel.from_pretrained` loads unchanged, upon `base`: a
+        folder or hub id.  BadModel where that is none: it would be opened upon another model.
+        """
         from peft import get_peft_model_state_dict
+
+        if not base or (Path(base).is_absolute() and not Path(base).is_dir()):
+            raise BadModel(
+                f"{folder}: this adapter's base was trained and lies in no folder, so nobody could "
+                "open it: export the base, and say where it lies: base.lies(folder)"
+            )
 
         state = get_peft_model_state_dict(
             self._model, adapter_name=name, save_embedding_layers=False
@@ -154,6 +162,7 @@ class Adapters:
         named = {f"{_PREFIX}{k}": v.detach().cpu().contiguous() for k, v in state.items()}
         save_file(named, folder / "adapter_model.safetensors")
         config = copy.copy(self.configs[name])
+        config.base_model_name_or_path = base
         for key, value in vars(config).items():
             if isinstance(value, set):  # whose order would be another in every process
                 setattr(config, key, sorted(value))

@@ -61,7 +61,8 @@ class Trunk(nn.Module):
         self.compute = compute
         """the precision of matrix products where it differs from that of the weights"""
         self.source = source
-        """the folder or hub id the base was loaded from: what an adapter names as its base"""
+        """the folder or hub id where the base lies as it is now: what an adapter names as its base;
+        empty where it lies nowhere, because it was trained"""
         self.context = forms.context(model)
         """the most tokens a sequence may have"""
         self.eyes: vision.Eyes | None = None
@@ -151,6 +152,7 @@ class Trunk(nn.Module):
         towers = vision.tower(self.model) if device in (None, self.device) else []
         twin = copy.deepcopy(self, {id(part): part for part in towers})
         twin.adapters.drop()
+        twin.source = ""  # it will not be what lies there
         if device is not None:
             twin.model.to(device)  # type: ignore[arg-type]
         if twin.model.dtype.itemsize < 4:

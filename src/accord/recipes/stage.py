@@ -151,7 +151,7 @@ def carry_out(
     )
     handle, numbers = make(run)
     there = artifact.finish(folder, handle.export, numbers=numbers, **told)
-    handle.source = folder  # what is made from it is made from this artifact
+    handle.lies(folder)
     if handle.model.trunk.compute is not None:  # sealed, its fp32 weights are opened rounded
         handle = kind.open(folder, dtype=work.dtype)
     return Made(handle, there, run.history, seconds(place.out))
