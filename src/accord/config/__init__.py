@@ -11,12 +11,13 @@ preset and a word read alike.  A word that fits nothing is an error.
 from accord.config.help import Field, describe
 from accord.config.presets import Preset, called, find, presets
 from accord.config.reading import read, read_each
-from accord.config.schema import nearest
+from accord.config.schema import Flat, nearest
 from accord.config.settings import MAX_FIELDS, Settings, as_preset, digest, plain
 
 __all__ = [
     "MAX_FIELDS",
     "Field",
+    "Flat",
     "Preset",
     "Settings",
     "as_preset",

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from accord.config import Settings
 from accord.config.limits import UpTo1
 from accord.data import archive, dossier, sources
-from accord.data.columns import Columns
+from accord.data.columns import SplitFacts
 from accord.data.pieces import ranked_by
 from accord.data.studies import opened
 from accord.data.tally import Tally
@@ -43,10 +43,8 @@ class Import(Settings):
     """STORE#STUDY, made where it is not there; may stand second"""
     kind: Literal["auto", "comparisons", "ratings", "demonstrations"] = "auto"
     """what to read the rows as; auto: as their keys say"""
-    columns: Columns = Columns()
-    """what the file calls our columns, where it is something else: columns.prompt=question"""
-    split: str | None = None
-    """which split of a dataset (a folder or a hub id); none: the only one, or train"""
+    files: SplitFacts = SplitFacts()
+    """how data= is read"""
     limit: UpTo1 = 0.05
     """share of rows that may be unusable before nothing is imported"""
 
@@ -105,7 +103,7 @@ def run(cfg: Import) -> Imported:
     if archive.is_archive(cfg.data):
         return _whole(cfg)
     kind = None if cfg.kind == "auto" else cfg.kind
-    read = sources.read(cfg.data, kind, columns=cfg.columns.mapping(), split=cfg.split)
+    read = sources.read(cfg.data, kind, **cfg.files.how())
     read.tally.check(cfg.limit)
     if read.kind == "prompts":
         raise BadData(
@@ -126,10 +124,10 @@ def run(cfg: Import) -> Imported:
 
 def _whole(cfg: Import) -> Imported:
     """A whole study, as its own form keeps it."""
-    if cfg.kind != "auto" or cfg.columns != Columns() or cfg.split is not None:
+    if cfg.kind != "auto" or cfg.files != SplitFacts():
         raise BadSettings(
-            f"{cfg.data} is a whole study, in the form that to=study writes: leave kind, columns "
-            "and split out"
+            f"{cfg.data} is a whole study, in the form that to=study writes, and has its pictures "
+            "and facts with it: leave kind, columns, split, images and facts out"
         )
     lost = Tally()
     kind, config, items, kept = archive.opened(cfg.data, lost)

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from accord.data import formats, sources
+from accord.data.beside import Beside
 from accord.data.formats import Entry
 from accord.data.names import Names
-from accord.data.pictured import joined
+from accord.data.pictured import ALONE, joined
 from accord.data.pieces import Flaw, answer, listed, question, unpacked, words
 from accord.data.tally import Tally
 from accord.records import Comparison, Conversation, Prompt
@@ -64,7 +65,11 @@ class Offers:
 
 
 def read_offers(
-    path: str | Path, *, columns: Mapping[str, str] = {}, split: str | None = None
+    path: str | Path,
+    *,
+    columns: Mapping[str, str] = {},
+    split: str | None = None,
+    beside: Beside = ALONE,
 ) -> Offers:
     """Every prompt of a file with its answers, if it has some; answers to one prompt together.
 
@@ -73,9 +78,9 @@ def read_offers(
     source = formats.source(path, split)
     if not columns and any(_own(entry.row) for entry in islice(source(), SNIFF)):
         tally = Tally()
-        rows = list(together(_rows(source(), tally)))
+        rows = list(together(_rows(source(), tally, beside)))
         return Offers(rows, tally, "answers without a verdict")
-    found = sources.read(path, columns=columns, split=split)
+    found = sources.read(path, columns=columns, split=split, beside=beside)
     return Offers(list(together(map(_offer, found.records))), found.tally, found.shape)
 
 
@@ -129,7 +134,7 @@ def _pair_of(row: Mapping[str, Any]) -> tuple[str, str] | None:
     return next((pair for pair in PAIRS if all(row.get(key) for key in pair)), None)
 
 
-def _rows(entries: Iterator[Entry], tally: Tally) -> Iterator[Offer]:
+def _rows(entries: Iterator[Entry], tally: Tally, beside: Beside) -> Iterator[Offer]:
     names = Names()
     for entry in entries:
         try:
@@ -138,7 +143,7 @@ def _rows(entries: Iterator[Entry], tally: Tally) -> Iterator[Offer]:
             if not isinstance(entry.row, dict):
                 raise Flaw("not an object", "the line holds no object")
             name, _ = names.name(entry, entry.row.get("id", ""))
-            made = joined(_row(entry.row, name), entry.row, entry.file)
+            made = joined(_row(entry.row, name), entry.row, entry.file, beside)
         except Flaw as flaw:
             tally.drop(flaw.reason, f"{entry.file}:{entry.number}: {flaw.detail}")
             continue
