@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from accord.config import read
-from accord.errors import BadData
+from accord.errors import BadData, BadSettings
 from accord.recipes import job as job_of
 from accord.recipes import jobs
 from accord.recipes.job import Desk
-from accord.recipes.jobs import PPOJob, RewardJob, SFTJob
-from accord.records import Comparison, Demonstration, Prompt, ask
+from accord.recipes.jobs import PPOJob, RewardJob, SampleJob, SFTJob
+from accord.records import Comparison, Demonstration, Image, Prompt, ask, facts
+from accord.verbs import DATA, VERBS
 
 ROW = {"question": "Hi", "good": "Yes", "bad": "No"}
 WORDS = ["columns.prompt=question", "columns.chosen=good", "columns.rejected=bad"]
@@ -103,3 +104,73 @@ def test_what_does_not_hold_for_ptx_data_is_said(tmp_path: Path) -> None:
         told[0] == f"ptx_data={path} is read without columns.prompt, split: they speak of prompts="
     )
     assert len(told) == 2
+
+
+BLIND = {"demo", "eyes", "control", "serve", "endpoint", "plan"}
+"""commands that read no rows"""
+ALONE = {"sft", "dpo", "sample"}
+"""commands in which nobody judges"""
+BELOW = ("elo", "rewards")
+
+
+def test_whoever_reads_rows_is_told_where_pictures_lie_and_who_judges_what_is_known() -> None:
+    verbs = {name: verb for name, verb in VERBS.items() if name not in BLIND}
+    verbs |= {f"data {name}": verb for name, verb in DATA.items()}
+    verbs |= {f"evaluate {name}": VERBS["evaluate"].below[name] for name in BELOW}
+    for name, verb in verbs.items():
+        keys = {row.name for kind in verb.classes() for row in kind.fields()}
+        assert "images" in keys, name
+        assert ("facts" in keys) is (name not in ALONE), name
+
+
+def beside(home: Path) -> tuple[str, str]:
+    (home / "coco").mkdir()
+    (home / "captions.json").write_text('{"7.jpg": ["a cat"]}')
+    return f"images={home}/coco", f"facts={home}/captions.json"
+
+
+def test_rows_come_with_pictures_and_facts_from_elsewhere(
+    staged: list[Any], tmp_path: Path
+) -> None:
+    path, told = tmp_path / "a.jsonl", []
+    row = {"image": "7.jpg", "prompt": "Hi", "chosen": "Yes", "rejected": "No"}
+    path.write_text(json.dumps(row))
+    words = ["model=m", f"data={path}", f"out={tmp_path / 'run'}", *beside(tmp_path)]
+    jobs.run_reward(Desk((), told.append), read(RewardJob, words=words), None)  # type: ignore[arg-type]
+    ((one,),) = staged
+    assert one.prompt[0].images == (Image(str(tmp_path / "coco/7.jpg")),)
+    assert facts(one.prompt) == ("a cat",)
+    assert "change nothing" not in "".join(told)
+    path.write_text(json.dumps({**row, "image": None}))
+    jobs.run_reward(Desk((), told.append), read(RewardJob, words=words), None)  # type: ignore[arg-type]
+    assert told[-1] == f"{path}: no row shows a picture: images= and facts= change nothing there"
+    path.write_text(json.dumps({**row, "image": "8.jpg"}))
+    with pytest.raises(BadData, match=r"no facts of its picture[^$]*no entry '8\.jpg'"):
+        jobs.run_reward(Desk((), told.append), read(RewardJob, words=words), None)  # type: ignore[arg-type]
+
+
+def test_texts_to_remember_have_their_pictures_there_too(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"image": "7.jpg", "prompt": "Hi", "response": "a"}))
+    job = read(PPOJob, words=["model=m", "prompts=p.jsonl", *beside(tmp_path)])
+    (one,) = jobs._texts(Desk((), str).place(job), job, path)
+    assert one.prompt[0].images == (Image(str(tmp_path / "coco/7.jpg")),)
+
+
+def test_one_question_has_no_file_to_find_pictures_for(tmp_path: Path) -> None:
+    job = read(SampleJob, words=["model=m", "prompt=Hi", beside(tmp_path)[0], "split=test"])
+    with pytest.raises(BadSettings, match="images, split: said of files"):
+        jobs.questions(Desk((), str), job)
+
+
+def test_a_study_is_read_without_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tally = job_of.sources.Tally()
+    tally.keep()
+    nothing = SimpleNamespace(records=[], tally=tally, unseen=False)
+    monkeypatch.setattr(job_of.judged, "take", lambda *given: nothing)
+    told: list[str] = []
+    job = read(RewardJob, words=["model=m", "data=accord.db#s", *beside(tmp_path)])
+    job_of.read(Desk((), told.append).place(job), job, job.data, "comparisons")
+    assert "accord.db#s is read without images, facts" in told[0]

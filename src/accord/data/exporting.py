@@ -142,7 +142,10 @@ def run(cfg: Export) -> Exported:
 def _of_study(cfg: Export) -> Exported:
     """A study's judgements as a file, and what is to be known of them beside it."""
     if given := cfg.files.given():
-        raise BadSettings(f"{', '.join(given)}: spoken of files, and data is a study: leave it out")
+        raise BadSettings(
+            f"{', '.join(given)}: said of files; a study has neither columns nor splits, and its "
+            "pictures and facts with it: leave it out"
+        )
     writable(cfg.out)
     beside = _beside(cfg.out)
     for path in (cfg.out, *beside):

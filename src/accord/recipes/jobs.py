@@ -192,7 +192,7 @@ def questions(desk: Desk, job: SampleJob) -> Sequence[Prompt]:
         return found.records
     if given := job.files.given():
         raise BadSettings(
-            f"{', '.join(given)}: spoken of files, and prompt='…' is none: leave it out"
+            f"{', '.join(given)}: said of files, and prompt='…' is none: leave it out"
         )
     system = () if job.system is None else (Message.of("system", job.system),)
     return [Prompt((*system, *ask(job.prompt or "")), "0")]
