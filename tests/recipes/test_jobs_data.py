@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from accord.config import read
+from accord.data.shown import Request
 from accord.errors import BadData, BadSettings
 from accord.recipes import job as job_of
 from accord.recipes import jobs
 from accord.recipes.job import Desk
 from accord.recipes.jobs import PPOJob, RewardJob, SampleJob, SFTJob
+from accord.recipes.reward import RewardModel
 from accord.records import Comparison, Demonstration, Image, Prompt, ask, facts
 from accord.verbs import DATA, VERBS
 
@@ -72,7 +74,7 @@ def test_rows_of_another_kind_stop_the_command(staged: list[Any], tmp_path: Path
     path.write_text(json.dumps({"prompt": "Hi"}))
     words = ["model=m", f"data={path}", f"out={tmp_path / 'run'}"]
     with pytest.raises(BadData, match=r"its rows are prompts.*accord ppo prompts="):
-        jobs.run_reward(Desk((), str), read(RewardJob, words=words), None)  # type: ignore[arg-type]
+        jobs.run_reward(Desk((), str), read(RewardJob, words=words), RewardModel())
     assert staged == []
 
 
@@ -90,7 +92,7 @@ def test_of_a_file_without_a_good_row_only_the_error_is_told(tmp_path: Path) -> 
     path.write_text('{"prompt": 3}\n{"x": 1}\n')
     words = ["model=m", f"data={path}", f"out={tmp_path / 'run'}"]
     with pytest.raises(BadData, match=r"0 of 2 rows kept.*\n.*missing key"):
-        jobs.run_reward(Desk((), told.append), read(RewardJob, words=words), None)  # type: ignore[arg-type]
+        jobs.run_reward(Desk((), told.append), read(RewardJob, words=words), RewardModel())
     assert told == []
 
 
@@ -136,17 +138,23 @@ def test_rows_come_with_pictures_and_facts_from_elsewhere(
     row = {"image": "7.jpg", "prompt": "Hi", "chosen": "Yes", "rejected": "No"}
     path.write_text(json.dumps(row))
     words = ["model=m", f"data={path}", f"out={tmp_path / 'run'}", *beside(tmp_path)]
-    jobs.run_reward(Desk((), told.append), read(RewardJob, words=words), None)  # type: ignore[arg-type]
+    shown = RewardModel(shown=Request())
+    jobs.run_reward(Desk((), told.append), read(RewardJob, words=words), shown)
     ((one,),) = staged
     assert one.prompt[0].images == (Image(str(tmp_path / "coco/7.jpg")),)
     assert facts(one.prompt) == ("a cat",)
     assert "change nothing" not in "".join(told)
+    assert "changes nothing" not in "".join(told)
+    plain = RewardModel()
+    jobs.run_reward(Desk((), told.append), read(RewardJob, words=words), plain)
+    assert told[-1].startswith("facts= changes nothing: shown=Answer shows none")
+    staged.clear()
     path.write_text(json.dumps({**row, "image": None}))
-    jobs.run_reward(Desk((), told.append), read(RewardJob, words=words), None)  # type: ignore[arg-type]
+    jobs.run_reward(Desk((), told.append), read(RewardJob, words=words), shown)
     assert told[-1] == f"{path}: no row shows a picture: images= and facts= change nothing there"
     path.write_text(json.dumps({**row, "image": "8.jpg"}))
     with pytest.raises(BadData, match=r"no facts of its picture[^$]*no entry '8\.jpg'"):
-        jobs.run_reward(Desk((), told.append), read(RewardJob, words=words), None)  # type: ignore[arg-type]
+        jobs.run_reward(Desk((), told.append), read(RewardJob, words=words), shown)
 
 
 def test_texts_to_remember_have_their_pictures_there_too(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from accord.config.limits import Count
 from accord.data import judged, sources
 from accord.data.beside import Beside
 from accord.data.columns import Split
+from accord.data.shown import Answer
 from accord.data.studies import is_study
 from accord.engine.draw import Sampling
 from accord.engine.roles import Critic, Policy
@@ -117,6 +118,8 @@ def run_reward(desk: Desk, job: RewardJob, cfg: reward.RewardModel) -> Made[Crit
     """accord reward"""
     place = desk.place(job)
     comparisons = read(place, job, job.data, "comparisons")
+    if job.files.facts and cfg.shown == Answer():
+        place.tell("facts= changes nothing: shown=Answer shows none; say shown=Request")
     return reward_stage(place, cfg, opened(job), comparisons, parents=origins(job.data, place))
 
 
