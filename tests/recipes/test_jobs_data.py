@@ -8,6 +8,10 @@ from typing import Any
 import pytest
 
 from accord.config import read
+from accord.data import exporting, importing
+from accord.data.beside import Beside
+from accord.data.offers import read_offers
+from accord.data.pictured import UNSEEN
 from accord.data.shown import Request
 from accord.errors import BadData, BadSettings
 from accord.recipes import job as job_of
@@ -155,6 +159,28 @@ def test_rows_come_with_pictures_and_facts_from_elsewhere(
     path.write_text(json.dumps({**row, "image": "8.jpg"}))
     with pytest.raises(BadData, match=r"no facts of its picture[^$]*no entry '8\.jpg'"):
         jobs.run_reward(Desk((), told.append), read(RewardJob, words=words), shown)
+
+
+def test_commands_without_a_place_say_too_that_nobody_needs_a_folder(tmp_path: Path) -> None:
+    path, told = tmp_path / "a.jsonl", []
+    path.write_text(json.dumps({"prompt": "Hi", "responses": ["a", "b"]}))
+    folder, known = beside(tmp_path)
+    job = read(SampleJob, words=["model=m", f"prompts={path}", folder])
+    jobs.questions(Desk((), told.append), job)
+    assert told == [f"{path}: {UNSEEN}"]
+    for given in (path, tmp_path / "b.jsonl"):
+        given.write_text(json.dumps({"prompt": "Hi", "responses": ["a", "b"]}))
+        assert read_offers(given, beside=Beside.of(tmp_path / "coco")).unseen
+        assert not read_offers(given).unseen
+        given.write_text(json.dumps({"prompt": "Hi", "chosen": "a", "rejected": "b"}))
+        assert read_offers(given, beside=Beside.of(tmp_path / "coco")).unseen
+    words = [f"data={path}", f"out={tmp_path / 'out.jsonl'}", folder, known]
+    lines = [*exporting.run(read(exporting.Export, words=words)).lines()]
+    assert f"{path}: {UNSEEN}" in lines
+    words = [f"data={path}", f"study={tmp_path / 'a.db'}#s", folder]
+    assert f"{path}: {UNSEEN}" in "\n".join(
+        importing.run(read(importing.Import, words=words)).lines()
+    )
 
 
 def test_texts_to_remember_have_their_pictures_there_too(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from accord.data import dossier, judged, sources
 from accord.data.columns import SplitFacts
 from accord.data.export import FORMS, Ties
 from accord.data.export_study import STUDY_FORMS, rows_of
+from accord.data.pictured import UNSEEN
 from accord.data.shapes import Kind
 from accord.data.studies import is_study, opened
 from accord.data.tally import Tally
@@ -101,6 +102,8 @@ class Exported:
         yield f"{self.cfg.data}: {found} ({read.shape})"
         if read.tally.dropped or read.tally.noted:
             yield from read.tally.lines()
+        if read.unseen:
+            yield f"{self.cfg.data}: {UNSEEN}"
         yield f"{self.cfg.out}: {self.rows} rows ({self.form})"
         if self.written.dropped or self.written.noted:
             yield from self.written.lines("items" if self.items else kind)

@@ -14,6 +14,7 @@ from accord.config import Settings
 from accord.config.limits import UpTo1
 from accord.data import archive, dossier, sources
 from accord.data.columns import SplitFacts
+from accord.data.pictured import UNSEEN
 from accord.data.pieces import ranked_by
 from accord.data.studies import opened
 from accord.data.tally import Tally
@@ -74,7 +75,7 @@ class Imported:
 
     cfg: Import
     found: str
-    """what the file held"""
+    """what the file held, and what of the settings it has no use for"""
     lost: Tally
     """its rows"""
     study: Study
@@ -117,6 +118,7 @@ def run(cfg: Import) -> Imported:
         said = list(_said(read.records, study, tally, home(store)))
         items = [*{one.key: one.item for one in said}.values()]
         found = f"{len(read.records)} {read.kind} ({read.shape})"
+        found += f"\n{cfg.data}: {UNSEEN}" if read.unseen else ""
         return _put(cfg, store, study, items, said, found, read.tally, tally)
     finally:
         store.close()

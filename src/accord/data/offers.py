@@ -16,7 +16,7 @@ from accord.data import formats, sources
 from accord.data.beside import Beside
 from accord.data.formats import Entry
 from accord.data.names import Names
-from accord.data.pictured import ALONE, joined
+from accord.data.pictured import ALONE, joined, shows
 from accord.data.pieces import Flaw, answer, listed, question, unpacked, words
 from accord.data.tally import Tally
 from accord.records import Comparison, Conversation, Prompt
@@ -62,6 +62,8 @@ class Offers:
     rows: Sequence[Offer]
     tally: Tally
     shape: str
+    unseen: bool = False
+    """whether a folder of pictures or facts of them were given, and no row shows a picture"""
 
 
 def read_offers(
@@ -79,9 +81,11 @@ def read_offers(
     if not columns and any(_own(entry.row) for entry in islice(source(), SNIFF)):
         tally = Tally()
         rows = list(together(_rows(source(), tally, beside)))
-        return Offers(rows, tally, "answers without a verdict")
+        unseen = beside != ALONE and not any(map(shows, rows))
+        return Offers(rows, tally, "answers without a verdict", unseen)
     found = sources.read(path, columns=columns, split=split, beside=beside)
-    return Offers(list(together(map(_offer, found.records))), found.tally, found.shape)
+    rows = list(together(map(_offer, found.records)))
+    return Offers(rows, found.tally, found.shape, found.unseen)
 
 
 def together(offers: Iterable[Offer]) -> list[Offer]:

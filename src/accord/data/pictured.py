@@ -14,6 +14,7 @@ from accord.records.conversation import Part
 
 R = TypeVar("R")
 ALONE = Beside()
+UNSEEN = "no row shows a picture: images= and facts= change nothing there"
 ADDRESS = re.compile("(https?|data|file|s3|gs):")
 """of a picture that is no file's path: what is wrong is said when it is read"""
 MARK = "<image>"

@@ -10,6 +10,7 @@ from accord.config import Settings
 from accord.config.limits import Count, UpTo1
 from accord.data import judged, sources
 from accord.data.columns import Files, Split, SplitFacts
+from accord.data.pictured import UNSEEN
 from accord.data.studies import is_study
 from accord.engine.roles import Policy
 from accord.engine.sampler import Watch
@@ -133,7 +134,7 @@ def told(place: Place, path: Path, found: sources.Read[Any]) -> Sequence[Any]:
         place.tell(f"{path}: {len(found.records)} {found.kind} ({found.shape})")
     place.check(found.tally, str(path))
     if found.unseen and found.records:
-        place.tell(f"{path}: no row shows a picture: images= and facts= change nothing there")
+        place.tell(f"{path}: {UNSEEN}")
     return found.records
 
 

@@ -9,6 +9,7 @@ from accord.config.limits import Count
 from accord.data import judged, sources
 from accord.data.beside import Beside
 from accord.data.columns import Split
+from accord.data.pictured import UNSEEN
 from accord.data.shown import Answer
 from accord.data.studies import is_study
 from accord.engine.draw import Sampling
@@ -203,7 +204,9 @@ def questions(desk: Desk, job: SampleJob) -> Sequence[Prompt]:
 
 def _glanced(desk: Desk, job: SampleJob, path: Path) -> sources.Read[Prompt]:
     if not is_study(path):
-        return sources.read(path, "prompts", **job.files.how())
+        found: sources.Read[Prompt] = sources.read(path, "prompts", **job.files.how())
+        desk.tell(f"{path}: {UNSEEN}") if found.unseen else None
+        return found
     unheard(desk.tell, job.files, path)
     return judged.glanced(path, "prompts")
 

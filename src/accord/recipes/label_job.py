@@ -17,6 +17,7 @@ from accord.config.limits import Count, UpTo1
 from accord.data import sources
 from accord.data.columns import SplitFacts
 from accord.data.offers import Offer, Offers, read_offers
+from accord.data.pictured import UNSEEN
 from accord.data.pictures import data_url
 from accord.data.studies import opened, parts
 from accord.data.tally import Tally
@@ -209,6 +210,8 @@ def _offers(place: Place, job: LabelJob, path: Path) -> Offers:
         ready = f" with {answers} answers" if answers else ""
         place.tell(f"{path}: {len(found.rows)} prompts{ready} ({found.shape})")
     place.check(found.tally, str(path))
+    if found.unseen:
+        place.tell(f"{path}: {UNSEEN}")
     if not job.model and not any(one.texts for one in found.rows):
         raise BadSettings(f"{path} holds prompts without answers: say who answers them, model=…")
     return found
