@@ -52,6 +52,15 @@ def test_the_order_of_facts_hangs_on_the_row_alone(speller, talk):
     assert Request().many(speller, cases[::-1])[::-1] == laid
 
 
+def test_without_a_visit_the_order_is_that_of_the_words(speller, talk):
+    still = Request().many(speller, [Case(talk, ("A star.", "A cat."))])
+    assert Request().many(speller, [Case(talk, ("A star.", "A cat."))]) == still
+    moved = (Message("user", (Image(talk[0].images[0].path), *talk[0].content[1:])),)
+    assert Request().asks(moved) == Request().asks(talk)
+    drawn = {Request().asks(ask(f"What, {n}?") + talk) for n in range(20)}
+    assert len(drawn) > 5, "it is not that of the file, where the first may be the weightiest"
+
+
 def test_without_facts_it_asks_the_same_and_shows_none(speller, talk):
     bare = Request(facts=False)
     (laid,) = bare.many(speller, [Case(talk, ("A star.",), "1")])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from accord.errors import BadData
-from accord.evaluate.pope import Asked, by_rule, plainly, read, splits
+from accord.evaluate.pope import Asked, by_rule, names, plainly, read, splits
 from accord.evaluate.seeing import Look
 from accord.records import Invalid
 
@@ -81,6 +81,49 @@ def test_what_is_no_file_of_questions_is_refused(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(BadData, match=why):
             read([path])
+
+
+@pytest.mark.parametrize(
+    ("paths", "called"),
+    [
+        (["coco_pope_random.json", "coco_pope_popular.json"], ["random", "popular"]),
+        (
+            ["coco_pope_random.json", "aokvqa_pope_random.json", "coco_pope_popular.json"],
+            ["coco_pope_random", "aokvqa_pope_random", "coco_pope_popular"],
+        ),
+        (
+            ["coco/pope_random.json", "gqa/pope_random.json"],
+            ["coco/pope_random", "gqa/pope_random"],
+        ),
+        (["a/x/random.json", "b/x/random.json"], ["a/x/random", "b/x/random"]),
+        (["random.json", "random.jsonl"], ["random.json", "random.jsonl"]),
+        (["pope_all.json"], ["pope_all"]),
+        (["my.random.json", "my.popular.json"], ["my.random", "my.popular"]),
+    ],
+)
+def test_files_are_called_by_as_much_as_tells_them_apart(
+    paths: list[str], called: list[str]
+) -> None:
+    assert names([*map(Path, paths)]) == called
+
+
+def test_a_file_given_twice_is_refused() -> None:
+    with pytest.raises(BadData, match=r"a/\.\./x\.json: .* stands already at x\.json"):
+        names([Path("x.json"), Path("a/../x.json")])
+
+
+def test_two_sets_are_read_side_by_side(tmp_path: Path) -> None:
+    home = Path(__file__).parents[2].parent / "shared/data/pope"
+    if not home.exists():
+        pytest.skip("POPE's questions are not here")
+    other = tmp_path / "aokvqa_pope_random.json"
+    other.write_text("\n".join((home / "coco_pope_popular.json").read_text().splitlines()[:100]))
+    every = read([home / "coco_pope_random.json", other])
+    assert len(every) == len({one.look.id for one in every}) == 3100
+    assert every[-1].look.id.startswith("aokvqa_pope_random/")
+    parts, _ = splits(every, ["yes"] * 3100)
+    counts = {part.name: part.count for part in parts}
+    assert counts == {"all": 3100, "coco_pope_random": 3000, "aokvqa_pope_random": 100}
 
 
 def test_the_real_files_are_read() -> None:

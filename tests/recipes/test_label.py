@@ -172,6 +172,21 @@ def test_answers_come_with_their_pictures_and_none_is_asked_about_without(tmp_pa
         call(tmp_path, tmp_path / "again", f"data={ready}")
 
 
+def test_pictures_and_captions_lie_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "coco").mkdir()
+    seeing.picture(tmp_path / "coco/7.png", "red")
+    (tmp_path / "captions.json").write_text('{"7.png": ["it is red"]}')
+    row = {"image": "7.png", "prompt": "What?", "responses": ["a", "b"]}
+    (tmp_path / "ready.jsonl").write_text(json.dumps(row) + "\n")
+    known = {"image": "7.png", "prompt": "And?", "chosen": "red", "rejected": "blue"}
+    (tmp_path / "gold.jsonl").write_text(json.dumps(known) + "\n")
+    beside = (f"images={tmp_path}/coco", f"facts={tmp_path}/captions.json")
+    call(tmp_path, tmp_path, f"data={tmp_path}/ready.jsonl", f"gold={tmp_path}/gold.jsonl", *beside)
+    parts = [one.messages[0]["content"] for one in rows(tmp_path, Asked)]
+    assert [[part["type"] for part in few] for few in parts] == [["image", "text", "fact"]] * 2
+    assert len(list((tmp_path / "files").iterdir())) == 1
+
+
 MISTAKES = [
     (("data=ask.jsonl",), "say who answers them"),
     ((), "nothing to ask about"),

@@ -1,12 +1,14 @@
 """LLaVA-RLHF from end to end on a tiny LLaVA: sft, reward model with facts, PPO, MMHal-Bench."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 import seeing
 from accord.config import find, read_each
+from accord.errors import BadData, BadSettings, RunMismatch
 from accord.evaluate.mmhal import TYPES
 from accord.models.card import read as card
 from accord.recipes.job import Desk
@@ -102,3 +104,83 @@ def _likeliest(policy, place) -> list[str]:
     ]
     said = policy.sample(ids, longest=8, seed=0, how=Sampling(temperature=0.0))
     return [policy.speller.text(one).strip() for one in said]
+
+
+@pytest.fixture(scope="module")
+def apart(place, tmp_path_factory):
+    """The paper's files as they are: pictures in one folder, captions in one file, rows by name."""
+    home = tmp_path_factory.mktemp("rlhf")
+    (home / "coco").mkdir()
+    captions, pairs, asked, shown = {}, [], [], []
+    for n, colour in enumerate(COLOURS):
+        file = f"{n:012}.jpg"
+        seeing.picture(home / "coco" / file, colour)
+        captions[file] = [f"it is {colour}", "a corner", "some paint"]
+        captions[f"aok_{file}"] = [f"The word is {colour}."]
+        talk = [
+            {"from": "human", "value": "<image>\nWhat colour?"},
+            {"from": "gpt", "value": f"It is {colour}."},
+        ]
+        row = {"id": str(n), "image": file}
+        shown.append({**row, "conversations": talk})
+        asked.append({**row, "conversations": talk, "caption_type": 7 if n % 2 else 3})
+        outputs = {"output_1": {"value": "A cat."}, "output_2": {"value": f"It is {colour}."}}
+        pairs.append({**row, "conversations": talk[:1], **outputs, "preference": 2})
+    for name, told in (("captions", captions), ("sft", shown), ("pairs", pairs), ("ask", asked)):
+        (home / f"{name}.json").write_text(json.dumps(told))
+    return home
+
+
+def test_its_own_files_are_read_where_they_lie(apart, place, tmp_path, monkeypatch):
+    """Pictures below images=, captions of facts=; and both are part of what a run is made from."""
+    monkeypatch.chdir(tmp_path)
+    beside = (f"images={apart}/coco", f"facts={apart}/captions.json")
+    sft = go(
+        run_sft, VERBS["sft"].classes(), None, tmp_path / "sft",
+        f"model={place}/model", f"data={apart}/sft.json", beside[0], "batch=2", *FAST,
+    )  # fmt: skip
+
+    def reward(out: str, *words: str):
+        return go(
+            run_reward, VERBS["reward"].classes(), find("reward", Path("fact-rlhf")),
+            tmp_path / out, f"model={sft.artifact.folder}", f"data={apart}/pairs.json",
+            "batch=2", "held_out=0.25", *SHORT, *FAST, *words,
+        )  # fmt: skip
+
+    judge = reward("reward", *beside)
+    with pytest.raises(BadData, match=r"has no facts"):
+        reward("none", beside[0])
+    with pytest.raises(BadData, match=r"no such picture: images=FOLDER says where they lie"):
+        reward("lost", beside[1])
+    other = json.loads((apart / "captions.json").read_text())
+    other["000000000001.jpg"][0] = "it is something else"
+    (tmp_path / "other.json").write_text(json.dumps(other))
+    with pytest.raises(RunMismatch, match="data"):
+        reward("reward", beside[0], "facts=other.json")
+    (tmp_path / "copy.json").write_bytes((apart / "captions.json").read_bytes())
+    assert reward("reward", beside[0], "facts=copy.json").artifact.id == judge.artifact.id
+    ppo = go(
+        run_ppo, VERBS["ppo"].classes(), find("ppo", Path("llava-rlhf-code")), tmp_path / "ppo",
+        f"model={sft.artifact.folder}", f"reward={judge.artifact.folder},correct-llava",
+        f"prompts={apart}/ask.json", f"check={apart}/pairs.json", *beside,
+        "steps=2", "batch=4", "longest=8", *FAST,
+    )  # fmt: skip
+    assert {sft.artifact.id, judge.artifact.id} <= set(ppo.artifact.parents)
+
+
+def test_other_pictures_are_another_run(apart, place, tmp_path):
+    """The same rows with pictures of another folder."""
+    words = (f"model={place}/model", f"data={apart}/sft.json", "batch=2", *FAST)
+    go(run_sft, VERBS["sft"].classes(), None, tmp_path / "sft", *words, f"images={apart}/coco")
+    shutil.copytree(apart / "coco", tmp_path / "coco")
+    with pytest.raises(RunMismatch, match="data"):
+        go(
+            run_sft, VERBS["sft"].classes(), None, tmp_path / "sft",
+            *words, f"images={tmp_path}/coco",
+        )  # fmt: skip
+
+
+def test_sft_knows_no_facts():
+    """What is imitated is told to nobody who judges: the key is refused, not passed over."""
+    with pytest.raises(BadSettings, match="no setting 'facts'"):
+        read_each(VERBS["sft"].classes(), None, ["model=m", "data=d", "facts=f.json"])

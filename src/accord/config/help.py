@@ -30,6 +30,9 @@ def fields(kind: type, *, made: Any = None, above: str = "", depth: int = 0) -> 
     helps = _helps(kind)
     for name, hint in schema.hints(kind).items():
         default = schema.default(kind, name) if made is None else getattr(made, name)
+        if name in schema.flat(kind):
+            yield from fields(hint, made=default, above=above, depth=depth)
+            continue
         key = above + name
         yield Field(key, schema.words(hint), _shown(default), helps.get(name, ""), depth)
         for option in schema.kinds(hint):

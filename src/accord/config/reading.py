@@ -25,6 +25,12 @@ class _Said(NamedTuple):
     value: Any
     """text, a list of texts, or None; from Python also values of the right type"""
     where: str
+    hidden: int = 0
+    """how many of the first parts of the path nobody writes"""
+
+    def key(self, depth: int | None = None) -> str:
+        """The path, or its first `depth` parts, as it is written."""
+        return ".".join(self.path[self.hidden : depth])
 
 
 @dataclasses.dataclass
@@ -66,12 +72,11 @@ def read_each(
         seen: dict[tuple[str, ...], _Said] = {}
         for said in sorted(source, key=lambda s: len(s.path)):
             if (first := seen.setdefault(said.path, said)) is not said:
-                key = ".".join(said.path)
                 raise BadSettings(
-                    f"{said.where}: {key!r} was already given ({first.where}); say it once"
+                    f"{said.where}: {said.key()!r} was already given ({first.where}); say it once"
                 )
             _agree(seen, said)
-            _put(_owner(drafts, said), said, 0)
+            _put(*_owned(drafts, said), 0)
     return [_finish(draft) for draft in drafts]
 
 
@@ -80,9 +85,9 @@ def _agree(seen: Mapping[tuple[str, ...], _Said], said: _Said) -> None:
     for at in range(1, len(said.path)):
         above = seen.get(said.path[:at])
         if above is not None and _nothing(above.value):
-            key = ".".join(above.path)
             raise BadSettings(
-                f"{said.where}: {key!r} was said to be none ({above.where}); leave one of them out"
+                f"{said.where}: {above.key()!r} was said to be none ({above.where}); "
+                "leave one of them out"
             )
 
 
@@ -90,14 +95,15 @@ def _nothing(value: Any) -> bool:
     return value is None or (isinstance(value, str) and value.lower() in _NOTHING)
 
 
-def _owner(drafts: Sequence[_Draft], said: _Said) -> _Draft:
-    """The draft that a value belongs to, by its first key."""
+def _owned(drafts: Sequence[_Draft], said: _Said) -> tuple[_Draft, _Said]:
+    """The draft that a value belongs to, by its first key, and the value with its whole path."""
     every: dict[str, Any] = {}
     for draft in drafts:
-        hints = schema.hints(draft.kind)
-        if said.path[0] in hints:
-            return draft
-        every |= hints
+        known = schema.written(draft.kind)
+        if whole := known.get(said.path[0]):
+            path = (*whole, *said.path[1:])
+            return draft, said._replace(path=path, hidden=len(whole) - 1)
+        every |= known
     raise BadSettings(f"{said.where}: {schema.unknown(drafts[-1].kind, said.path[0], every)}")
 
 
@@ -165,7 +171,7 @@ def _scalars(node: yaml.Node, where: str) -> Any:
 
 def _put(draft: _Draft, said: _Said, at: int) -> None:
     """Write one value where its path leads, opening option objects on the way."""
-    name, key, hints = said.path[at], ".".join(said.path[: at + 1]), schema.hints(draft.kind)
+    name, key, hints = said.path[at], said.key(at + 1), schema.hints(draft.kind)
     if name not in hints:
         raise BadSettings(f"{said.where}: {schema.unknown(draft.kind, name, hints)}")
     if at + 1 == len(said.path):

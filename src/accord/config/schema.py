@@ -34,6 +34,32 @@ def hints(kind: type) -> dict[str, Any]:
     return {field.name: own[field.name] for field in _dataclass_fields(kind) if field.init}
 
 
+class Flat:
+    """Option classes below this one are written without their field's name: split=test, and not
+    files.split=test.  So what many commands share is one field of each.
+    """
+
+
+def flat(kind: type) -> dict[str, type]:
+    """Fields whose parts are written without their name, and the class of each."""
+    if not issubclass(kind, BaseModel):
+        return {}
+    return {
+        name: hint
+        for name, hint in hints(kind).items()
+        if isinstance(hint, type) and issubclass(hint, Flat)
+    }
+
+
+def written(kind: type) -> dict[str, tuple[str, ...]]:
+    """The keys of a class as they are written, and the path of fields that each stands for."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name in hints(kind):
+        own = flat(kind).get(name)
+        found |= {key: (name, key) for key in hints(own)} if own else {name: (name,)}
+    return found
+
+
 def _dataclass_fields(kind: Any) -> tuple[dataclasses.Field[Any], ...]:
     return dataclasses.fields(kind)
 

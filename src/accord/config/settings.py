@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,9 @@ class Settings(BaseModel):
     )
 
     def __init__(self, **values: Any) -> None:
+        for name, kind in schema.flat(type(self)).items():
+            if parts := {key: values.pop(key) for key in schema.hints(kind) if key in values}:
+                values[name] = kind(**parts)
         for name, value in values.items():
             if isinstance(value, Mapping):
                 raise BadSettings(f"{type(self).__name__}({name}={value!r}): give an object")
@@ -60,7 +63,7 @@ def plain(thing: Any) -> Any:
     For Settings this is a flat dict of fields, and `read(cls, defaults=plain(s)) == s`.
     """
     if isinstance(thing, Settings):
-        return {name: _plain(getattr(thing, name)) for name in type(thing).model_fields}
+        return {path[-1]: _plain(_at(thing, path)) for path in schema.written(type(thing)).values()}
     return _plain(thing)
 
 
@@ -78,6 +81,10 @@ def digest(thing: Any) -> str:
         plain(thing), sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False
     )
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _at(thing: Any, path: Sequence[str]) -> Any:
+    return _at(getattr(thing, path[0]), path[1:]) if path else thing
 
 
 def _plain(value: Any) -> Any:

@@ -1,7 +1,12 @@
-"""What the columns of somebody else's file are called."""
+"""How the files of a command are read: their columns, a split, their pictures and facts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from accord.config import Flat
+from accord.data.beside import Beside
 
 
 @dataclass(frozen=True)
@@ -43,3 +48,50 @@ class Columns:
         """Our key -> their column, as `read` takes it."""
         told = {field.name: getattr(self, field.name) for field in fields(self)}
         return {ours: theirs for ours, theirs in told.items() if theirs is not None}
+
+
+@dataclass(frozen=True)
+class Files(Flat):
+    """How the files of a command are read."""
+
+    columns: Columns = Columns()
+    """what the files call our columns, where it is something else: columns.prompt=question"""
+    images: Path | None = None
+    """the folder that pictures' relative paths count from; none: that of the file that names them,
+    or the working folder"""
+
+    def how(self) -> dict[str, Any]:
+        """As `read` takes it; BadData where a folder or file is not there."""
+        told = {"split": self.split} if isinstance(self, Split) else {}
+        facts = self.facts if isinstance(self, Facts) else None
+        beside = Beside.of(self.images, facts)
+        return {"columns": self.columns.mapping(), "beside": beside, **told}
+
+    def given(self, *but: str) -> list[str]:
+        """The keys that somebody said something under, for what does not go by them."""
+        fresh = type(self)()
+        keys = [one.name for one in fields(self) if one.name not in ("columns", *but)]
+        said = [key for key in keys if getattr(self, key) != getattr(fresh, key)]
+        return [*(f"columns.{key}" for key in self.columns.mapping()), *said]
+
+
+@dataclass(frozen=True)
+class Split(Files):
+    """Files that may be datasets."""
+
+    split: str | None = None
+    """which split of a dataset (a folder or a hub id); none: the only one, or train"""
+
+
+@dataclass(frozen=True)
+class Facts(Files):
+    """Files whose prompts are judged."""
+
+    facts: Path | None = None
+    """what is known of each picture: JSON, {picture's file: [captions]}; a reward model with
+    shown=Request, graders and people are shown it beside a row's own facts"""
+
+
+@dataclass(frozen=True)
+class SplitFacts(Facts, Split):
+    """Datasets whose prompts are judged."""

@@ -3,12 +3,12 @@
 import json
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from itertools import islice
 from typing import Any, TypeVar
 
-from accord.data.shown import Answer, Case, Shown
+from accord.data.shown import Answer, Case, Laid, Shown
 from accord.data.spool import Picked, gather
 from accord.data.tally import Tally
 from accord.errors import BadData
@@ -28,6 +28,8 @@ class Spelled:
     strength: float | None
     p_first: float | None
     id: str
+    place: int = field(default=-1, compare=False)
+    """its place among the records that it was spelled from; -1: nobody says"""
 
 
 Told = tuple[tuple[int, ...], float | None, float | None, str]
@@ -42,13 +44,41 @@ def spell_pairs(
     longest: int | None = None,
     shown: Shown = Answer(),
 ) -> tuple[Sequence[Spelled], Tally]:
-    """Comparisons of two or more answers as ids, as a reward model is shown them; on disk where
-    they are many.
+    """Comparisons of two or more answers as ids, as a reward model is shown them, with facts in an
+    order that is the same every time; on disk where they are many.
 
     One whose prompt and longest answer have more than `longest` tokens is dropped and counted.
     """
     rows = ((c.prompt, c.responses, (c.ranks, c.strength, c.p_first, c.id)) for c in comparisons)
     return _gather(rows, speller, longest, shown)
+
+
+@dataclass(frozen=True)
+class Anew:
+    """Rows of `spell_pairs` laid again, their facts in an order of each epoch."""
+
+    records: Sequence[Comparison]
+    """what the rows were spelled from"""
+    speller: Speller
+    shown: Shown
+    longest: int
+    seed: int = 0
+
+    def __call__(self, rows: Sequence[Spelled], epochs: Sequence[int]) -> list[Spelled]:
+        """Each row as its epoch shows it, by seed, epoch and id alone.  One that this order makes
+        longer than `longest` tokens stays as it was first laid: neither cut nor left out.
+        """
+        asked = []
+        for row, epoch in zip(rows, epochs, strict=True):
+            said = self.records[row.place]
+            asked.append(Case(said.prompt, said.responses, f"{self.seed}/{epoch}/{row.id}"))
+        laid = []
+        for row, new in zip(rows, self.shown.many(self.speller, asked), strict=True):
+            if isinstance(new, BadData):
+                raise BadData(f"{row.id}: {new}")
+            fits = _length(new) <= self.longest
+            laid.append(replace(row, prompt_ids=new[0], response_ids=new[1]) if fits else row)
+        return laid
 
 
 def spell_demonstrations(
@@ -92,21 +122,25 @@ def spell(
     """Rows as ids, one by one; the tally counts them as they come."""
     start = 0
     while lot := list(islice(rows, LOT)):
-        asked = [Case(prompt, answers, told[-1]) for prompt, answers, told in lot]
+        asked = [Case(prompt, answers) for prompt, answers, _ in lot]
         for index, row in enumerate(shown.many(speller, asked)):
             told = lot[index][2]
             name = told[-1] or f"#{start + index}"
             if isinstance(row, BadData):
                 tally.drop("cannot be spelled", f"{name}: {row}")
                 continue
-            prompt, answers = row
-            length = len(prompt) + max(map(len, answers))
+            length = _length(row)
             if longest is not None and length > longest:
                 tally.drop(f"more than {longest} tokens", f"{name}: {length} tokens")
                 continue
             tally.keep()
-            yield Spelled(prompt, answers, *told)
+            yield Spelled(row[0], row[1], *told, place=start + index)
         start += len(lot)
+
+
+def _length(row: Laid) -> int:
+    """Tokens of the prompt with its longest answer."""
+    return len(row[0]) + max(map(len, row[1]))
 
 
 def _size(row: Spelled) -> int:
@@ -115,7 +149,7 @@ def _size(row: Spelled) -> int:
 
 
 def _line(row: Spelled) -> str:
-    told = (row.ranks, row.strength, row.p_first, row.id)
+    told = (row.ranks, row.strength, row.p_first, row.id, row.place)
     return json.dumps((row.prompt_ids, row.response_ids, *told), separators=(",", ":"))
 
 

@@ -11,9 +11,10 @@ from typing import Any, Literal
 from accord.config import Settings
 from accord.config.limits import UpTo1
 from accord.data import dossier, judged, sources
-from accord.data.columns import Columns
+from accord.data.columns import SplitFacts
 from accord.data.export import FORMS, Ties
 from accord.data.export_study import STUDY_FORMS, rows_of
+from accord.data.pictured import UNSEEN
 from accord.data.shapes import Kind
 from accord.data.studies import is_study, opened
 from accord.data.tally import Tally
@@ -70,10 +71,8 @@ class Export(Settings):
     """ties, where the shape is of pairs: left out and counted, or written in both orders"""
     judged: Filters = Filters()
     """which judgements of a study count, and as what"""
-    columns: Columns = Columns()
-    """what the file calls our columns, where it is something else: columns.prompt=question"""
-    split: str | None = None
-    """which split of a dataset (a folder or a hub id); none: the only one, or train"""
+    files: SplitFacts = SplitFacts()
+    """how data= is read"""
     limit: UpTo1 = 0.05
     """share of rows that may be lost (ties apart) before nothing is written"""
     overwrite: bool = False
@@ -103,6 +102,8 @@ class Exported:
         yield f"{self.cfg.data}: {found} ({read.shape})"
         if read.tally.dropped or read.tally.noted:
             yield from read.tally.lines()
+        if read.unseen:
+            yield f"{self.cfg.data}: {UNSEEN}"
         yield f"{self.cfg.out}: {self.rows} rows ({self.form})"
         if self.written.dropped or self.written.noted:
             yield from self.written.lines("items" if self.items else kind)
@@ -125,7 +126,7 @@ def run(cfg: Export) -> Exported:
     if cfg.out.exists() and not cfg.overwrite:
         raise CannotWrite(f"{cfg.out}: is there already; say overwrite=true to replace it")
     wanted = form.kind if form else None if cfg.kind == "auto" else cfg.kind
-    read = sources.read(cfg.data, wanted, columns=cfg.columns.mapping(), split=cfg.split)
+    read = sources.read(cfg.data, wanted, **cfg.files.how())
     _within(cfg, read.tally, f"{cfg.data}")
     name = TRL[read.kind] if cfg.to == "trl" else cfg.to
     written, count = Tally(), 0
@@ -143,8 +144,11 @@ def run(cfg: Export) -> Exported:
 
 def _of_study(cfg: Export) -> Exported:
     """A study's judgements as a file, and what is to be known of them beside it."""
-    if cfg.columns != Columns() or cfg.split is not None:
-        raise BadSettings("columns.… and split speak of files; a study has neither: leave them out")
+    if given := cfg.files.given():
+        raise BadSettings(
+            f"{', '.join(given)}: said of files; a study has neither columns nor splits, and its "
+            "pictures and facts with it: leave it out"
+        )
     writable(cfg.out)
     beside = _beside(cfg.out)
     for path in (cfg.out, *beside):

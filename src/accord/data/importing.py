@@ -13,7 +13,8 @@ from typing import Any, Literal
 from accord.config import Settings
 from accord.config.limits import UpTo1
 from accord.data import archive, dossier, sources
-from accord.data.columns import Columns
+from accord.data.columns import SplitFacts
+from accord.data.pictured import UNSEEN
 from accord.data.pieces import ranked_by
 from accord.data.studies import opened
 from accord.data.tally import Tally
@@ -43,10 +44,8 @@ class Import(Settings):
     """STORE#STUDY, made where it is not there; may stand second"""
     kind: Literal["auto", "comparisons", "ratings", "demonstrations"] = "auto"
     """what to read the rows as; auto: as their keys say"""
-    columns: Columns = Columns()
-    """what the file calls our columns, where it is something else: columns.prompt=question"""
-    split: str | None = None
-    """which split of a dataset (a folder or a hub id); none: the only one, or train"""
+    files: SplitFacts = SplitFacts()
+    """how data= is read"""
     limit: UpTo1 = 0.05
     """share of rows that may be unusable before nothing is imported"""
 
@@ -76,7 +75,7 @@ class Imported:
 
     cfg: Import
     found: str
-    """what the file held"""
+    """what the file held, and what of the settings it has no use for"""
     lost: Tally
     """its rows"""
     study: Study
@@ -105,7 +104,7 @@ def run(cfg: Import) -> Imported:
     if archive.is_archive(cfg.data):
         return _whole(cfg)
     kind = None if cfg.kind == "auto" else cfg.kind
-    read = sources.read(cfg.data, kind, columns=cfg.columns.mapping(), split=cfg.split)
+    read = sources.read(cfg.data, kind, **cfg.files.how())
     read.tally.check(cfg.limit)
     if read.kind == "prompts":
         raise BadData(
@@ -119,6 +118,7 @@ def run(cfg: Import) -> Imported:
         said = list(_said(read.records, study, tally, home(store)))
         items = [*{one.key: one.item for one in said}.values()]
         found = f"{len(read.records)} {read.kind} ({read.shape})"
+        found += f"\n{cfg.data}: {UNSEEN}" if read.unseen else ""
         return _put(cfg, store, study, items, said, found, read.tally, tally)
     finally:
         store.close()
@@ -126,10 +126,10 @@ def run(cfg: Import) -> Imported:
 
 def _whole(cfg: Import) -> Imported:
     """A whole study, as its own form keeps it."""
-    if cfg.kind != "auto" or cfg.columns != Columns() or cfg.split is not None:
+    if cfg.kind != "auto" or cfg.files != SplitFacts():
         raise BadSettings(
-            f"{cfg.data} is a whole study, in the form that to=study writes: leave kind, columns "
-            "and split out"
+            f"{cfg.data} is a whole study, in the form that to=study writes, and has its pictures "
+            "and facts with it: leave kind, columns, split, images and facts out"
         )
     lost = Tally()
     kind, config, items, kept = archive.opened(cfg.data, lost)

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from accord.data import formats, sources
+from accord.data.beside import Beside
 from accord.data.formats import Entry
 from accord.data.names import Names
-from accord.data.pictured import joined
+from accord.data.pictured import ALONE, joined, shows
 from accord.data.pieces import Flaw, answer, listed, question, unpacked, words
 from accord.data.tally import Tally
 from accord.records import Comparison, Conversation, Prompt
@@ -61,10 +62,16 @@ class Offers:
     rows: Sequence[Offer]
     tally: Tally
     shape: str
+    unseen: bool = False
+    """whether a folder of pictures or facts of them were given, and no row shows a picture"""
 
 
 def read_offers(
-    path: str | Path, *, columns: Mapping[str, str] = {}, split: str | None = None
+    path: str | Path,
+    *,
+    columns: Mapping[str, str] = {},
+    split: str | None = None,
+    beside: Beside = ALONE,
 ) -> Offers:
     """Every prompt of a file with its answers, if it has some; answers to one prompt together.
 
@@ -73,10 +80,12 @@ def read_offers(
     source = formats.source(path, split)
     if not columns and any(_own(entry.row) for entry in islice(source(), SNIFF)):
         tally = Tally()
-        rows = list(together(_rows(source(), tally)))
-        return Offers(rows, tally, "answers without a verdict")
-    found = sources.read(path, columns=columns, split=split)
-    return Offers(list(together(map(_offer, found.records))), found.tally, found.shape)
+        rows = list(together(_rows(source(), tally, beside)))
+        unseen = beside != ALONE and not any(map(shows, rows))
+        return Offers(rows, tally, "answers without a verdict", unseen)
+    found = sources.read(path, columns=columns, split=split, beside=beside)
+    rows = list(together(map(_offer, found.records)))
+    return Offers(rows, found.tally, found.shape, found.unseen)
 
 
 def together(offers: Iterable[Offer]) -> list[Offer]:
@@ -129,7 +138,7 @@ def _pair_of(row: Mapping[str, Any]) -> tuple[str, str] | None:
     return next((pair for pair in PAIRS if all(row.get(key) for key in pair)), None)
 
 
-def _rows(entries: Iterator[Entry], tally: Tally) -> Iterator[Offer]:
+def _rows(entries: Iterator[Entry], tally: Tally, beside: Beside) -> Iterator[Offer]:
     names = Names()
     for entry in entries:
         try:
@@ -138,7 +147,7 @@ def _rows(entries: Iterator[Entry], tally: Tally) -> Iterator[Offer]:
             if not isinstance(entry.row, dict):
                 raise Flaw("not an object", "the line holds no object")
             name, _ = names.name(entry, entry.row.get("id", ""))
-            made = joined(_row(entry.row, name), entry.row, entry.file)
+            made = joined(_row(entry.row, name), entry.row, entry.file, beside)
         except Flaw as flaw:
             tally.drop(flaw.reason, f"{entry.file}:{entry.number}: {flaw.detail}")
             continue

@@ -1,23 +1,32 @@
 """What a row says beside its text: pictures, and facts that only judges are told."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from os.path import normpath
 from pathlib import Path
 from typing import Any, TypeVar
 
+from accord.data.beside import Beside
 from accord.data.pieces import Flaw, listed, words
-from accord.records import Conversation, Fact, Image, Message, Prompt, Text
+from accord.records import Conversation, Fact, Image, Message, Prompt, Text, facts
 from accord.records.conversation import Part
 
 R = TypeVar("R")
+ALONE = Beside()
+UNSEEN = "no row shows a picture: images= and facts= change nothing there"
+ADDRESS = re.compile("(https?|data|file|s3|gs):")
+"""of a picture that is no file's path: what is wrong is said when it is read"""
 MARK = "<image>"
 """where a text says that a picture stands, in rows that name one beside (LLaVA's way)"""
 
 
-def joined(record: R, row: Mapping[str, Any], file: str) -> R:
-    """The record with the row's `image` or `images`, and `facts`, in its prompt; a picture's path,
-    where it is relative, counts from the folder of the row's file if it lies there.
+def joined(record: R, row: Mapping[str, Any], file: str, beside: Beside = ALONE) -> R:
+    """The record with the row's `image` or `images`, and `facts`, in its prompt, and what is known
+    of its pictures beside.
+
+    A picture's path, where it is relative, counts from the folder that is named, else from that of
+    the row's file if it lies there.
     """
     key = "messages" if isinstance(record, Prompt) else "prompt"
     talk: Conversation = getattr(record, key)
@@ -26,11 +35,22 @@ def joined(record: R, row: Mapping[str, Any], file: str) -> R:
             talk = _shown(talk, pictures)
         elif [image.path for message in talk for image in message.images] != pictures:
             raise Flaw("pictures differ", "the messages show other pictures than the row names")
-    if facts := _texts(row, "facts"):
+    told = _texts(row, "facts")
+    if beside.captions is not None:
+        for image in (image for message in talk for image in message.images):
+            known = {*facts(talk), *told}
+            told += [one for one in beside.captions.of(image.path, row) if one not in known]
+    if told:
         last = talk[-1]
-        talk = (*talk[:-1], replace(last, content=(*last.content, *map(Fact, facts))))
-    talk = tuple(_placed(message, file) for message in talk)
+        talk = (*talk[:-1], replace(last, content=(*last.content, *map(Fact, told))))
+    talk = tuple(_placed(message, file, beside.images) for message in talk)
     return record if talk == getattr(record, key) else replace(record, **{key: talk})  # type: ignore[type-var]
+
+
+def shows(record: object) -> bool:
+    """Whether its prompt shows a picture."""
+    talk: Conversation = getattr(record, "messages" if isinstance(record, Prompt) else "prompt")
+    return any(message.images for message in talk)
 
 
 def _paths(row: Mapping[str, Any]) -> list[str]:
@@ -79,17 +99,21 @@ def _shown(talk: Conversation, pictures: list[str]) -> Conversation:
     return tuple(told)
 
 
-def _placed(message: Message, file: str) -> Message:
+def _placed(message: Message, file: str, images: Path | None) -> Message:
     if not message.images:
         return message
-    home = Path(file).parent
+    home = images or Path(file).parent
     parts = [
         Image(normpath(home / part.path))
-        if isinstance(part, Image) and _beside(part, home)
+        if isinstance(part, Image) and (_beside(part, home) if images is None else _below(part))
         else part
         for part in message.content
     ]
     return replace(message, content=tuple(parts))
+
+
+def _below(image: Image) -> bool:
+    return not (Path(image.path).is_absolute() or ADDRESS.match(image.path))
 
 
 def _beside(image: Image, home: Path) -> bool:

@@ -24,8 +24,8 @@ class Case(NamedTuple):
 
     talk: Conversation
     answers: Sequence[str]
-    name: str
-    """what the order of its facts is drawn from"""
+    visit: str = ""
+    """what the order of its facts is drawn from; empty: from its own words, the same every time"""
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Request:
     """Prompt, answer, a turn of the user that asks how good it was, and how a reply begins."""
 
     facts: bool = True
-    """facts of the prompt are shown in the request, in an order drawn anew for every row; without
-    them it is the plain reward model that Fact-RLHF is compared with"""
+    """facts of the prompt are shown in the request, in an order drawn anew each time in training;
+    without them it is the plain reward model that Fact-RLHF is compared with"""
     request: str = (
         "How good is your last answer? Judge four things.\n"
         "Truth: all that it says is so.{facts}\n"
@@ -66,14 +66,13 @@ class Request:
         if not self.opening.strip():
             raise ValueError("opening is empty, and the score is read at its last token")
 
-    def asks(self, talk: Conversation, name: str) -> str:
+    def asks(self, talk: Conversation, visit: str = "") -> str:
         """The request; BadData where there are no facts to show."""
         if not self.facts:
             return self.request.replace("{facts}", "")
         if not (known := list(facts(talk))):
             raise BadData("its prompt has no facts (key facts), which this reward model is shown")
-        Random(name).shuffle(known)
-        told = "".join(self.fact.replace("{fact}", fact) for fact in known)
+        told = "".join(self.fact.replace("{fact}", fact) for fact in _drawn(talk, known, visit))
         return self.request.replace("{facts}", self.known + told)
 
     def many(self, speller: Speller, rows: Iterable[Case]) -> list[Laid | BadData]:
@@ -83,7 +82,7 @@ class Request:
         for row in rows:
             counts.append(len(row.answers))
             try:
-                asked = self.asks(row.talk, row.name)
+                asked = self.asks(row.talk, row.visit)
                 whole += [self._whole(speller, row.talk, text, asked) for text in row.answers]
             except BadData as error:
                 whole += [error] * len(row.answers)
@@ -107,6 +106,13 @@ class Request:
             return talk, f"{answer}\n{asked}\n{self.opening}"
         said = Message.of("assistant", answer.strip()), Message.of("user", asked)
         return (*talk, *said), self.opening
+
+
+def _drawn(talk: Conversation, known: Sequence[str], visit: str) -> list[str]:
+    """The facts in the order of a visit: of `random`, only that of seeded draws is sure to stay."""
+    draw = Random(visit or repr([[message.text for message in talk], known])).random
+    keys = [draw() for _ in known]
+    return [known[i] for i in sorted(range(len(known)), key=keys.__getitem__)]
 
 
 Shown = Answer | Request

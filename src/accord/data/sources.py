@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from accord.data import formats, spool
+from accord.data.beside import Beside
 from accord.data.formats import Entry
 from accord.data.keys import Keys
 from accord.data.names import Names
-from accord.data.pictured import joined
+from accord.data.pictured import ALONE, joined, shows
 from accord.data.pieces import filled, ranked_by, words
 from accord.data.shapes import (
     SERVES,
@@ -43,6 +44,7 @@ from accord.records import Comparison, Demonstration, Prompt, Rating
 __all__ = ["Kind", "Read", "read", "read_comparisons", "read_demonstrations", "read_prompts"]
 __all__ += ["read_ratings", "row", "write"]
 R = TypeVar("R", bound=Record)
+M = TypeVar("M", bound=Made)
 SNIFF = 1000
 """rows that decide what a file holds, where nobody says it"""
 COMMANDS: Mapping[Kind, str] = {
@@ -65,6 +67,8 @@ class Read(Generic[R]):
     """keys of its first rows that nothing was made of"""
     placed: bool = False
     """whether the place of an answer is that of its shape, and not one that a judge saw"""
+    unseen: bool = False
+    """whether a folder of pictures or facts of them were given, and no row shows a picture"""
 
 
 def read(
@@ -73,6 +77,7 @@ def read(
     *,
     columns: Mapping[str, str] = {},
     split: str | None = None,
+    beside: Beside = ALONE,
 ) -> Read[Any]:
     """The records of a file, a folder or a hub id, and what became of each row.
 
@@ -83,10 +88,10 @@ def read(
     if columns:
         source = _Renamed(source, columns, str(path))
     asked = kind or _kind(source(), str(path))
-    reading = _Reading(asked)
+    reading = _Reading(asked, beside=beside)
     records = spool.gather(reading.records(source()), _size, _spell, _MAKE[asked])
     reading.refuse_if_all_wrong(str(path))
-    told = (reading.keys.ignored, reading.placed)
+    told = (reading.keys.ignored, reading.placed, beside != ALONE and not reading.pictured)
     return Read(records, reading.tally, asked, reading.shape(), *told)
 
 
@@ -114,10 +119,10 @@ def read_ratings(path: str | Path) -> tuple[Sequence[Rating], Tally]:
     return found.records, found.tally
 
 
-def read_texts(path: str | Path) -> Read[Demonstration]:
+def read_texts(path: str | Path, beside: Beside = ALONE) -> Read[Demonstration]:
     """Plain texts, {"text": …}, as answers to nobody; rows of other shapes as demonstrations."""
     source = formats.source(path)
-    reading = _Reading("demonstrations", texts=True)
+    reading = _Reading("demonstrations", texts=True, beside=beside)
     every = (r for r in reading.records(source()) if isinstance(r, Demonstration))
     records = spool.gather(every, _size, _spell_text, _make_text)
     reading.refuse_if_all_wrong(str(path))
@@ -210,6 +215,7 @@ class _Reading:
     kind: Kind
     texts: bool = False
     """whether a row with a text alone is one, as an answer to nobody"""
+    beside: Beside = ALONE
     tally: Tally = field(default_factory=Tally)
     shapes: Counter[tuple[str, Kind]] = field(default_factory=Counter)
     others: Counter[tuple[str, Kind]] = field(default_factory=Counter)
@@ -217,7 +223,8 @@ class _Reading:
     names: Names = field(default_factory=Names)
     keys: Keys = field(default_factory=Keys)
     placed: bool = False
-    beside: list[tuple[str, Graded]] = field(default_factory=list)
+    pictured: bool = False
+    graded: list[tuple[str, Graded]] = field(default_factory=list)
     """answers to one prompt, until another prompt comes"""
 
     def records(self, entries: Iterable[Entry]) -> Iterator[Record]:
@@ -232,9 +239,9 @@ class _Reading:
             for part in flaws:
                 self.tally.note(part.reason, f"{where}: {part.detail}")
             if isinstance(made[0], Graded):
-                if self.beside and self.beside[0][1].prompt != made[0].prompt:
+                if self.graded and self.graded[0][1].prompt != made[0].prompt:
                     yield from self._group()
-                self.beside.append((where, made[0]))
+                self.graded.append((where, made[0]))
                 continue
             self.tally.keep()
             yield from (one for one in made if not isinstance(one, Graded))
@@ -260,7 +267,7 @@ class _Reading:
         name, unnamed = self.names.name(entry, here.get("id", "") if shape.named else "")
         aside = [unnamed] if unnamed else []
         if self.kind == "prompts" and shape.asks is not None:
-            asked = joined(shape.asks(here, name), here, entry.file)
+            asked = self._joined(shape.asks(here, name), here, entry.file)
             self.keys.done(here, shape.keys)
             return [asked], aside
         told = shape.make(here, name)
@@ -271,7 +278,7 @@ class _Reading:
             try:
                 if isinstance(part, Flaw):
                     raise part
-                part = joined(part, here, entry.file)
+                part = self._joined(part, here, entry.file)
                 good += [part] if isinstance(part, Graded) else serve(part, self.kind)
             except Flaw as flaw:
                 bad.append(flaw)
@@ -280,9 +287,14 @@ class _Reading:
         self.keys.done(here, shape.keys)
         return good, bad + aside
 
+    def _joined(self, made: M, row: Mapping[str, Any], file: str) -> M:
+        made = joined(made, row, file, self.beside)
+        self.pictured = self.pictured or shows(made)
+        return made
+
     def _group(self) -> Iterator[Record]:
         """Answers to one prompt that were scored alone, as one comparison."""
-        few, self.beside = self.beside, []
+        few, self.graded = self.graded, []
         if not few:
             return
         where, first = few[0]

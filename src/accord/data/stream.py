@@ -43,6 +43,11 @@ class Stream(Generic[T]):
         """The epoch a step begins in, from 0."""
         return step * self.batch // len(self.items)
 
+    def epochs(self, step: int) -> list[int]:
+        """The epoch of each example of a step."""
+        size = len(self.items)
+        return [spot // size for spot in range(step * self.batch, (step + 1) * self.batch)]
+
     def steps(self, epochs: float) -> int:
         """Steps until every item has come `epochs` times; the last may reach a little further."""
         return math.ceil(round(epochs * len(self.items), 6) / self.batch)

@@ -10,7 +10,7 @@ from accord.data.check import reading
 from accord.data.check.check import Checked, check
 from accord.data.check.finding import Finding, finding
 from accord.data.check.sheet import Line, Sheet
-from accord.data.columns import Columns
+from accord.data.columns import SplitFacts
 from accord.errors import BadSettings
 from accord.evaluate import checkpage
 
@@ -27,10 +27,8 @@ class Check(Settings):
     """what the rows are; auto: as their keys say"""
     against: Path | None = None
     """a file to measure on, its columns called the same: prompts that are in both are a leak"""
-    columns: Columns = Columns()
-    """what the files call our columns, where it is something else: columns.prompt=question"""
-    split: str | None = None
-    """which split of a dataset (a folder or a hub id); none: the only one, or train"""
+    files: SplitFacts = SplitFacts()
+    """how data= and against= are read"""
     against_split: str | None = None
     """which split of `against`, which may be the same dataset"""
     longest: Count | None = None
@@ -51,8 +49,8 @@ def run(cfg: Check) -> Checked:
     """Read, check, and write the page where one is wanted."""
     if cfg.against_split is not None and cfg.against is None:
         raise BadSettings("against_split= is the split of against=, and there is none")
-    columns = cfg.columns.mapping()
-    read = reading.read(cfg.data, None if cfg.kind == "auto" else cfg.kind, columns, cfg.split)
+    how = cfg.files.how()
+    read = reading.read(cfg.data, None if cfg.kind == "auto" else cfg.kind, **how)
     lines = [Line.of(record) for record in read.records]
     sheet = Sheet(
         lines,
@@ -66,7 +64,7 @@ def run(cfg: Check) -> Checked:
     )
     test = None
     if cfg.against is not None:
-        other = reading.read(cfg.against, None, columns, cfg.against_split)
+        other = reading.read(cfg.against, None, **{**how, "split": cfg.against_split})
         test = [Line.of(record) for record in other.records]
     if cfg.model is None:
         done = check(str(cfg.data), sheet, test, seed=cfg.seed)

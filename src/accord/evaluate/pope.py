@@ -16,6 +16,8 @@ from accord.evaluate.seeing import Look, Reply
 from accord.maths.intervals import Estimate, proportion, redrawn
 from accord.records import Invalid
 
+ALL = "all"
+"""the name of all files together"""
 Pair = tuple[bool, bool]
 """(what is right, what was said): True is yes"""
 
@@ -51,8 +53,7 @@ class Split:
 def read(paths: Sequence[Path]) -> list[Asked]:
     """The questions of some files, each a split; BadData names file and line."""
     found: list[Asked] = []
-    for path in paths:
-        split = path.stem.rsplit("_", 1)[-1]
+    for path, split in zip(paths, names(paths), strict=True):
         for row in objects(path):
             label = row.text("label").lower()
             if label not in ("yes", "no"):
@@ -63,6 +64,22 @@ def read(paths: Sequence[Path]) -> list[Asked]:
             found.append(Asked(look, split, label == "yes"))
     distinct([(one.look.id, one.look.where) for one in found])
     return found
+
+
+def names(paths: Sequence[Path]) -> list[str]:
+    """What each file is called: its last word (random), or, where two would be called alike, its
+    whole name (coco_pope_random), or that with as many folders as tell all apart.
+
+    BadData where a file is given twice.
+    """
+    distinct([(str(path.resolve()), str(path)) for path in paths])
+    ways = [[path.stem.rsplit("_", 1)[-1] for path in paths]]
+    deepest = max((len(path.resolve().parts) for path in paths), default=0)
+    for depth in range(1, deepest + 1):
+        parts = [path.resolve().with_suffix("").parts[-depth:] for path in paths]
+        ways.append(["/".join(one).replace("//", "/") for one in parts])
+    good = (way for way in ways if len({*way, ALL}) > len(paths))
+    return next(good, [str(path) for path in paths])  # they differ in their ends alone
 
 
 def by_rule(text: str) -> bool:
@@ -82,18 +99,18 @@ def splits(
     asked: Sequence[Asked], said: Sequence[Reply], *, seed: int = 0
 ) -> tuple[list[Split], Mapping[str, int]]:
     """(all, then each split; why questions have no answer: they count nowhere)."""
-    groups: dict[str, list[tuple[bool, str]]] = {"all": []}
+    groups: dict[str, list[tuple[bool, str]]] = {ALL: []}
     lost = dict[str, int]()
     for one, text in zip(asked, said, strict=True):
         if isinstance(text, Invalid):
             lost[text.reason] = lost.get(text.reason, 0) + 1
             continue
-        groups["all"].append((one.yes, text))
+        groups[ALL].append((one.yes, text))
         groups.setdefault(one.split, []).append((one.yes, text))
-    if not groups["all"]:
+    if not groups[ALL]:
         raise BadData(f"no question has an answer: {next(iter(lost), 'none were asked')}")
     if len(groups) == 2:
-        del groups["all"]
+        del groups[ALL]
     return [_split(name, rows, seed) for name, rows in groups.items()], lost
 
 

@@ -8,6 +8,7 @@ import torch
 
 from accord.config.limits import Count
 from accord.data import sources
+from accord.data.columns import SplitFacts
 from accord.engine.roles import Policy
 from accord.errors import BadSettings, CannotWrite
 from accord.maths.selection import best_of_n_bound, best_of_n_kl
@@ -25,6 +26,8 @@ class BestJob(SampleJob, Rewards):
     """answers to each prompt, of which the best is given"""
     out: Path | None = None
     """JSON lines to write prompts and best answers to, as demonstrations; not written over"""
+    files: SplitFacts = SplitFacts()
+    """how prompts= and check= are read"""
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,9 @@ def run_best(desk: Desk, job: BestJob) -> BestOfN:
     if job.out is not None and job.out.exists():
         raise CannotWrite(f"{job.out} is there already; choose another file (out=...)")
     prompts = questions(desk, job)
-    compared = sources.read(job.check, "comparisons").records if job.check else ()
+    compared = (
+        sources.read(job.check, "comparisons", **job.files.how()).records if job.check else ()
+    )
     policy = Policy.open(job.model, dtype=job.dtype, template=job.template)
     bench = Bench.of(job, policy.speller, prompts, compared, dtype=job.dtype)
     bench.check(desk.tell)

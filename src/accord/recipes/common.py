@@ -15,7 +15,7 @@ from torch import Tensor
 
 from accord.config import Settings
 from accord.config.limits import Count
-from accord.data.comparisons import Spelled
+from accord.data.comparisons import Anew, Spelled
 from accord.data.rows import Rows
 from accord.data.shown import Answer
 from accord.data.spool import Picked
@@ -109,17 +109,19 @@ class Named(Sequence[Spelled]):
         return replace(row, id=f"{row.id}#{place}") if row.id in self._shared else row
 
 
-def enter(run: Run, stream: Stream[Spelled], step: int) -> list[Spelled]:
-    """The rows of a step, entered in the ledger as learned from in the epoch that each belongs to.
+def enter(
+    run: Run, stream: Stream[Spelled], step: int, anew: Anew | None = None
+) -> Sequence[Spelled]:
+    """The rows of a step, entered in the ledger as learned from in the epoch that each belongs to,
+    and laid as that epoch shows them.
 
     A step may reach across epochs, and every row comes once in each.
     """
-    few = stream.at(step)
-    spots = range(step * stream.batch, (step + 1) * stream.batch)
-    for epoch in dict.fromkeys(spot // len(stream.items) for spot in spots):
-        here = [row for row, spot in zip(few, spots) if spot // len(stream.items) == epoch]
+    few, epochs = stream.at(step), stream.epochs(step)
+    for epoch in dict.fromkeys(epochs):
+        here = [row for row, its in zip(few, epochs, strict=True) if its == epoch]
         run.ledger.note(step, here, epoch=epoch)
-    return few
+    return anew(few, epochs) if anew else few
 
 
 def foreseer(how: str, start: Policy, judge: Critic) -> Critic:

@@ -26,7 +26,7 @@ from accord.recipes.common import Asked, spell_prompts
 from accord.recipes.compare import OFFLINE, Compare, Name, priced
 from accord.recipes.contestants import Ground, Trained, enter
 from accord.recipes.field import Entry, Field, met
-from accord.recipes.job import Desk, Heard, Job, opened, origins, read
+from accord.recipes.job import Desk, FactsJob, Heard, opened, origins, read
 from accord.recipes.spent import metered
 from accord.recipes.stage import Place, room_for
 from accord.recipes.stages import reward_stage
@@ -45,7 +45,7 @@ MENDABLE = (BadData, NotFinite, TooLittleMemory)
 PAIRS = "comparisons.jsonl"
 
 
-class CompareJob(Heard, Job):
+class CompareJob(Heard, FactsJob):
     """Train several methods from one start on one budget, and say which to choose."""
 
     model: str = "storyteller"

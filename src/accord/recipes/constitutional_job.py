@@ -24,7 +24,7 @@ from accord.evaluate.tell import ANSWERS
 from accord.recipes.common import spell_prompts
 from accord.recipes.constitutional import Constitutional, compare, revise
 from accord.recipes.constitutional_stages import Written, compare_stage, revise_stage
-from accord.recipes.job import Desk, Heard, Job, opened, origins, read
+from accord.recipes.job import Desk, FactsJob, Heard, opened, origins, read
 from accord.recipes.pipeline import FLATTERS, ITSELF
 from accord.recipes.revising import Revise
 from accord.recipes.reward import RewardModel, measure
@@ -41,7 +41,7 @@ from accord.rewards.reader import Reader
 from accord.store.artifact import Artifact
 
 
-class ConstitutionJob(Job, Heard):
+class ConstitutionJob(FactsJob, Heard):
     """A constitution, and what it is put to work on."""
 
     out: Path = Path("runs/constitution")

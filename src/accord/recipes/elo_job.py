@@ -11,7 +11,7 @@ from typing import Any, Literal
 from accord.config import Settings, digest, plain
 from accord.config.limits import Count, UpTo1
 from accord.data import sources
-from accord.data.columns import Columns
+from accord.data.columns import Facts
 from accord.data.comparisons import fingerprint
 from accord.data.tally import Tally
 from accord.data.writing import write_rows
@@ -69,8 +69,8 @@ class EloJob(Settings):
     """precision of matrix products; int8 and int4: quantised weights"""
     template: Literal["auto", "plain", "turns", "chat"] = "auto"
     """how conversations are spelled; auto: each model's own chat template, or plain without one"""
-    columns: Columns = Columns()
-    """what the files call our columns, where it is something else: columns.prompt=question"""
+    files: Facts = Facts()
+    """how files are read"""
     limit: UpTo1 = 0.05
     """share of prompts that may be unusable before the job refuses to begin"""
     guard: Guard = Guard()
@@ -206,16 +206,16 @@ def _opened(job: EloJob, word: str) -> Policy:
 
 def _prompts(place: Place, job: EloJob, words: Sequence[str]) -> list[Prompt]:
     """What everybody is asked: as is said, or all that the files of answers answer."""
-    mapping = job.columns.mapping()
+    how = job.files.how()
     if job.prompts is not None:
-        return [*told(place, job.prompts, sources.read(job.prompts, "prompts", columns=mapping))]
+        return [*told(place, job.prompts, sources.read(job.prompts, "prompts", **how))]
     given = [Path(word) for word in words if _is_file(word)]
     if not given:
         raise BadSettings(
             "nobody says what the models are to answer: prompts=FILE (only where models= names "
             "files of answers are theirs taken)"
         )
-    rows = [sources.read(path, "demonstrations", columns=mapping).records for path in given]
+    rows = [sources.read(path, "demonstrations", **how).records for path in given]
     return [Prompt(one.prompt, one.id) for few in rows for one in few]
 
 
@@ -226,7 +226,7 @@ def _usable(
     tally = Tally()
     found: dict[int, Any] = {}
     if _is_file(word):
-        rows = sources.read(word, "demonstrations", columns=job.columns.mapping())
+        rows = sources.read(word, "demonstrations", **job.files.how())
         said = by_prompt(told(place, Path(word), rows))
         for k, prompt in enumerate(prompts):
             if prompt.messages in said:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from accord.config import Settings, plain
 from accord.config.limits import Count, UpTo1
 from accord.data import judged, sources
-from accord.data.columns import Columns
+from accord.data.columns import Facts
 from accord.data.comparisons import fingerprint
 from accord.data.studies import is_study
 from accord.data.tally import Tally
@@ -74,8 +74,8 @@ class EvaluateJob(Settings):
     """precision of matrix products; int8 and int4: quantised weights"""
     template: Literal["auto", "plain", "turns", "chat"] = "auto"
     """how conversations are spelled; auto: each model's own chat template, or plain without one"""
-    columns: Columns = Columns()
-    """what the files call our columns, where it is something else: columns.prompt=question"""
+    files: Facts = Facts()
+    """how files are read"""
     limit: UpTo1 = 0.05
     """share of prompts that may be unusable before the job refuses to begin"""
     guard: Guard = Guard()
@@ -209,7 +209,7 @@ def _heard(place: Place, job: EvaluateJob, parties: Sequence[Party]) -> None:
 def _party(place: Place, job: EvaluateJob, word: str) -> Party:
     path = Path(word).expanduser()
     if path.is_file() and path.suffix != ".gguf":
-        found = sources.read(path, "demonstrations", columns=job.columns.mapping())
+        found = sources.read(path, "demonstrations", **job.files.how())
         return Party(word, None, by_prompt(told(place, path, found)))
     return Party(word, Policy.open(word, dtype=job.dtype, template=job.template), {})
 
@@ -220,7 +220,7 @@ def _prompts(place: Place, job: EvaluateJob, parties: Sequence[Party]) -> list[P
         if is_study(job.prompts):
             found = judged.take(place.out, job.prompts, "prompts", Filters(), place.tell)
         else:
-            found = sources.read(job.prompts, "prompts", columns=job.columns.mapping())
+            found = sources.read(job.prompts, "prompts", **job.files.how())
         prompts: Sequence[Prompt] = told(place, job.prompts, found)
     else:
         talks = next((party.said for party in parties if party.said), None)

@@ -10,7 +10,7 @@ from accord.errors import BadSettings
 from accord.models.load import fastest
 from accord.recipes import grpo
 from accord.recipes.common import spell_prompts
-from accord.recipes.job import Desk, Job, opened, origins, read
+from accord.recipes.job import Desk, FactsJob, opened, origins, read
 from accord.recipes.judging import CALLS, Bench, Rewards
 from accord.recipes.stage import Made, Place, Work, carry_out, room_for
 from accord.records import Prompt
@@ -21,7 +21,7 @@ from accord.store.artifact import Artifact
 from accord.store.run import Run
 
 
-class GRPOJob(Rewards, Job):
+class GRPOJob(Rewards, FactsJob):
     """Train a policy against a reward, without a critic."""
 
     out: Path = Path("runs/grpo")

@@ -9,7 +9,8 @@ from typing import Any, Literal, Protocol
 from accord.config import Settings
 from accord.config.limits import Count, UpTo1
 from accord.data import judged, sources
-from accord.data.columns import Columns
+from accord.data.columns import Files, Split, SplitFacts
+from accord.data.pictured import UNSEEN
 from accord.data.studies import is_study
 from accord.engine.roles import Policy
 from accord.engine.sampler import Watch
@@ -41,10 +42,15 @@ class Job(Settings):
     """boards that get the numbers too, comma-separated"""
     limit: UpTo1 = 0.05
     """share of rows that may be unusable before the job refuses to begin"""
-    columns: Columns = Columns()
-    """what the files call our columns, where it is something else: columns.prompt=question"""
-    split: str | None = None
-    """which split of a dataset (a folder or a hub id); none: the only one, or train"""
+    files: Split = Split()
+    """how files are read"""
+
+
+class FactsJob(Job):
+    """A job in which somebody judges, who may be told facts."""
+
+    files: SplitFacts = SplitFacts()
+    """how files are read"""
 
 
 class Heard(Settings):
@@ -64,14 +70,11 @@ class Heard(Settings):
             )
 
 
-class Files(Protocol):
-    """A command that reads files in columns of their own names."""
+class Reads(Protocol):
+    """A command that reads files."""
 
     @property
-    def columns(self) -> Columns: ...
-
-    @property
-    def split(self) -> str | None: ...
+    def files(self) -> Files: ...
 
 
 @dataclass(frozen=True)
@@ -106,13 +109,23 @@ def opened(job: Job, *, on_cpu: bool = False) -> Policy:
     return Policy.open(job.model, dtype=job.dtype, template=job.template, on_cpu=on_cpu)
 
 
-def read(place: Place, job: Files, path: Path, kind: sources.Kind) -> Sequence[Any]:
+def read(place: Place, job: Reads, path: Path, kind: sources.Kind) -> Sequence[Any]:
     """The records of a file or a study; what they are is told, and what could not be used."""
     if is_study(path):
+        unheard(place.tell, job.files, path)
         filters = job.judged if isinstance(job, Heard) else Filters()
         return told(place, path, judged.take(place.out, path, kind, filters, place.tell))
-    found = sources.read(path, kind, columns=job.columns.mapping(), split=job.split)
+    found = sources.read(path, kind, **job.files.how())
     return told(place, path, found)
+
+
+def unheard(tell: Callable[[str], None], files: Files, study: Path) -> None:
+    """Say which keys a study is not read by."""
+    if given := files.given():
+        tell(
+            f"{study} is read without {', '.join(given)}: they speak of files, and a study has its "
+            "pictures and facts with it"
+        )
 
 
 def told(place: Place, path: Path, found: sources.Read[Any]) -> Sequence[Any]:
@@ -120,6 +133,8 @@ def told(place: Place, path: Path, found: sources.Read[Any]) -> Sequence[Any]:
     if found.records:  # else what follows is an error that says why
         place.tell(f"{path}: {len(found.records)} {found.kind} ({found.shape})")
     place.check(found.tally, str(path))
+    if found.unseen and found.records:
+        place.tell(f"{path}: {UNSEEN}")
     return found.records
 
 

@@ -7,6 +7,10 @@ from typing import Literal
 from accord.config import Settings
 from accord.config.limits import Count
 from accord.data import judged, sources
+from accord.data.beside import Beside
+from accord.data.columns import Split
+from accord.data.pictured import UNSEEN
+from accord.data.shown import Answer
 from accord.data.studies import is_study
 from accord.engine.draw import Sampling
 from accord.engine.roles import Critic, Policy
@@ -15,7 +19,7 @@ from accord.models.load import fastest
 from accord.models.lora import base_of
 from accord.recipes import ppo, reward, sft
 from accord.recipes.common import spell_prompts
-from accord.recipes.job import Desk, Heard, Job, opened, origins, read, told
+from accord.recipes.job import Desk, FactsJob, Heard, Job, opened, origins, read, told, unheard
 from accord.recipes.judging import CALLS, Bench, Rewards
 from accord.recipes.mixing import Mixed
 from accord.recipes.pipeline import Pipeline, Records, Way, run
@@ -36,7 +40,7 @@ class SFTJob(Heard, Job):
     """demonstrations: a file, folder or hub id, any shape of docs/data.md; or STORE#STUDY"""
 
 
-class RewardJob(Heard, Job):
+class RewardJob(Heard, FactsJob):
     """Learn a reward model from the comparisons of a file."""
 
     out: Path = Path("runs/reward")
@@ -45,7 +49,7 @@ class RewardJob(Heard, Job):
     """comparisons: a file, folder or hub id, any shape of docs/data.md; or STORE#STUDY"""
 
 
-class PPOJob(Rewards, Job):
+class PPOJob(Rewards, FactsJob):
     """Train a policy against a reward."""
 
     out: Path = Path("runs/ppo")
@@ -59,7 +63,7 @@ class PPOJob(Rewards, Job):
     on the GPU for what is trained; without a GPU all do"""
 
 
-class PipelineJob(Heard, Job):
+class PipelineJob(Heard, FactsJob):
     """From judgements to a better model and a report about it."""
 
     out: Path = Path("runs/pipeline")
@@ -95,6 +99,8 @@ class SampleJob(Settings):
     """temperature, top_p, top_k, min_p"""
     seed: int = 0
     """the same seed, the same answers"""
+    files: Split = Split()
+    """how prompts= is read"""
     dtype: Literal["fp32", "bf16", "int8", "int4"] = "fp32"
     """precision of matrix products; int8 and int4: quantised weights"""
     template: Literal["auto", "plain", "turns", "chat"] = "auto"
@@ -113,6 +119,8 @@ def run_reward(desk: Desk, job: RewardJob, cfg: reward.RewardModel) -> Made[Crit
     """accord reward"""
     place = desk.place(job)
     comparisons = read(place, job, job.data, "comparisons")
+    if job.files.facts and cfg.shown == Answer():
+        place.tell("facts= changes nothing: shown=Answer shows none; say shown=Request")
     return reward_stage(place, cfg, opened(job), comparisons, parents=origins(job.data, place))
 
 
@@ -183,12 +191,24 @@ def questions(desk: Desk, job: SampleJob) -> Sequence[Prompt]:
     if job.system is not None and job.prompt is None:
         raise BadSettings("system='…' goes with prompt='…'; rows of prompts=FILE bring their own")
     if job.prompts is not None:
-        look = judged.glanced if is_study(job.prompts) else sources.read
-        found = look(job.prompts, "prompts")
+        found = _glanced(desk, job, job.prompts)
         desk.tell("\n".join(found.tally.lines())) if found.tally.dropped else None
         return found.records
+    if given := job.files.given():
+        raise BadSettings(
+            f"{', '.join(given)}: said of files, and prompt='…' is none: leave it out"
+        )
     system = () if job.system is None else (Message.of("system", job.system),)
     return [Prompt((*system, *ask(job.prompt or "")), "0")]
+
+
+def _glanced(desk: Desk, job: SampleJob, path: Path) -> sources.Read[Prompt]:
+    if not is_study(path):
+        found: sources.Read[Prompt] = sources.read(path, "prompts", **job.files.how())
+        desk.tell(f"{path}: {UNSEEN}") if found.unseen else None
+        return found
+    unheard(desk.tell, job.files, path)
+    return judged.glanced(path, "prompts")
 
 
 def answered(job: SampleJob, policy: Policy, prompts: Sequence[Prompt]) -> list[Rollout]:
@@ -217,7 +237,6 @@ def _separate(job: PPOJob, cfg: ppo.PPO) -> None:
 
 
 def _texts(place: Place, job: Job, path: Path) -> Sequence[Demonstration]:
-    given = [f"columns.{key}" for key in job.columns.mapping()] + ["split"] * bool(job.split)
-    if given:
+    if given := job.files.given("images", "facts"):
         place.tell(f"ptx_data={path} is read without {', '.join(given)}: they speak of prompts=")
-    return told(place, path, sources.read_texts(path))
+    return told(place, path, sources.read_texts(path, Beside.of(job.files.images)))

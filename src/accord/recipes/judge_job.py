@@ -9,7 +9,7 @@ from pydantic import Field
 from accord.config import plain
 from accord.config.limits import Count, UpTo1
 from accord.data import sources
-from accord.data.columns import Columns
+from accord.data.columns import SplitFacts
 from accord.data.comparisons import fingerprint
 from accord.errors import BadData
 from accord.evaluate import hygienepage, sheet
@@ -47,10 +47,8 @@ class JudgeJob(Heard):
     """answers of the judge's own model (prompt and response): does it favour them?"""
     seed: int = 0
     """of which pairs are asked, and of the intervals"""
-    columns: Columns = Columns()
-    """what data= calls our columns, where it is something else: columns.prompt=question"""
-    split: str | None = None
-    """which split of a dataset (a folder or a hub id); none: the only one, or train"""
+    files: SplitFacts = SplitFacts()
+    """how data= is read; of own= the pictures and facts"""
     limit: UpTo1 = 0.05
     """share of rows that may be unusable before nothing is asked"""
 
@@ -85,7 +83,11 @@ def _examined(desk: Desk, job: JudgeJob) -> Examined | None:
         raise BadData(f"{job.data} holds no two different answers to one prompt")
     own = frozenset[tuple[str, str]]()
     if job.own is not None:
-        mine = told(place, job.own, sources.read(job.own, "demonstrations"))
+        mine = told(
+            place,
+            job.own,
+            sources.read(job.own, "demonstrations", beside=job.files.how()["beside"]),
+        )
         own = frozenset((LETTERS.render(one.prompt), one.response.strip()) for one in mine)
     card = judging(job.judge)
     calls = listened(card, job.out / CALLS, desk.tell)

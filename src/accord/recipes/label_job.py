@@ -15,8 +15,9 @@ from pydantic import Field
 from accord.config import Settings, digest, plain
 from accord.config.limits import Count, UpTo1
 from accord.data import sources
-from accord.data.columns import Columns
+from accord.data.columns import SplitFacts
 from accord.data.offers import Offer, Offers, read_offers
+from accord.data.pictured import UNSEEN
 from accord.data.pictures import data_url
 from accord.data.studies import opened, parts
 from accord.data.tally import Tally
@@ -83,10 +84,8 @@ class LabelJob(Settings):
     they are least sure of; none: pairs by chance"""
     gold: Path | None = None
     """comparisons or ratings that are known to be right, shown among the others as a check"""
-    columns: Columns = Columns()
-    """what data= calls our columns, where it is something else: columns.prompt=question"""
-    split: str | None = None
-    """which split of a dataset (a folder or a hub id); none: the only one, or train"""
+    files: SplitFacts = SplitFacts()
+    """how data= is read; of gold= the pictures and facts"""
     limit: UpTo1 = 0.05
     """share of rows that may be unusable before nothing is asked"""
     site: bool = True
@@ -205,12 +204,14 @@ def _study(desk: Desk, store: Store, name: str, kind: Kind, cfg: StudyConfig) ->
 
 
 def _offers(place: Place, job: LabelJob, path: Path) -> Offers:
-    found = read_offers(path, columns=job.columns.mapping(), split=job.split)
+    found = read_offers(path, **job.files.how())
     if found.rows:
         answers = sum(len(one.texts) for one in found.rows)
         ready = f" with {answers} answers" if answers else ""
         place.tell(f"{path}: {len(found.rows)} prompts{ready} ({found.shape})")
     place.check(found.tally, str(path))
+    if found.unseen:
+        place.tell(f"{path}: {UNSEEN}")
     if not job.model and not any(one.texts for one in found.rows):
         raise BadSettings(f"{path} holds prompts without answers: say who answers them, model=…")
     return found
@@ -311,7 +312,7 @@ def _gold(place: Place, job: LabelJob) -> list[NewItem]:
         raise BadSettings(
             "kind=rate: known ratings come through the site's API, not here; leave gold= out"
         )
-    found = sources.read(job.gold, "comparisons")
+    found = sources.read(job.gold, "comparisons", beside=job.files.how()["beside"])
     place.check(found.tally, str(job.gold))
     made = []
     for one in found.records:

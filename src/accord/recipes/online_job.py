@@ -8,7 +8,7 @@ from accord.engine.roles import Policy
 from accord.errors import BadData
 from accord.recipes import online
 from accord.recipes.common import means, spell_prompts
-from accord.recipes.job import Desk, Job, opened, origins, read
+from accord.recipes.job import Desk, FactsJob, opened, origins, read
 from accord.recipes.judging import CALLS, Bench, Rewards
 from accord.recipes.stage import Made, Place, Work, carry_out, room_for
 from accord.records import Prompt
@@ -21,7 +21,7 @@ FEW = 0.1
 """less than this share of prompts with a pair is worth a word"""
 
 
-class OnlineJob(Rewards, Job):
+class OnlineJob(Rewards, FactsJob):
     """Learn a policy from comparisons of its own answers."""
 
     out: Path = Path("runs/online")

@@ -13,7 +13,7 @@ class POPEJob(SeeingJob):
     """Ask a model whether things are in pictures."""
 
     data: tuple[Path, ...]
-    """files of question_id, image, text and label, one a split: coco_pope_random.json,…; may stand
+    """files of question_id, image, text and label, each a split: coco_pope_random.json,…; may stand
     first without its key"""
     out: Path = Path("runs/pope")
     """where answers and numbers are kept; the same command again goes on from there"""

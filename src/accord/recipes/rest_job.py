@@ -24,7 +24,7 @@ from accord.recipes.common import Asked, spell_prompts
 from accord.recipes.growing import Given, Grow
 from accord.recipes.harvest import Harvest
 from accord.recipes.improving import Improve
-from accord.recipes.job import Desk, Heard, Job, opened, origins, read
+from accord.recipes.job import Desk, FactsJob, Heard, opened, origins, read
 from accord.recipes.judging import CALLS, Bench, Rewards
 from accord.recipes.stage import Made, Place, Work, carry_out, room_for, room_in
 from accord.recipes.stages import sft_stage
@@ -35,7 +35,7 @@ from accord.store.artifact import Artifact
 from accord.store.run import Run
 
 
-class ReSTJob(Heard, Rewards, Job):
+class ReSTJob(Heard, Rewards, FactsJob):
     """Learn from the best of a policy's own answers."""
 
     out: Path = Path("runs/rest")

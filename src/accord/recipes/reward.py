@@ -15,7 +15,7 @@ from torch import Tensor
 
 from accord.config import Settings
 from accord.config.limits import Above0, Count, Share
-from accord.data.comparisons import Spelled, lots
+from accord.data.comparisons import Anew, Spelled, lots
 from accord.data.rows import Choices, Rows, Tokens, choices
 from accord.data.shown import Answer, Shown
 from accord.data.stream import Stream
@@ -87,15 +87,16 @@ def train(
     comparisons: Sequence[Spelled],
     held_out: Sequence[Spelled] = (),
     *,
+    anew: Anew | None = None,
     seed: int = 0,
 ) -> Critic:
-    """The critic that agrees with the comparisons."""
+    """The critic that agrees with the comparisons, which `anew` lays otherwise in each epoch."""
     how: dict[str, Any] = {"optimizer": cfg.optimizer, "lora": cfg.lora, "seed": seed}
     critic = run.keep("critic", start.trainable(lr=cfg.lr, **how))
     stream = Stream(common.Named(comparisons), cfg.batch, seed)
     total = stream.steps(cfg.epochs)
     for step in run.steps(cfg, total):
-        few = common.enter(run, stream, step)
+        few = common.enter(run, stream, step, anew)
         rows, factor = lay(few), cfg.schedule(step, total)
         prefers = partial(prefer, loss=cfg.loss)
         names = [c.id for c in few]

@@ -11,6 +11,7 @@ from itertools import chain
 import torch
 
 from accord.data.comparisons import (
+    Anew,
     Spelled,
     fingerprint,
     lots,
@@ -19,7 +20,7 @@ from accord.data.comparisons import (
     split,
 )
 from accord.data.rows import Tokens, pad
-from accord.data.shown import Answer
+from accord.data.shown import Answer, Request
 from accord.data.texts import spell_texts
 from accord.engine.roles import Critic, Policy
 from accord.errors import BadSettings
@@ -80,6 +81,8 @@ def reward_stage(
     place.check(tally, "comparisons")
     train, held_out = split(rows, cfg.held_out, seed=place.seed)
     _heard(cfg.loss, train, place.tell)
+    varies = isinstance(cfg.shown, Request) and cfg.shown.facts
+    anew = Anew(comparisons, start.speller, cfg.shown, room, place.seed) if varies else None
 
     def make(run: Run) -> tuple[Critic, dict[str, float]]:
         place.parted(train, held_out, cfg)
@@ -87,7 +90,7 @@ def reward_stage(
         answers = _references(cfg, start, train, place.seed)
         if cfg.normalise == "mean-and-std":
             reward.normalise(judge, answers, cfg.normalise)
-        critic = reward.train(cfg, run, judge, train, held_out, seed=place.seed)
+        critic = reward.train(cfg, run, judge, train, held_out, anew=anew, seed=place.seed)
         reward.normalise(critic, answers, cfg.normalise)
         return critic, reward.measure(critic, held_out) if held_out else {}
 

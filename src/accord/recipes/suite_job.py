@@ -12,7 +12,7 @@ from accord.config import Settings, plain
 from accord.config.limits import UpTo1
 from accord.data import sources
 from accord.data.choices import KINDS
-from accord.data.columns import Columns
+from accord.data.columns import SplitFacts
 from accord.data.comparisons import fingerprint
 from accord.data.formats import source, stem
 from accord.engine.sampler import Watch
@@ -61,10 +61,8 @@ class SuiteJob(Settings):
     """of which answers are spoiled and how, and of the intervals"""
     dtype: Literal["fp32", "bf16", "int8", "int4"] = "fp32"
     """precision of matrix products, of a reward model in a folder"""
-    columns: Columns = Columns()
-    """what data= calls our columns, where it is something else: columns.prompt=question"""
-    split: str | None = None
-    """which split of a dataset (a folder or a hub id); none: the only one, or train"""
+    files: SplitFacts = SplitFacts()
+    """how data= is read; of references= the pictures and facts"""
     limit: UpTo1 = 0.05
     """share of rows that may be unusable before nothing is scored"""
     guard: Guard = Guard()
@@ -98,15 +96,19 @@ def run_suite(desk: Desk, job: SuiteJob) -> Suited:
 
 def _run(desk: Desk, job: SuiteJob) -> Suited:
     place = Place(job.out, job.seed, tell=desk.tell, limit=job.limit)
-    columns = job.columns.mapping()
+    how = job.files.how()
     settings = {k: v for k, v in plain(job).items() if k != "out"}
     artifact.fits(job.out / "report", kind="rewards", settings=settings)
-    found = sources.read(job.data, "comparisons", columns=columns, split=job.split)
+    found = sources.read(job.data, "comparisons", **how)
     rows: Sequence[Comparison] = told(place, job.data, found)
     known = _subsets(job)
     refs: Sequence[Demonstration] = ()
     if job.references is not None:
-        refs = told(place, job.references, sources.read(job.references, "demonstrations"))
+        refs = told(
+            place,
+            job.references,
+            sources.read(job.references, "demonstrations", beside=how["beside"]),
+        )
     prompts = [*(Prompt(one.prompt) for one in rows), *(Prompt(one.prompt) for one in refs)]
     reward = _opened(job, job.reward, prompts)
     other = _opened(job, job.against, prompts) if job.against else None
@@ -181,7 +183,7 @@ def _subsets(job: SuiteJob) -> dict[str, str]:
     """What a row is called, by its own id and by its place -> its subset."""
     found: dict[str, str] = {}
     seen: set[str] = set()
-    for entry in source(job.data, job.split)():
+    for entry in source(job.data, job.files.split)():
         if not isinstance(entry.row, Mapping):
             continue
         seen |= set(entry.row)

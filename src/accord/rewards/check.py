@@ -8,6 +8,7 @@ from accord.engine.roles import Critic
 from accord.errors import BadData, BadModel
 from accord.records import Comparison, Invalid, Rollout
 from accord.rewards.base import Reward
+from accord.rewards.learned import Learned
 from accord.store.artifact import Artifact
 from accord.text.tokenizer import Speller
 
@@ -79,7 +80,8 @@ def check(
     """BadModel where a reward model agrees otherwise than it was measured to (another template,
     another end, damaged weights): on the same comparisons, but on the way that training takes.
     """
-    found = agreement(reward, speller, comparisons)
+    still = replace(reward, still=True) if isinstance(reward, Learned) else reward
+    found = agreement(still, speller, comparisons)
     if abs(found.accuracy - expected) > max(SLACK, 1.5 / found.pairs):
         raise BadModel(
             f"the reward model agreed with {expected:.1%} of the held-out pairs when it was made, "

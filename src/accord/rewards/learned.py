@@ -28,6 +28,9 @@ class Learned:
     policy: Speller
     reader: Reader | None = None
     """knows the policy's prompts as conversations; asked only where the spellers differ"""
+    still: bool = False
+    """show facts in the order in which held-out pairs were measured, the same every time; else in
+    one of each visit to a prompt, which all answers of that visit share"""
 
     @property
     def which(self) -> str:
@@ -59,7 +62,7 @@ class Learned:
             return [(r.prompt_ids, judged(r, self.policy.end)) for r in rollouts]
         said = (self.reader or Reader(self.policy))(rollouts)
         asked = [
-            Case(one.talk, (one.answer,), rollout.id)
+            Case(one.talk, (one.answer,), "" if self.still else _visit(rollout))
             for one, rollout in zip(said, rollouts, strict=True)
         ]
         spelled = self.critic.shown.many(self.critic.speller, asked)
@@ -90,6 +93,11 @@ def judged(rollout: Rollout, end: int) -> Ids:
     """
     said = rollout.response_ids
     return said if rollout.finish == "stop" else (*said, end)
+
+
+def _visit(rollout: Rollout) -> str:
+    """What its prompt is called in this step: its own name without the number of the draw."""
+    return rollout.id.rpartition("/")[0] or rollout.id
 
 
 def _number(score: float) -> Score:

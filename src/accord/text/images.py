@@ -28,6 +28,7 @@ MOST_PIXELS = 100_000_000
 """of one picture: beyond, a small file may fill the memory"""
 MOST_BYTES = 1 << 29
 """of a picture's file"""
+LIE = ": images=FOLDER says where they lie"
 SHOWN = 200
 """letters of a path that an error tells"""
 MOST_LOOKED = 100_000
@@ -278,7 +279,7 @@ def _bytes(path: str) -> bytes:
             raise BadData(f"{shown}: {told.st_size:,} bytes; a picture has at most {MOST_BYTES:,}")
         return Path(path).read_bytes()
     except FileNotFoundError:
-        raise BadData(f"{shown}: there is no such picture{_address(path)}") from None
+        raise BadData(f"{shown}: there is no such picture{_address(path) or LIE}") from None
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
         why = getattr(error, "strerror", None) or _first(error)
         raise BadData(f"{shown}: the picture cannot be read ({why}){_address(path)}") from error

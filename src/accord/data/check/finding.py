@@ -60,8 +60,8 @@ WORRIES: dict[str, Worry] = {
     "no-picture": Worry(
         "error",
         "Rows whose picture is not there",
-        "Put the files where the rows say: a relative path counts from the folder of the rows' "
-        "file. Training drops such rows.",
+        "Say where they lie, images=FOLDER, or put the files where the rows say: a relative path "
+        "counts from that folder, else from the rows' file. Training drops such rows.",
     ),
     "end-not-trained": Worry(
         "error",

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from accord.data import sources
+from accord.data.beside import Beside
+from accord.data.pictured import ALONE
 from accord.data.tally import Tally
 from accord.errors import BadData
 from accord.records import Comparison, Demonstration, Prompt
@@ -33,9 +35,10 @@ def read(
     kind: Kind | None = None,
     columns: Mapping[str, str] = {},
     split: str | None = None,
+    beside: Beside = ALONE,
 ) -> Read:
     """The records of a file, as the kind it is told to be or, by its first rows, is."""
-    found = sources.read(path, kind, columns=columns, split=split)
+    found = sources.read(path, kind, columns=columns, split=split, beside=beside)
     if found.kind == "ratings":
         raise BadData(
             f"{path}: holds ratings of single answers ({found.shape}); a check knows prompts, "
