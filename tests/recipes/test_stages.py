@@ -66,23 +66,6 @@ def tree(path: Path) -> dict[str, tuple[int, int]]:
     return {str(p): (p.stat().st_mtime_ns, p.stat().st_ino) for p in found}
 
 
-def test_an_adapter_on_what_was_trained_just_now(start, tmp_path):
-    """Whole tuning, then an adapter upon it, in one process: what is opened later is the same."""
-    place = Place(tmp_path)
-    tuned = sft_stage(place.below("sft"), TINY.sft, start, records().demonstrations).handle
-    cfg = TINY.reward.model_copy(update={"lora": LORA})
-    judge = reward_stage(place.below("reward"), cfg, tuned, records().comparisons)
-    cfg = TINY.ppo.model_copy(update={"lora": LORA})
-    learned = Learned(judge.handle, tuned.speller)
-    made = ppo_stage(place.below("ppo"), cfg, tuned, learned, judge.handle, records().prompts)
-    rows = texts(tuned, "and ran away", "very big")
-    opened = Policy.open(tmp_path / "ppo/policy")
-    torch.testing.assert_close(opened.logp(rows), made.handle.logp(rows))
-    assert not torch.allclose(opened.logp(rows), tuned.logp(rows))
-    score = Critic.open(tmp_path / "reward/reward").score(rows)
-    torch.testing.assert_close(score, judge.handle.score(rows))
-
-
 def test_sft_stage(start, tmp_path, untaught):
     place, given = Place(tmp_path, seed=3, save_every=2), records().demonstrations
     made = sft_stage(place, TINY.sft, start, given)

@@ -7,7 +7,7 @@ import torch
 
 from accord.engine.roles import Critic, Policy
 from accord.errors import BadData
-from accord.records import Invalid, Message, Prompt, Rollout, ask
+from accord.records import Fact, Invalid, Message, Prompt, Rollout, Text, ask, facts
 from accord.rewards.learned import Learned
 from accord.rewards.reader import Reader
 from recipe_fakes import newborn
@@ -55,6 +55,20 @@ class Renamed(ToySpeller):
     """Spells just the same under another fingerprint, so text is gone through."""
 
     fingerprint = "another"
+
+
+def known(name: str, *facts: str) -> Prompt:
+    return Prompt((Message("user", (Text("the dog"), *map(Fact, facts))),), name)
+
+
+def test_prompts_that_differ_in_their_facts_alone_are_refused(cradle: Path) -> None:
+    """The policy reads the same, so nobody could tell which facts an answer is judged by."""
+    speller = Policy.open(cradle).speller
+    with pytest.raises(BadData, match="prompts a and b are the same to the policy and have other"):
+        Reader(speller, [known("a", "it is brown"), known("b", "it is black")])
+    reader = Reader(speller, [known("a"), known("b", "it is brown"), known("c", "it is brown")])
+    (one,) = reader([said(speller, ask("the dog"), " ran")])
+    assert facts(one.talk) == ("it is brown",)
 
 
 def test_both_ways_to_a_score_are_one_where_the_tokenizers_agree() -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from accord.errors import BadData
-from accord.records import Conversation, Ids, Prompt, Rollout, ask
+from accord.records import Conversation, Ids, Prompt, Rollout, ask, facts
 from accord.records.plain import messages
 from accord.text.tokenizer import Speller
 
@@ -35,16 +35,29 @@ class Reader:
     """Reads a policy's rollouts back.
 
     Ids alone do not say who spoke where, so the reader is told the prompts it will meet.  One that
-    it was not told is taken for a single user message, if that spells to the very same ids.
+    it was not told is taken for a single user message, if that spells to the very same ids.  Facts
+    are none of a policy's ids: BadData where two prompts have other ones, and are else the same
+    (of one without an id, which is a pair's that a judge is checked by, the other's are read).
     """
 
     def __init__(self, speller: Speller, prompts: Iterable[Prompt] = ()):
         self.speller = speller
-        talks = [prompt.messages for prompt in prompts]
-        spelled = zip(talks, speller.many([(talk, ()) for talk in talks]), strict=True)
-        self._talks: dict[Ids, Conversation] = {
-            row[0]: talk for talk, row in spelled if not isinstance(row, BadData)
-        }
+        given = [*prompts]
+        spelled = speller.many([(prompt.messages, ()) for prompt in given])
+        told: dict[Ids, Prompt] = {}
+        for prompt, row in zip(given, spelled, strict=True):
+            if isinstance(row, BadData):
+                continue
+            other = told.setdefault(row[0], prompt)
+            before, now = facts(other.messages), facts(prompt.messages)
+            if now and not before:
+                told[row[0]] = prompt
+            elif now and now != before and other.id and prompt.id:
+                raise BadData(
+                    f"prompts {other.id} and {prompt.id} are the same to the policy and have other "
+                    "facts, so a judge could not know which to read: give both rows the same ones"
+                )
+        self._talks: dict[Ids, Conversation] = {ids: one.messages for ids, one in told.items()}
 
     def __call__(self, rollouts: Sequence[Rollout]) -> list[Said]:
         """One text per rollout, in order."""
