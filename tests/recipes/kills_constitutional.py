@@ -3,13 +3,12 @@
 python kills_constitutional.py ROOT
 """
 
-import shutil
 import signal
 import sys
 from functools import partial
 from pathlib import Path
 
-from kills import APPEND, GUARD, WRITE, arm, child, quicken
+from kills import APPEND, GUARD, WRITE, arm, child, copied, moved, quicken, watch
 from kills_rest import SEAL, tree
 
 from accord.data.constitution import read_constitution
@@ -82,6 +81,12 @@ def crash(root: Path, out: Path, where: str, at: int, done: str) -> None:
     walk(root, out)
 
 
+def seen(root: Path, out: Path, to: Path) -> None:
+    """A whole walk, copied at each point but the last."""
+    watch(POINTS[:-1], partial(copied, out, to))
+    walk(root, out)
+
+
 def files(out: Path) -> dict[str, bytes]:
     """The report names its folder and its day: it is looked at by what it was made from."""
     made = tree(out)
@@ -89,16 +94,20 @@ def files(out: Path) -> dict[str, bytes]:
 
 
 def kill(root: Path) -> None:
-    """All points, each from the beginning."""
+    """All points; the last by a true SIGKILL."""
     newborn(root / "model")
-    first, out = root / "whole", root / "left"
-    assert child(partial(walk, root, first)) == 0
+    first, out, at_points = root / "whole", root / "left", root / "at"
+    assert child(partial(seen, root, out, at_points)) == 0
+    moved(out, first)
     want, made = files(first), first.with_suffix(".made").read_text()
-    for what, where, at, done in POINTS:
-        shutil.rmtree(out, ignore_errors=True)
-        shutil.rmtree(out.with_suffix(".calls"), ignore_errors=True)
-        status = child(partial(crash, root, out, where, at, done))
-        assert status == -signal.SIGKILL, f"{what} was not reached ({status})"
+    for index, (what, where, at, done) in enumerate(POINTS):
+        if index < len(POINTS) - 1:
+            assert (at_points / str(index)).exists(), f"{what} was not reached"
+            moved(at_points / str(index) / out.name, out)
+        else:
+            moved(out, root / "away")
+            status = child(partial(crash, root, out, where, at, done))
+            assert status == -signal.SIGKILL, f"{what} was not reached ({status})"
         assert child(partial(walk, root, out)) == 0, f"no resume after {what}"
         got = files(out)
         odd = [key for key in sorted(set(got) | set(want)) if got.get(key) != want.get(key)]

@@ -10,7 +10,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from kills import APPEND, GUARD, WRITE, arm, child, quicken
+from kills import APPEND, GUARD, WRITE, arm, child, copied, moved, quicken, watch
 
 from accord.engine.roles import Policy
 from accord.maths.selection import Interpolated
@@ -81,16 +81,31 @@ def tree(out: Path) -> dict[str, bytes]:
     return made
 
 
+def seen(model: Path, out: Path, to: Path) -> None:
+    """A whole walk, copied at each point but the last."""
+    watch(POINTS[:-1], partial(copied, out, to))
+    walk(model, out)
+
+
 def kill(root: Path) -> None:
-    """All points, each from the beginning."""
-    model, first = newborn(root / "model"), root / "whole"
-    assert child(partial(walk, model, first)) == 0
+    """All points; the last by a true SIGKILL."""
+    model, first, out, at_points = (
+        newborn(root / "model"),
+        root / "whole",
+        root / "left",
+        root / "at",
+    )
+    assert child(partial(seen, model, out, at_points)) == 0
+    moved(out, first)
     want, made = tree(first), first.with_suffix(".made").read_text()
-    for what, where, at, done in POINTS:
-        out = root / "left"
-        shutil.rmtree(out, ignore_errors=True)
-        status = child(partial(crash, model, out, where, at, done))
-        assert status == -signal.SIGKILL, f"{what} was not reached ({status})"
+    for index, (what, where, at, done) in enumerate(POINTS):
+        if index < len(POINTS) - 1:
+            assert (at_points / str(index)).exists(), f"{what} was not reached"
+            moved(at_points / str(index) / out.name, out)
+        else:
+            shutil.rmtree(out)
+            status = child(partial(crash, model, out, where, at, done))
+            assert status == -signal.SIGKILL, f"{what} was not reached ({status})"
         assert child(partial(walk, model, out)) == 0, f"no resume after {what}"
         got = tree(out)
         odd = [key for key in sorted(set(got) | set(want)) if got.get(key) != want.get(key)]
