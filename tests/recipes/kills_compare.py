@@ -1,4 +1,4 @@
-"""Kill the comparison of methods three times, each time where it had gone on to; see kills.py.
+"""Kill the comparison of methods three times, each time where it had gone on to; see killing.py.
 
 python kills_compare.py OUT WORD...
 """
@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kills import arm, child
+from killing import arm, child
 
 from accord.config import read_each
 from accord.demo.contest import defaults

@@ -1,15 +1,14 @@
-"""Kill constitutional AI at chosen points of its whole way, go on, and look; see kills.py.
+"""Kill constitutional AI at chosen points of its whole way, go on, and look; see killing.py.
 
 python kills_constitutional.py ROOT
 """
 
-import signal
 import sys
 from functools import partial
 from pathlib import Path
 
-from kills import APPEND, GUARD, WRITE, arm, child, copied, moved, quicken, watch
-from kills_rest import SEAL, tree
+from killing import APPEND, GUARD, SEAL, WRITE, each, quicken
+from kills_rest import tree
 
 from accord.data.constitution import read_constitution
 from accord.engine.calls import Calls
@@ -47,7 +46,7 @@ POINTS = [
     ("weights are written, moments are not", WRITE, 6, "before"),
     ("before the report", "accord.recipes.constitutional_job:_page", 1, "before"),
 ]
-"""as in kills.py"""
+"""as in killing.py"""
 
 
 def walk(root: Path, out: Path) -> None:
@@ -75,49 +74,21 @@ def walk(root: Path, out: Path) -> None:
     assert twice <= 1, f"{twice} calls were made twice; the one that broke off may be"
 
 
-def crash(root: Path, out: Path, where: str, at: int, done: str) -> None:
-    """A walk that dies."""
-    arm(where, at, done)
-    walk(root, out)
-
-
-def seen(root: Path, out: Path, to: Path) -> None:
-    """A whole walk, copied at each point but the last."""
-    watch(POINTS[:-1], partial(copied, out, to))
-    walk(root, out)
-
-
 def files(out: Path) -> dict[str, bytes]:
     """The report names its folder and its day: it is looked at by what it was made from."""
     made = tree(out)
     return {k: v for k, v in made.items() if not k.startswith("report/")}
 
 
-def kill(root: Path) -> None:
-    """All points; the last by a true SIGKILL."""
-    newborn(root / "model")
-    first, out, at_points = root / "whole", root / "left", root / "at"
-    assert child(partial(seen, root, out, at_points)) == 0
-    moved(out, first)
-    want, made = files(first), first.with_suffix(".made").read_text()
-    for index, (what, where, at, done) in enumerate(POINTS):
-        if index < len(POINTS) - 1:
-            assert (at_points / str(index)).exists(), f"{what} was not reached"
-            moved(at_points / str(index) / out.name, out)
-        else:
-            moved(out, root / "away")
-            status = child(partial(crash, root, out, where, at, done))
-            assert status == -signal.SIGKILL, f"{what} was not reached ({status})"
-        assert child(partial(walk, root, out)) == 0, f"no resume after {what}"
-        got = files(out)
-        odd = [key for key in sorted(set(got) | set(want)) if got.get(key) != want.get(key)]
-        assert not odd, f"killed at {what}, other files: {odd}"
-        assert (out / "report" / "report.html").is_file()
-        assert out.with_suffix(".made").read_text() == made, what
-        print(what)
+def reported(out: Path) -> dict[str, bytes]:
+    """The files, where the report is there too."""
+    assert (out / "report" / "report.html").is_file()
+    return files(out)
 
 
 if __name__ == "__main__":
     quicken()
     report.curve = lambda *_: None  # its drawings are slow too, and not compared
-    kill(Path(sys.argv[1]))
+    root = Path(sys.argv[1])
+    newborn(root / "model")
+    each(POINTS, partial(walk, root), root, reported)
