@@ -17,8 +17,10 @@ help: ## this list
 demo: $(READY) ## bring a small model into accord with a preference, and show it
 	@$(BIN)/accord demo $(ARGS)
 
+# What Python compiles is kept even where it is told not to: each worker, and each process that a
+# test starts, would compile all of it anew.
 test: $(READY_DEV) ## all tests, on two cores (ARGS="-k config" for some)
-	@$(ONE_THREAD) $(BIN)/python -m pytest -n 2 $(ARGS)
+	@$(ONE_THREAD) PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 $(ARGS)
 
 fuzz: $(READY_DEV) ## the readers on thousands of odd files (FUZZ=20000)
 	@$(ONE_THREAD) ACCORD_FUZZ=$(or $(FUZZ),5000) $(BIN)/python -m pytest tests/data/test_fuzz.py $(ARGS)

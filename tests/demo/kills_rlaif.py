@@ -1,20 +1,17 @@
-"""Kill the demo of RLAIF at chosen points, run the same again, and look; see ../recipes/kills.py.
+"""Kill the demo of RLAIF at chosen points, run the same again, and look; see ../recipes/killing.py.
 
 python kills_rlaif.py ROOT
 """
 
 import json
-import os
-import shutil
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kills import arm, child
-from kills_rest import SEAL, tree
+from killing import SEAL, each, quicken
+from kills_rest import tree
 
 from accord.config import digest
 from accord.data.constitution import read_constitution
@@ -26,7 +23,6 @@ from accord.engine.llm import Ask, Spoken
 from accord.recipes.job import Desk
 from accord.records import Invalid
 from accord.records.plain import messages
-from accord.store import record
 from accord.verbs import VERBS
 from recipe_fakes import newborn
 
@@ -37,7 +33,7 @@ POINTS = [
     ("an AI label", CALL, 40, "after"),
     ("the page is written, not sealed", SEAL, 10, "before"),
 ]
-"""as in kills.py"""
+"""as in killing.py"""
 WORDS = (
     *(
         "method=rlaif",
@@ -92,12 +88,7 @@ def demo(out: Path) -> None:
     begin.run(Desk((), lambda _: None), *VERBS["demo"].read(None, words))
     asked = log.read_text().splitlines()
     assert len(asked) - len(set(asked)) <= 1, "calls were made twice"
-
-
-def crash(out: Path, where: str, at: int, done: str) -> None:
-    """A demo that dies."""
-    arm(where, at, done)
-    demo(out)
+    out.with_suffix(".made").write_bytes((out / "page" / rlaif.NUMBERS).read_bytes())
 
 
 def files(out: Path) -> dict[str, bytes]:
@@ -105,34 +96,15 @@ def files(out: Path) -> dict[str, bytes]:
     return {k: v for k, v in tree(out).items() if not k.startswith(("report/", "page/"))}
 
 
-def told(out: Path) -> bytes:
-    """All that the page says in numbers."""
-    return (out / "page" / rlaif.NUMBERS).read_bytes()
-
-
-def kill(root: Path) -> None:
-    """All points, each from the beginning."""
-    config = newborn(root / "model") / "config.json"
-    told_of = json.loads(config.read_text())
-    config.write_text(json.dumps(told_of | {"max_position_embeddings": 200}))  # for openings
-    first, out = root / "whole", root / "left"
-    assert child(partial(demo, first)) == 0
-    want = files(first)
-    for what, where, at, done in POINTS:
-        shutil.rmtree(out, ignore_errors=True)
-        out.with_suffix(".asked").unlink(missing_ok=True)
-        status = child(partial(crash, out, where, at, done))
-        assert status == -signal.SIGKILL, f"{what} was not reached ({status})"
-        assert not (out / "page" / rlaif.NUMBERS).exists(), f"{what}: too late"
-        assert child(partial(demo, out)) == 0, f"no resume after {what}"
-        got = files(out)
-        odd = [key for key in sorted(set(got) | set(want)) if got.get(key) != want.get(key)]
-        assert not odd, f"killed at {what}, other files: {odd}"
-        assert told(out) == told(first), what
-        print(what)
+def unfinished(out: Path) -> None:
+    """The page is not there yet."""
+    assert not (out / "page" / rlaif.NUMBERS).exists(), "too late"
 
 
 if __name__ == "__main__":
-    record.environment = lambda: {}  # slow to ask, and not at stake
-    os.fsync = lambda fd: None  # type: ignore[assignment]
-    kill(Path(sys.argv[1]))
+    quicken()
+    root = Path(sys.argv[1])
+    config = newborn(root / "model") / "config.json"
+    told_of = json.loads(config.read_text())
+    config.write_text(json.dumps(told_of | {"max_position_embeddings": 200}))  # for openings
+    each(POINTS, demo, root, files, unfinished)

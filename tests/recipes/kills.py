@@ -1,24 +1,20 @@
 """Kill each recipe at chosen points, go on, and look at what is left.
 
-Run by test_resume.py in a process of its own, because it forks: one child gets SIGKILL in the
-middle of something, another goes on from there and must end with the files of a run that nothing
-happened to.  torch is imported once.
+Run by test_resume.py in a process of its own, because it forks; killing.py says how.
 
     python kills.py ROOT kill      all points; leaves a killed run of each recipe in ROOT/left
     python kills.py ROOT go-on     a fresh process ends those that were left
 """
 
-import gc
-import importlib
 import json
-import os
-import shutil
 import signal
 import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from killing import APPEND, GUARD, SYNCED, WRITE, arm, child, moved, quicken, same, seen, warm
 
 from accord.data.comparisons import Spelled
 from accord.engine.roles import Critic
@@ -31,7 +27,7 @@ from accord.recipes import control, dpo, grpo, online, ppo, reward, sft
 from accord.recipes.common import Asked
 from accord.records import Invalid, Rollout
 from accord.rewards.ending import Relative
-from accord.store import commit, record
+from accord.store import commit
 from accord.store.run import Run
 from accord.worlds.find import finder
 from accord.worlds.seats import Window
@@ -74,8 +70,6 @@ CONTROL = control.Control(
     hidden=(8,),
     prefer=control.Segments(length=4, first=6, total=12, warm=2),
 )
-GUARD, WRITE = "accord.engine.learner:Learner._guard", "accord.engine.learner:_write"
-SYNCED, APPEND = "accord.store.files:write_synced", "accord.store.files:write_all"
 ANYWHERE = [
     ("commit", "accord.store.commit:write", 2, "before"),
     ("half a manifest", SYNCED, 3, "half"),
@@ -84,7 +78,7 @@ ANYWHERE = [
     ("the old commit is being removed", "os:rename", 4, "after"),
     ("half a line", APPEND, 7, "half"),
 ]
-"""(where, function, at which call, how much of the call is done)"""
+"""as in killing.py"""
 POINTS: dict[str, list[tuple[str, str, int, str]]] = {
     "sft": [
         *ANYWHERE,
@@ -206,87 +200,50 @@ def run_at(path: Path) -> Run:
     return Run(path, save_every=2, identity={"model": "toy", "seed": 0})
 
 
-def arm(where: str, at: int, done: str) -> None:
-    """SIGKILL at the `at`-th call of a function: before it, half way through what it writes, or
-    after it.
-    """
-    module, _, names = where.partition(":")
-    owner: Any = importlib.import_module(module)
-    *classes, last = names.split(".")
-    for one in classes:
-        owner = getattr(owner, one)
-    real, calls = getattr(owner, last), []
-
-    def call(*given: Any, **more: Any) -> Any:
-        calls.append(1)
-        if len(calls) < at:
-            return real(*given, **more)
-        if done == "half":
-            real(given[0], given[1][: len(given[1]) // 2])
-        elif done == "after":
-            real(*given, **more)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    setattr(owner, last, call)
-
-
 def crash(name: str, path: Path, where: str, at: int, done: str) -> None:
     """A run that dies."""
     arm(where, at, done)
     play(name, run_at(path))
 
 
-def child(work: partial) -> int:
-    """The exit status of `work` in a process of its own."""
-    pid = os.fork()
-    if pid:
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    try:
-        work()
-        os._exit(0)
-    except BaseException as error:  # noqa: BLE001
-        print(f"{work.args}: {error!r}", file=sys.stderr, flush=True)
-        os._exit(1)
-
-
 def kill(root: Path) -> None:
     """All points; at every third, once more while it goes on."""
+    warm(partial(whole, "sft"), root / "warm")
     for name, points in POINTS.items():
-        first = root / "whole" / name
-        assert child(partial(whole, name, first)) == 0, name
-        want, made = tree(first), first.with_suffix(".made").read_text()
-        safe = []
-        for index, (what, where, at, done) in enumerate(points):
-            path = root / "left" / name
-            shutil.rmtree(path, ignore_errors=True)
-            status = child(partial(crash, name, path, where, at, done))
-            assert status == -signal.SIGKILL, f"{name}: {what} was not reached ({status})"
-            found, wrong = commit.newest(path / "commits")
-            assert not wrong, wrong
-            safe.append(found.step if found else 0)
+        first, copies = root / "whole" / name, root / "at" / name
+        path, aside = root / "left" / name, root / "aside" / name
+        assert child(partial(seen, points, partial(whole, name), path, copies)) == 0, name
+        moved(path, first)
+        *others, (what, where, at, done) = points
+        status = child(partial(crash, name, path, where, at, done))
+        assert status == -signal.SIGKILL, f"{name}: {what} was not reached ({status})"
+        safe = [safe_step(path)]
+        moved(path, aside)  # it is left for a fresh process
+        for index, (what, *_) in enumerate(others):
+            assert (copies / str(index)).exists(), f"{name}: {what} was not reached"
+            moved(copies / str(index) / name, path)
+            safe.append(safe_step(path))
             if index % 3 == 0:
                 child(partial(crash, name, path, GUARD, 5, "after"))
-            if index == len(points) - 1:
-                continue  # the last is left for a fresh process
             assert child(partial(whole, name, path)) == 0, f"{name}: no resume after {what}"
-            got = tree(path)
-            odd = [key for key in sorted(set(got) | set(want)) if got.get(key) != want.get(key)]
-            assert not odd, f"{name}: killed at {what}, other files: {odd}"
-            assert path.with_suffix(".made").read_text() == made, f"{name}: {what}"
+            same(path, first, tree, f"{name}: killed at {what}")
+        moved(aside, path)
+        if len(others) % 3 == 0:
+            child(partial(crash, name, path, GUARD, 5, "after"))
         print(name, len(points), *safe, sep="\t")
+
+
+def safe_step(path: Path) -> int:
+    """The newest commit; none may be broken."""
+    found, wrong = commit.newest(path / "commits")
+    assert not wrong, wrong
+    return found.step if found else 0
 
 
 def go_on(root: Path) -> None:
     """Nothing of the process that died is left but its files."""
     for name in POINTS:
         whole(name, root / "left" / name)
-
-
-def quicken() -> None:
-    """What is slow and not at stake is left out."""
-    record.environment = lambda: {}
-    os.fsync = lambda fd: None  # type: ignore[assignment]
-    gc.freeze()  # else each collection in a child walks, and copies, all of its parent's objects
 
 
 if __name__ == "__main__":

@@ -1,16 +1,14 @@
-"""Kill constitutional AI at chosen points of its whole way, go on, and look; see kills.py.
+"""Kill constitutional AI at chosen points of its whole way, go on, and look; see killing.py.
 
 python kills_constitutional.py ROOT
 """
 
-import shutil
-import signal
 import sys
 from functools import partial
 from pathlib import Path
 
-from kills import APPEND, GUARD, WRITE, arm, child, quicken
-from kills_rest import SEAL, tree
+from killing import APPEND, GUARD, SEAL, WRITE, each, quicken
+from kills_rest import tree
 
 from accord.data.constitution import read_constitution
 from accord.engine.calls import Calls
@@ -48,7 +46,7 @@ POINTS = [
     ("weights are written, moments are not", WRITE, 6, "before"),
     ("before the report", "accord.recipes.constitutional_job:_page", 1, "before"),
 ]
-"""as in kills.py"""
+"""as in killing.py"""
 
 
 def walk(root: Path, out: Path) -> None:
@@ -76,39 +74,21 @@ def walk(root: Path, out: Path) -> None:
     assert twice <= 1, f"{twice} calls were made twice; the one that broke off may be"
 
 
-def crash(root: Path, out: Path, where: str, at: int, done: str) -> None:
-    """A walk that dies."""
-    arm(where, at, done)
-    walk(root, out)
-
-
 def files(out: Path) -> dict[str, bytes]:
     """The report names its folder and its day: it is looked at by what it was made from."""
     made = tree(out)
     return {k: v for k, v in made.items() if not k.startswith("report/")}
 
 
-def kill(root: Path) -> None:
-    """All points, each from the beginning."""
-    newborn(root / "model")
-    first, out = root / "whole", root / "left"
-    assert child(partial(walk, root, first)) == 0
-    want, made = files(first), first.with_suffix(".made").read_text()
-    for what, where, at, done in POINTS:
-        shutil.rmtree(out, ignore_errors=True)
-        shutil.rmtree(out.with_suffix(".calls"), ignore_errors=True)
-        status = child(partial(crash, root, out, where, at, done))
-        assert status == -signal.SIGKILL, f"{what} was not reached ({status})"
-        assert child(partial(walk, root, out)) == 0, f"no resume after {what}"
-        got = files(out)
-        odd = [key for key in sorted(set(got) | set(want)) if got.get(key) != want.get(key)]
-        assert not odd, f"killed at {what}, other files: {odd}"
-        assert (out / "report" / "report.html").is_file()
-        assert out.with_suffix(".made").read_text() == made, what
-        print(what)
+def reported(out: Path) -> dict[str, bytes]:
+    """The files, where the report is there too."""
+    assert (out / "report" / "report.html").is_file()
+    return files(out)
 
 
 if __name__ == "__main__":
     quicken()
     report.curve = lambda *_: None  # its drawings are slow too, and not compared
-    kill(Path(sys.argv[1]))
+    root = Path(sys.argv[1])
+    newborn(root / "model")
+    each(POINTS, partial(walk, root), root, reported)

@@ -1,16 +1,14 @@
-"""Kill ReST at chosen points of its whole way, go on, and look at what is left; see kills.py.
+"""Kill ReST at chosen points of its whole way, go on, and look at what is left; see killing.py.
 
 python kills_rest.py ROOT
 """
 
 import json
-import shutil
-import signal
 import sys
 from functools import partial
 from pathlib import Path
 
-from kills import APPEND, GUARD, WRITE, arm, child, quicken
+from killing import APPEND, GUARD, SEAL, WRITE, each, quicken
 
 from accord.engine.roles import Policy
 from accord.maths.selection import Interpolated
@@ -31,7 +29,6 @@ CFG = ReST(
         keep=Interpolated((0.0, 0.5)), batch=8, measure_every=1, patience=1, lr=1e-2, optimizer=FAST
     ),
 )
-SEAL = "accord.store.artifact:seal"
 POINTS = [
     ("imitating", GUARD, 2, "after"),
     ("sampling", "accord.engine.seats:Seats.step", 3, "after"),
@@ -48,7 +45,7 @@ POINTS = [
     ("sampling again", "accord.engine.seats:Seats.step", 60, "after"),
     ("the last seal", SEAL, 7, "before"),
 ]
-"""as in kills.py"""
+"""as in killing.py"""
 
 
 def walk(model: Path, out: Path) -> None:
@@ -59,12 +56,6 @@ def walk(model: Path, out: Path) -> None:
         place, CFG, Policy.open(model), short, given.demonstrations, given.prompts, gold=short
     )
     out.with_suffix(".made").write_text(f"{made.handle.fingerprint} {made.numbers}")
-
-
-def crash(model: Path, out: Path, where: str, at: int, done: str) -> None:
-    """A walk that dies."""
-    arm(where, at, done)
-    walk(model, out)
 
 
 def tree(out: Path) -> dict[str, bytes]:
@@ -81,24 +72,7 @@ def tree(out: Path) -> dict[str, bytes]:
     return made
 
 
-def kill(root: Path) -> None:
-    """All points, each from the beginning."""
-    model, first = newborn(root / "model"), root / "whole"
-    assert child(partial(walk, model, first)) == 0
-    want, made = tree(first), first.with_suffix(".made").read_text()
-    for what, where, at, done in POINTS:
-        out = root / "left"
-        shutil.rmtree(out, ignore_errors=True)
-        status = child(partial(crash, model, out, where, at, done))
-        assert status == -signal.SIGKILL, f"{what} was not reached ({status})"
-        assert child(partial(walk, model, out)) == 0, f"no resume after {what}"
-        got = tree(out)
-        odd = [key for key in sorted(set(got) | set(want)) if got.get(key) != want.get(key)]
-        assert not odd, f"killed at {what}, other files: {odd}"
-        assert out.with_suffix(".made").read_text() == made, what
-        print(what)
-
-
 if __name__ == "__main__":
     quicken()
-    kill(Path(sys.argv[1]))
+    root = Path(sys.argv[1])
+    each(POINTS, partial(walk, newborn(root / "model")), root, tree)

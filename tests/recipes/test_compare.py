@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +21,7 @@ from accord.recipes.compare_job import Compared, CompareJob, run_compare
 from accord.recipes.job import Desk
 from recipe_fakes import WHO, newborn
 
+HERE = Path(__file__).resolve().parent
 RULE = "def short(prompt, answer, ended):\n    return -float(len(answer))\n"
 SIZES = (
     *("budget=tiny", "longest=5", "temperature=1.0", "n=2", "best=4", "held_out=0.4"),
@@ -156,30 +156,6 @@ def test_one_killed_in_the_middle_goes_on(here, whole, tmp_path, monkeypatch) ->
     assert kept.read_bytes() == once.read_bytes()
 
 
-KILLED = """
-import os, signal, sys
-from accord.config import read_each
-from accord.demo.contest import defaults
-from accord.recipes import {module}
-from accord.recipes.compare import Compare
-from accord.recipes.compare_job import CompareJob, run_compare
-from accord.recipes.job import Desk
-
-calls, honest = 0, {module}.{name}
-
-def dies(*given, **more):
-    global calls
-    calls += 1
-    if calls == {at}:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return honest(*given, **more)
-
-{module}.{name} = dies
-first = read_each((CompareJob, Compare), None, sys.argv[1:])
-run_compare(
-    Desk((), print), *read_each((CompareJob, Compare), None, sys.argv[1:], defaults(*first))
-)
-"""
 CLOCK = ("seconds", "shared", "shared_seconds", "memory_mb", "out")
 """what two runs of the same do not have in common"""
 
@@ -198,17 +174,16 @@ def test_killed_at_any_point_the_page_says_the_same(here, tmp_path) -> None:
     the end the page has the numbers of one that was left alone.
     """
     few = ("methods=DPO,RLOO,best-of-n", "sweep=DPO", "save_every=1")
-    points = (("dpo", "see", 2), ("grpo", "optimise", 2), ("field", "sampled", 2))
     words = [w for w in SIZES if w.split("=")[0] not in ("methods", "sweep")]
-    words += [f"model={here}/model", f"prompts={here}/ask.jsonl", *few, f"out={tmp_path}/cut"]
-    for module, name, at in points:
-        done = subprocess.run(
-            [sys.executable, "-c", KILLED.format(module=module, name=name, at=at),
-             *words, f"rule={here}/rules.py:short"],
-            env={**os.environ, "PYTHONPATH": "src"}, capture_output=True, text=True,
-        )  # fmt: skip
-        assert done.returncode == -signal.SIGKILL, done.stderr
-        assert not (tmp_path / "cut/compare.json").exists()
+    words += [f"model={here}/model", f"prompts={here}/ask.jsonl", f"rule={here}/rules.py:short"]
+    path = os.pathsep.join([*(p for p in sys.path if p), str(HERE.parent)])
+    done = subprocess.run(
+        [sys.executable, str(HERE / "kills_compare.py"), str(tmp_path / "cut"), *words, *few],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
     cut, _ = run(here, tmp_path / "cut", *few)
     alone, _ = run(here, tmp_path / "alone", *few)
     assert _steady(cut.told) == _steady(alone.told)

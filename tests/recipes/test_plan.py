@@ -19,6 +19,7 @@ from accord.models.sketch import config_of
 from accord.recipes import plan
 from accord.recipes.job import Desk
 from accord.recipes.plan import Plan, lines, run_plan
+from plan_fakes import remembered
 from recipe_fakes import newborn
 from tiny import folder
 
@@ -39,16 +40,7 @@ def model(tmp_path_factory):
 @pytest.fixture(autouse=True, scope="module")
 def once():
     """What was foreseen is kept: most of the tests here ask for the same few plans."""
-    kept: dict[tuple, Estimate] = {}
-
-    def remembered(config, work) -> Estimate:
-        key = (config.to_json_string(), work)
-        if key not in kept:
-            kept[key] = estimate(config, work)
-        return kept[key]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan, "estimate", remembered)
+    with remembered():
         yield
 
 

@@ -27,6 +27,7 @@ from accord.recipes.job import Desk
 from accord.recipes.plan import Plan, run_plan
 from accord.rewards.learned import Learned
 from accord.store.run import Run
+from plan_fakes import remembered
 from toys import ToySpeller
 
 PROMPT, ANSWER, BATCH, GROUP, MICRO = 24, 20, 8, 4, 256
@@ -122,6 +123,13 @@ def test_a_recipe_takes_what_was_foreseen(work):
 # --- what is asked for ---
 
 
+@pytest.fixture(autouse=True, scope="module")
+def once():
+    """What was foreseen is kept: most of the tests here ask for the same few plans."""
+    with remembered():
+        yield
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> str:
     """A folder with a config alone."""
@@ -130,7 +138,7 @@ def model(tmp_path_factory) -> str:
     return str(home)
 
 
-FEW = {"prompt": 16, "longest": 8, "batch": 4}
+FEW = {"prompt": 64, "longest": 32, "batch": 4}
 
 
 @pytest.mark.parametrize(

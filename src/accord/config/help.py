@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import functools
 import inspect
 import itertools
 import textwrap
@@ -59,6 +60,7 @@ def describe(kind: type) -> str:
     )
 
 
+@functools.cache
 def _helps(kind: type) -> dict[str, str]:
     """The string written under each field in the source."""
     if issubclass(kind, BaseModel):
