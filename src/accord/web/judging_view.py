@@ -17,8 +17,8 @@ WORDS = 600
 """words of a conversation from which on it scrolls in a box of its own, whole"""
 KNOWN = 6
 """facts of a message before the others fold"""
-KNOWN_WORDS = 200
-"""words of facts from which on they scroll in a box of their own"""
+KNOWN_LETTERS = 1200
+"""letters of facts from which on they scroll in a box of their own"""
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def scene(task: Task, prefs: Mapping[str, Any], image: str) -> dict[str, Any]:
     said = turns(task.messages, image)
     words = sum(len(text.split()) for turn in said for kind, text in turn.parts if kind == "text")
     facts = known(task.messages)
-    told = sum(len(text.split()) for one in facts for text in (*one.first, *one.more))
+    told = sum(len(text) for one in facts for text in (*one.first, *one.more))
     view = prefs.get("view") or task.config.view.formats
     return {
         "task": task,
@@ -126,7 +126,7 @@ def scene(task: Task, prefs: Mapping[str, Any], image: str) -> dict[str, Any]:
         "turns": said,
         "long": words > WORDS,
         "known": facts,
-        "known_long": told > KNOWN_WORDS,
+        "known_long": told > KNOWN_LETTERS,
         "answers": answers(task),
         "others": [other(one, task) for one in task.others],
         "keys": keys_of(prefs),
