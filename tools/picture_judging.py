@@ -16,8 +16,13 @@ from sqlalchemy import select
 
 from accord.store.judgements import acts, leases, studies
 from accord.store.judgements.forms import Act, Kind, NewItem, Quiz, StudyConfig, Talk
+from accord.store.judgements.pictures import home
 from accord.store.judgements.tables import Judgement
 from accord.web.models_known import register
+from accord.worlds.scenes.captions import captions, facts
+from accord.worlds.scenes.drawing import draw as draw_scene
+from accord.worlds.scenes.mistakes import mistaken
+from accord.worlds.scenes.things import scene
 from browser_fakes import browser, visiting
 from judge_fakes import Site, site
 from talk_fakes import answering
@@ -54,6 +59,7 @@ PAGES = (
     ("chat", "judge", "", ("light", "dark", "phone")),
     ("keys", "judge", "?", ("light",)),
     ("quiz", "judge", "1", ("light", "dark", "phone")),
+    ("facts", "judge", "", ("light", "dark", "phone")),
     ("adjudicate", "adjudicate", "", ("light",)),
     ("progress", "progress", "", ("light", "dark")),
 )
@@ -108,6 +114,24 @@ def quizzed(here: Site, verdicts: tuple[Any, ...]) -> int:
     return study
 
 
+def known(here: Site) -> int:
+    """A study of a picture of which the truth is known."""
+    drawn = scene(seed=0, index=3)
+    folder = home(here.store)
+    folder.mkdir(parents=True, exist_ok=True)
+    draw_scene(drawn, side=256).save(folder / "scene.png")
+    parts = [{"type": "image", "path": "scene.png"}, {"type": "text", "text": "What is there?"}]
+    parts += [{"type": "fact", "text": fact} for fact in facts(drawn)]
+    wrong = mistaken(drawn, random.Random(0))
+    texts = (captions(drawn, n=1)[0], captions(wrong, n=1)[0])
+    made = studies.create(
+        here.store, "What is in the picture", "pairwise",
+        StudyConfig(question="Which answer says what is there?"),
+    )  # fmt: skip
+    studies.add_items(here.store, made.id, [NewItem([{"role": "user", "content": parts}], texts)])
+    return made.id
+
+
 def places(here: Site) -> Iterator[tuple[str, int]]:
     """Each picture's study."""
     both: tuple[Any, ...] = ("tie", "both_bad")
@@ -117,6 +141,7 @@ def places(here: Site) -> Iterator[tuple[str, int]]:
     yield from dict.fromkeys(("adjudicate", "progress"), done).items()
     yield from dict.fromkeys(("pair", "differences", "keys"), pair).items()
     yield "quiz", quizzed(here, both)
+    yield "facts", known(here)
     yield "rank", make(here, "Four answers", "rank", (GOOD, FAIR, POOR, SHORT), verdicts=both)
     yield "rate", make(here, "Three axes", "rate", (GOOD, FAIR))
     yield "rewrite", make(here, "As it should have been", "rewrite", (SHORT,))
@@ -139,7 +164,7 @@ def draw(page: Any, name: str, keys: str) -> None:
         page.get_by_role("button", name="A is better").wait_for()
     for key in keys.split():
         page.keyboard.press(key)
-    page.wait_for_timeout(300 if name in ("keys", "quiz") else 5000)
+    page.wait_for_timeout(300 if name in ("keys", "quiz", "facts") else 5000)
 
 
 def main(folder: Path) -> None:

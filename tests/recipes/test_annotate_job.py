@@ -9,6 +9,7 @@ import pytest
 
 import seeing
 from accord.config import read_each
+from accord.data.dossier import cases
 from accord.data.judged import take
 from accord.data.pictures import data_url
 from accord.errors import BadData, BadSettings
@@ -95,12 +96,16 @@ def test_items_without_a_verdict_are_counted(where: str, tmp_path: Path) -> None
         assert any("not among the 1 likeliest" in line for line in told)
 
 
-def test_the_judge_sees_the_pictures_and_the_facts(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tells", [True, False])
+def test_the_judge_sees_the_pictures_and_the_facts_that_the_study_shows(
+    tmp_path: Path, tells: bool
+) -> None:
     seeing.picture(tmp_path / "red.png")
     row = {"prompt": "Colour?", "image": "red.png", "facts": ["it is red"]}
     ready = tmp_path / "ready.jsonl"
     ready.write_text(json.dumps({**row, "responses": ["The Baltic.", "No."]}))
     words = [f"data={ready}", f"study={tmp_path}/p.db#s", "site=false", f"out={tmp_path}/l"]
+    words.append(f"view.facts={str(tells).lower()}")
     run_label(Desk((), str), *read_each(VERBS["label"].classes(), None, words))
     asked = []
     with served() as server:
@@ -115,4 +120,9 @@ def test_the_judge_sees_the_pictures_and_the_facts(tmp_path: Path) -> None:
     for content in asked:
         shown, said = content
         assert shown["image_url"]["url"] == data_url(str(tmp_path / "red.png"))
-        assert said["text"].startswith("=== What is known to be so ===\n- it is red\n\nHere is a")
+        known = said["text"].startswith("=== What is known to be so ===\n- it is red\n\nHere is a")
+        assert (known, "it is red" in said["text"]) == (tells, tells)
+    store = open_store(tmp_path / "p.db")
+    (case,) = cases(store, 1)
+    store.close()
+    assert case.verdicts[0].facts is tells

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from accord.store.judgements.forms import NewItem
+from accord.store.judgements.forms import NewItem, View
 from accord.store.judgements.studies import add_items, set_status
 from judge_fakes import Site, shown, site
 
@@ -167,7 +167,7 @@ def test_models_stay_hidden_in_a_blind_study(here: Site) -> None:
 
 
 def test_all_answers_are_to_be_read_where_the_study_says_so(here: Site) -> None:
-    study = here.study("pairwise", read_all=True)
+    study = here.study("pairwise", view=View(read_all=True))
     client, address = here.client(), f"/studies/{study.id}/judge"
     text = client.get(address).text
     assert "I have read all answers" in text

@@ -5,7 +5,7 @@ from dataclasses import asdict
 import pytest
 
 from accord.errors import BadData
-from accord.store.judgements.forms import Kind, StudyConfig
+from accord.store.judgements.forms import Kind, StudyConfig, View
 from accord.web.judging_form import LONGEST, fields_of, read_act, read_draft
 
 BASE = {"lease": "7", "key": "k"}
@@ -64,7 +64,7 @@ def test_a_rewrite_keeps_its_lines() -> None:
 
 
 def test_skips_and_reports_need_no_verdict_and_carry_why() -> None:
-    strict = StudyConfig(reason="required", read_all=True)
+    strict = StudyConfig(reason="required", view=View(read_all=True))
     skip = read_act({**BASE, "act": "skip", "skip_tag": "too long"}, "pairwise", strict)
     assert (skip.act, skip.tags, skip.ranks) == ("skip", ("too long",), None)
     flag = read_act({**BASE, "act": "flag", "flag_tag": "x", "skip_tag": "y"}, "pairwise", strict)
@@ -80,7 +80,7 @@ def test_skips_and_reports_need_no_verdict_and_carry_why() -> None:
         ({"act": "delete"}, "pairwise", PLAIN, "'delete' is not"),
         ({"verdict": "tie", "ms_total": "-1"}, "pairwise", PLAIN, "ms_total is no whole"),
         ({"verdict": "tie"}, "pairwise", StudyConfig(reason="required"), "asks why"),
-        ({"verdict": "tie"}, "pairwise", StudyConfig(read_all=True), "scroll all"),
+        ({"verdict": "tie"}, "pairwise", StudyConfig(view=View(read_all=True)), "scroll all"),
         ({"verdict": "tie", "reason": "x" * (LONGEST + 1)}, "pairwise", PLAIN, "longer than"),
         ({"rank_0": "1", "rank_1": ""}, "rank", PLAIN, "B has none"),
         ({"rewrite": " \n"}, "rewrite", PLAIN, "is empty"),

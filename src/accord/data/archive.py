@@ -88,6 +88,8 @@ def _kept(item: NewItem, row: Mapping[str, Any], where: str) -> Iterator[Kept]:
     for n, one in enumerate(row["verdicts"]):
         told = {key: one[key] for key in SAID if one.get(key) is not None}
         told["created"] = datetime.fromisoformat(one["at"])
+        if one.get("facts") is not None:
+            told["origin"] = {"facts": bool(one["facts"])}
         name = f"{where}#{n}"
         yield Kept(item, str(one["by"]), bool(one["ai"]), bool(one["excluded"]), told, name)
 

@@ -62,6 +62,8 @@ class Verdict:
     """UTC, ISO 8601"""
     ms_total: int | None
     ms_visible: int | None
+    facts: bool | None
+    """whether they were shown what is known of the prompt; None: nothing is, or nobody noted it"""
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,22 @@ def annotators(store: Store, judgement_ids: Collection[int]) -> dict[str, list[i
     return found
 
 
+def facts_seen(store: Store, judgement_ids: Collection[int]) -> dict[str, int]:
+    """How many of these judgements were made with what is known of the prompt shown, and hidden;
+    the others are of prompts of which nothing is, or were made before that was noted.
+    """
+    ids, found = sorted(judgement_ids), {"shown": 0, "hidden": 0}
+    with store.read() as session:
+        for start in range(0, len(ids), LOT):
+            query = session.query(Judgement.origin).filter(
+                Judgement.id.in_(ids[start : start + LOT])
+            )
+            for (origin,) in query:
+                if (told := origin.get("facts")) is not None:
+                    found["shown" if told else "hidden"] += 1
+    return found
+
+
 def _answers(session: Any, ids: Collection[int]) -> dict[int, Written]:
     rows = session.query(Response).filter(Response.id.in_(set(ids)))
     return {one.id: Written(one.text, one.model, one.sampling, one.reward) for one in rows}
@@ -157,6 +175,7 @@ def _verdicts(session: Any, ids: Collection[int]) -> dict[int, list[Verdict]]:
             ai=user.kind == "ai",
             excluded=user.excluded is not None,
             at=one.created.isoformat(),
+            facts=one.origin.get("facts"),
             **{name: getattr(one, name) for name in SAID},
         )
         found.setdefault(one.item_id, []).append(made)

@@ -250,8 +250,8 @@ def _judged(
                     continue
                 more: dict[str, Any] = {"item_id": item, "user_id": user, "key": key}
                 more |= {"shown": list(range(len(one.item.answers))), "created": now()}
-                more["origin"] = {"imported": source, "row": one.name}
-                session.add(Judgement(act="judge", **{**more, **one.told}))
+                origin = {"imported": source, "row": one.name, **one.told.get("origin", {})}
+                session.add(Judgement(act="judge", **{**more, **one.told, "origin": origin}))
                 new += 1
     with store.write() as session:
         recount(session, Item.study_id == study.id)

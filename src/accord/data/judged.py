@@ -51,6 +51,8 @@ class Taken:
     found: Resolved
     """what they were made of, with the digest of the records"""
     annotators: Mapping[str, list[int]]
+    facts: Mapping[str, int]
+    """shown, hidden -> judgements made with, and without, what is known of their prompts"""
     agreed: Any
     """agreement.Agreement of the whole study; None where records are no judgements"""
 
@@ -153,7 +155,7 @@ def gather(store: Store, name: str, kind: Kind, filters: Filters) -> Taken:
             for n, (told, source) in enumerate(rows)
         ]
         none = Resolved([], [], [], [], fingerprint(asked), {})
-        return Taken(study, asked, _kept(asked), none, {}, None)
+        return Taken(study, asked, _kept(asked), none, {}, {}, None)
     found = resolve.records(store, study.id, filters)
     native = list(getattr(found, kind))
     tally, records = Tally(), native
@@ -161,10 +163,11 @@ def gather(store: Store, name: str, kind: Kind, filters: Filters) -> Taken:
         records = _served([*found.comparisons, *found.ratings], kind, tally)
         found = replace(found, digest=digest([found.digest, kind]))
     by = dossier.annotators(store, found.judgement_ids)
+    seen = dossier.facts_seen(store, found.judgement_ids)
     agreed = agreement.report(store, study.id)
     at = pictures.home(store)
     records = [replace(one, prompt=pictures.found(one.prompt, at)) for one in records]
-    return Taken(study, records, tally, found, by, agreed)
+    return Taken(study, records, tally, found, by, seen, agreed)
 
 
 def _kept(records: Sequence[Any]) -> Tally:
@@ -205,6 +208,7 @@ def _ids(taken: Taken) -> dict[str, Any]:
         "judgements": list(taken.ids),
         "annotators": dict(sorted(taken.annotators.items())),
         "left_out": dict(taken.left_out),
+        "facts": dict(taken.facts),
     }
 
 
@@ -232,6 +236,7 @@ def card(taken: Taken, kind: str, filters: Filters, rows: int | None = None) -> 
         f"- kind of study: {study.kind}",
         f"- agreement: {_agreed(taken.agreed)}",
         f"- left out: {_listed(taken.left_out)}",
+        *_seen(taken.facts),
         f"- guidelines: sha256 {sha256(rules.encode()).hexdigest()}",
         f"- digest of the records: {taken.digest}",
         f"- made {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by accord {_version()}",
@@ -242,6 +247,11 @@ def card(taken: Taken, kind: str, filters: Filters, rows: int | None = None) -> 
     if rules:
         lines += ["## Guidelines", "", rules, ""]
     return "\n".join(lines)
+
+
+def _seen(facts: Mapping[str, int]) -> list[str]:
+    told = ", ".join(f"{how} at {count} judgements" for how, count in facts.items() if count)
+    return [f"- what is known of the prompts (facts): {told}"] if told else []
 
 
 def _agreed(told: Any) -> str:

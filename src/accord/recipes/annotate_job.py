@@ -18,7 +18,7 @@ from accord.maths.feedback import unswapped
 from accord.recipes.job import Desk
 from accord.recipes.judging import CALLS
 from accord.recipes.stage import Place
-from accord.records import Invalid
+from accord.records import Invalid, facts, untold
 from accord.rewards.base import Score
 from accord.rewards.duel import Duel, PairJudge, both_ways
 from accord.rewards.judge.opinions import pair_judge
@@ -82,17 +82,20 @@ def _annotated(desk: Desk, job: AnnotateJob, store: Store, called: str) -> Annot
     judge = pair_judge(job.judge, job.out / CALLS, desk.tell)
     name = job.name or Path(job.judge).stem or job.judge
     user_id = _account(store, name)
+    tells = studies.config_of(study).view.facts
     every = [
         replace(item, prompt=found(item.prompt, home(store)))
         for item in resolve.items(store, study.id)
     ]
+    shown = [one if tells else replace(one, prompt=untold(one.prompt)) for one in every]
     tally, new, known = Tally(), 0, 0
-    for item, soft in zip(every, softened(judge, every), strict=True):
+    for item, soft in zip(every, softened(judge, shown), strict=True):
         if isinstance(soft, Invalid):
             tally.drop(soft.reason, f"item {item.id}")
             continue
         tally.keep()
-        origin = {"judge": judge.which, "both ways": True}
+        told = {"facts": tells} if facts(item.prompt) else {}
+        origin = {"judge": judge.which, "both ways": True, **told}
         made = acts.put_ai(store, study.id, user_id, item.id, Opinion(soft=soft, origin=origin))
         new, known = new + (not made.repeated), known + made.repeated
     Place(job.out, tell=desk.tell, limit=job.limit).check(tally, "items")

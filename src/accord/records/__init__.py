@@ -10,6 +10,7 @@ from accord.records.conversation import (
     Text,
     ask,
     facts,
+    untold,
 )
 from accord.records.feedback import Comparison, Demonstration, Rating
 from accord.records.rollout import Invalid, Rollout
@@ -29,4 +30,5 @@ __all__ = [
     "Text",
     "ask",
     "facts",
+    "untold",
 ]

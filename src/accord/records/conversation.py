@@ -1,6 +1,6 @@
 """What is said to a model and by it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Role = Literal["system", "user", "assistant"]
@@ -80,3 +80,13 @@ def ask(text: str) -> Conversation:
 def facts(conversation: Conversation) -> tuple[str, ...]:
     """All that judges are told of it."""
     return tuple(fact for message in conversation for fact in message.facts)
+
+
+def untold(conversation: Conversation) -> Conversation:
+    """The same without what judges alone are told."""
+    return tuple(
+        replace(one, content=tuple(part for part in one.content if not isinstance(part, Fact)))
+        if one.facts
+        else one
+        for one in conversation
+    )

@@ -36,9 +36,9 @@ Text = Annotated[str, Field(max_length=100_000)]
 
 
 class Part(BaseModel):
-    """A piece of a message: text."""
+    """A piece of a message: text, or a fact, which is known to be so and told to judges alone."""
 
-    type: Literal["text"] = "text"
+    type: Literal["text", "fact"] = "text"
     text: Text
 
 
@@ -213,11 +213,8 @@ def next_task(store: TheStore, user: Judges, study_id: Id) -> dict[str, Any] | N
     shown = [{"place": one.place, "text": one.text, "model": one.model} for one in task.answers]
     return (
         told
-        | {"question": task.config.question, "messages": task.messages}
-        | {
-            "answers": shown,
-            "key": task.key,
-        }
+        | {"question": task.config.question, "messages": task.messages, "facts": task.facts}
+        | {"answers": shown, "key": task.key}
     )
 
 
@@ -270,4 +267,5 @@ def _told(rows: Any) -> Iterator[dict[str, Any]]:
             "ai": who.kind == "ai",
             "counts": who.excluded is None,
             "gold": item.gold is not None,
+            "facts": made.origin.get("facts"),
         }

@@ -41,12 +41,13 @@ def read_act(fields: Mapping[str, str], kind: Kind, config: StudyConfig) -> Act:
         "reason": _text(fields, "reason"),
         "tags": (fields[f"{act}_tag"],) if act != "judge" and fields.get(f"{act}_tag") else (),
         **{name: _number(fields, name) for name in ("ms_total", "ms_visible", "ms_first")},
+        "facts": {"1": True, "0": False}.get(fields.get("facts", "")),
     }
     if act != "judge":
         return Act(act=act, **common)  # type: ignore[arg-type]  # looked at above
     if config.reason == "required" and not fields.get("reason", "").strip():
         raise BadData("this study asks why: write a sentence in the field below the answers")
-    if config.read_all and fields.get("read") != "1":
+    if config.view.read_all and fields.get("read") != "1":
         raise BadData("scroll all answers to their ends before the verdict")
     return Act(**(common | READERS[kind](fields, config)))
 

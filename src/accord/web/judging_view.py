@@ -15,6 +15,10 @@ FLAG = ("personal data", "dangerous", "broken or cut off", "tells which model it
 STRENGTHS = ((1, "slightly"), (2, "clearly"), (3, "much"))
 WORDS = 600
 """words of a conversation from which on it scrolls in a box of its own, whole"""
+KNOWN = 6
+"""facts of a message before the others fold"""
+KNOWN_LETTERS = 1200
+"""letters of facts from which on they scroll in a box of their own"""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,17 @@ class Turn:
     who: str
     parts: tuple[tuple[str, str], ...]
     """("text", words) or ("image", address), in the order they were said"""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of one message, for who judges."""
+
+    of: str
+    """which message, where several have facts"""
+    first: tuple[str, ...]
+    more: tuple[str, ...]
+    """folded, until somebody looks"""
 
 
 @dataclass(frozen=True)
@@ -59,11 +74,31 @@ def turns(messages: Sequence[Any], image: str) -> list[Turn]:
             if part.get("type") == "image":
                 parts.append(("image", f"{image}/{count}"))
                 count += 1
-            elif part.get("type") != "fact":  # what judges of a run are told, and people are not
+            elif part.get("type") != "fact":  # stands apart: nobody said it
                 parts.append(("text", str(part.get("text", ""))))
         role = str(message.get("role", "user"))
         found.append(Turn(role, ROLES.get(role, role), tuple(parts)))
     return found
+
+
+def known(messages: Sequence[Any]) -> list[Known]:
+    """The facts in a conversation, message by message; what a study hides is not there any more."""
+    found = [
+        (number, message, [str(part["text"]) for part in content if part.get("type") == "fact"])
+        for number, message in enumerate(messages, 1)
+        if not isinstance(content := message.get("content", ""), str)
+    ]
+    few = [one for one in found if one[2]]
+    return [
+        Known(
+            f"{ROLES.get(message['role'], message['role'])}, message {number}"
+            if len(few) > 1
+            else "",
+            tuple(facts[:KNOWN]),
+            tuple(facts[KNOWN:]),
+        )
+        for number, message, facts in few
+    ]
 
 
 def answers(task: Task) -> list[Answer]:
@@ -80,7 +115,9 @@ def scene(task: Task, prefs: Mapping[str, Any], image: str) -> dict[str, Any]:
     """All that the templates of a task need."""
     said = turns(task.messages, image)
     words = sum(len(text.split()) for turn in said for kind, text in turn.parts if kind == "text")
-    view = prefs.get("view") or task.config.formats
+    facts = known(task.messages)
+    told = sum(len(text) for one in facts for text in (*one.first, *one.more))
+    view = prefs.get("view") or task.config.view.formats
     return {
         "task": task,
         "kind": task.kind,
@@ -88,6 +125,8 @@ def scene(task: Task, prefs: Mapping[str, Any], image: str) -> dict[str, Any]:
         "draft": fields_of(task.draft or {}),
         "turns": said,
         "long": words > WORDS,
+        "known": facts,
+        "known_long": told > KNOWN_LETTERS,
         "answers": answers(task),
         "others": [other(one, task) for one in task.others],
         "keys": keys_of(prefs),

@@ -221,7 +221,8 @@ def _last(messages: list[Any]) -> str:
     content = messages[-1].get("content", "") if messages else ""
     if isinstance(content, str):
         return content
-    return " ".join(str(part.get("text", "[picture]")) for part in content)
+    said = (part for part in content if part.get("type") != "fact")
+    return " ".join(str(part.get("text", "[picture]")) for part in said)
 
 
 def _said(judged: Judgement) -> str:

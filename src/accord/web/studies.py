@@ -11,7 +11,7 @@ from accord.store.judgements import people, quiz, studies
 from accord.store.judgements.forms import Kind
 from accord.store.judgements.opening import Store
 from accord.store.judgements.tables import Study, User
-from accord.web import study_form
+from accord.web import judging_view, study_form
 from accord.web.render import address, page
 from accord.web.security import Id, Manager, Reader, TheStore
 
@@ -128,7 +128,11 @@ def _preview(request: Request, form: dict[str, list[str]]) -> Response:
         task = studies.preview(config, kind)
     except AccordError as error:
         raise HTTPException(400, str(error)) from None
-    return page(request, "studies/preview.html", task=task, config=config, wrong=wrong)
+    said: dict[str, Any] = {
+        "turns": judging_view.turns(task.messages, ""),
+        "known": judging_view.known(task.messages),
+    }
+    return page(request, "studies/preview.html", task=task, config=config, wrong=wrong, **said)
 
 
 def _kind(said: str) -> Kind:

@@ -20,7 +20,15 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "What is asked": ("question", "guidelines", "verdicts", "axes", "scale", "reason"),
     "Who is talked to": ("talk.models", "talk.temperature", "talk.longest"),
     "Who, and how often": ("overlap", "everyone", "agree_below"),
-    "How it is shown": ("blind", "reveal", "shuffle", "formats", "read_all", "lease_minutes"),
+    "How it is shown": (
+        "blind",
+        "reveal",
+        "shuffle",
+        "view.facts",
+        "view.formats",
+        "view.read_all",
+        "lease_minutes",
+    ),
     "Watching quality": ("quiz.items", "quiz.passes", "gold_rate", "shortest_s", "leaks"),
 }
 LABELS = {
@@ -39,8 +47,9 @@ LABELS = {
     "blind": "Hide model names",
     "reveal": "Name the models after the verdict",
     "shuffle": "Shuffle the answers",
-    "formats": "Answers are shown",
-    "read_all": "Both answers must be read to the end",
+    "view.facts": "Show what is known of a prompt",
+    "view.formats": "Answers are shown",
+    "view.read_all": "Both answers must be read to the end",
     "lease_minutes": "Minutes an item is kept for one person",
     "quiz.items": "Known items in a quiz at the start",
     "quiz.passes": "Share of them that must be right",

@@ -8,7 +8,7 @@ import pytest
 
 from accord.store.judgements import people
 from accord.store.judgements.acts import submit
-from accord.store.judgements.forms import Act, Kind, NewItem
+from accord.store.judgements.forms import Act, Kind, NewItem, View
 from accord.store.judgements.leases import next_task
 from accord.store.judgements.people import logout_all
 from accord.store.judgements.studies import add_items
@@ -92,7 +92,7 @@ def test_long_answers_are_collapsed_alike_and_shown_whole_on_demand(visit: Visit
 
 
 def test_both_are_to_be_read_to_their_ends(visit: Visit) -> None:
-    page = visit.go(long_pair(visit, read_all=True))
+    page = visit.go(long_pair(visit, view=View(read_all=True)))
     page.keyboard.press("1")
     assert "Scroll every answer" in page.locator("#status").inner_text()
     assert visit.site.judgements() == []

@@ -24,12 +24,13 @@ from accord.store.judgements.forms import (
     Receipt,
     StudyConfig,
     Task,
+    knows,
 )
 from accord.store.judgements.leases import extend, hold
 from accord.store.judgements.opening import Store, now
 from accord.store.judgements.showing import said, task_of
 from accord.store.judgements.studies import config_of
-from accord.store.judgements.tables import Item, Judgement, Lease, Response, Study, User
+from accord.store.judgements.tables import Item, Judgement, Lease, Prompt, Response, Study, User
 from accord.store.judgements.verdicts import (
     STRAIGHT,
     Verdict,
@@ -82,6 +83,8 @@ def submitted(session: Session, user_id: int, act: Act) -> Receipt:
     texts = _answers(session, item)
     made = _judgement(act, given, lease)
     made.marks = _marks(session, act, made, item, config, [one.text for one in texts])
+    if knows(session.get_one(Prompt, item.prompt_id).messages):
+        made.origin = {"facts": config.view.facts if act.facts is None else act.facts}
     user = session.get_one(User, user_id)
     stands = quiz.stand(session, study, user)
     if item.gold is None and not lease.adjudicates and not stands.open:

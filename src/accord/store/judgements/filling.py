@@ -20,6 +20,7 @@ MOST = 26
 """answers of an item: one letter each"""
 LEAST: dict[Kind, int] = {"pairwise": 2, "rank": 2, "rate": 1, "rewrite": 0, "chat": 2}
 QUESTION = "Why is the sky blue? Answer in **one** sentence."
+KNOWN = "Air scatters short waves of light more than long ones."
 EXAMPLE = (
     "Air scatters short waves of sunlight more than long ones, so *blue* reaches us from all over "
     "the sky.",

@@ -47,6 +47,18 @@ class Quiz(Settings):
     """share of them that must be right; who fails may try once more, with other items"""
 
 
+class View(Settings):
+    """What stands before who judges, and how."""
+
+    facts: bool = True
+    """what is known of a prompt stands beside it, for who judges alone; false: it stays hidden, to
+    compare judging with and without"""
+    formats: Literal["rendered", "plain"] = "rendered"
+    """Markdown as it is meant, or as it was written"""
+    read_all: bool = False
+    """both answers must have been scrolled to their ends before a verdict"""
+
+
 class StudyConfig(Settings):
     """What a study asks, and how."""
 
@@ -76,10 +88,8 @@ class StudyConfig(Settings):
     """a receipt names the models; the verdict cannot be taken back then"""
     shuffle: bool = True
     """each annotator sees the answers in an order of their own; it is stored either way"""
-    read_all: bool = False
-    """both answers must have been scrolled to their ends before a verdict"""
-    formats: Literal["rendered", "plain"] = "rendered"
-    """Markdown as it is meant, or as it was written"""
+    view: View = View()
+    """what stands before who judges, and how"""
     leaks: tuple[str, ...] = ()
     """words that betray a model's identity; a verdict on an answer with one is marked"""
     everyone: bool = True
@@ -95,7 +105,8 @@ class StudyConfig(Settings):
     def of(cls, told: Mapping[str, Any]) -> "StudyConfig":
         """From its plain form, as stores and files keep it."""
         given = dict(told)
-        for name, kind in (("talk", Talk), ("quiz", Quiz)):
+        given |= _older_view(given)
+        for name, kind in (("talk", Talk), ("quiz", Quiz), ("view", View)):
             if isinstance(own := given.get(name), Mapping):
                 given[name] = kind(**{key: own[key] for key in own if key != "kind"})
         if "models" in given:  # where older stores have them
@@ -140,6 +151,7 @@ class Task:
     kind: Kind
     config: StudyConfig
     messages: list[Any]
+    """without the facts in them, where the study hides these"""
     answers: tuple[Shown, ...]
     """in the order shown"""
     key: str
@@ -148,6 +160,8 @@ class Task:
     adjudicates: bool = False
     others: tuple[dict[str, Any], ...] = ()
     """for adjudicators only: what the others said"""
+    facts: bool | None = None
+    """whether what is known of the prompt is shown; None: nothing is"""
 
 
 @dataclass(frozen=True)
@@ -168,6 +182,8 @@ class Act:
     ms_total: int | None = None
     ms_visible: int | None = None
     ms_first: int | None = None
+    facts: bool | None = None
+    """whether the page showed what is known of the prompt; None: as the study says by now"""
 
 
 @dataclass(frozen=True)
@@ -200,6 +216,41 @@ class NewItem:
     rewards: tuple[float | None, ...] = ()
     source: str = ""
     sampling: dict[str, Any] = field(default_factory=dict)
+
+
+def _older_view(given: dict[str, Any]) -> dict[str, Any]:
+    """Settings that older stores and programs have beside the others, taken out of there.  A study
+    whose settings are all of that time was judged without facts, and stays so.
+    """
+    flat = {name: given.pop(name) for name in ("formats", "read_all") if name in given}
+    if not flat:
+        return {}
+    view = given.get("view", {"facts": False} if len(flat) == 2 else {})
+    return {"view": view if isinstance(view, View) else {**flat, **view}}
+
+
+def knows(messages: Sequence[Any]) -> bool:
+    """Whether something is known of a prompt, as it is stored."""
+    return any(_fact(part) for one in messages for part in _parts(one))
+
+
+def untold(messages: Sequence[Any]) -> list[Any]:
+    """The same prompt without what is known of it."""
+    return [
+        {**one, "content": [part for part in _parts(one) if not _fact(part)]}
+        if any(map(_fact, _parts(one)))
+        else one
+        for one in messages
+    ]
+
+
+def _parts(message: Mapping[str, Any]) -> Sequence[Any]:
+    content = message.get("content", "")
+    return () if isinstance(content, str) else content
+
+
+def _fact(part: Mapping[str, Any]) -> bool:
+    return part.get("type") == "fact"
 
 
 def conversation(messages: Sequence[Any]) -> Conversation:

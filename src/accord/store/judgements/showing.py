@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from accord.store.judgements.counting import standing
-from accord.store.judgements.forms import KINDS, Shown, StudyConfig, Task
+from accord.store.judgements.forms import KINDS, Shown, StudyConfig, Task, knows, untold
 from accord.store.judgements.tables import (
     Item,
     Judgement,
@@ -43,18 +43,21 @@ def task_of(session: Session, lease: Lease) -> Task:
         Shown(place, answers[at].text, "" if config.blind else answers[at].model)
         for place, at in enumerate(lease.order)
     ]
+    messages = session.get_one(Prompt, item.prompt_id).messages
+    facts = config.view.facts if knows(messages) else None
     return Task(
         study_id=study.id,
         item_id=item.id,
         lease_id=lease.id,
         kind=next(kind for kind in KINDS if kind == study.kind),
         config=config,
-        messages=session.get_one(Prompt, item.prompt_id).messages,
+        messages=untold(messages) if facts is False else messages,
         answers=tuple(shown),
         key=secrets.token_hex(16),
         draft=lease.draft,
         adjudicates=lease.adjudicates,
         others=_others(session, lease) if lease.adjudicates else (),
+        facts=facts,
     )
 
 

@@ -267,8 +267,10 @@ def preview(config: StudyConfig, kind: Kind) -> Task:
     shown = tuple(
         Shown(place, text, "" if config.blind else names[place]) for place, text in enumerate(texts)
     )
-    messages: list[Any] = [{"role": "user", "content": filling.QUESTION}]
-    return Task(0, 0, 0, kind, config, messages, shown, key="preview")
+    parts = [{"type": "text", "text": filling.QUESTION}, {"type": "fact", "text": filling.KNOWN}]
+    messages: list[Any] = [{"role": "user", "content": parts if config.view.facts else parts[:1]}]
+    facts = config.view.facts
+    return Task(0, 0, 0, kind, config, messages, shown, key="preview", facts=facts)
 
 
 def _judged(session: Session, study_id: int) -> bool:

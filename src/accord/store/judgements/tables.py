@@ -168,7 +168,7 @@ class Prompt(Table):
     id: Mapped[int] = mapped_column(primary_key=True)
     hash: Mapped[str] = mapped_column(String(64), unique=True)
     messages: Mapped[list[Any]]
-    """[{role, content}], content as text or parts [{type: text|image, ...}]"""
+    """[{role, content}], content as text or parts [{type: text|image|fact, ...}]"""
     source: Mapped[str] = mapped_column(default="")
     """file and row it came from"""
 
@@ -289,7 +289,8 @@ class Judgement(Table):
     soft: Mapped[float | None]
     """an AI judge's probability that the item's first answer is the better one"""
     origin: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """of an AI judge: model, principle, template version, seed; of people: client version"""
+    """of an AI judge: model, principle, template version, seed; of people: {"facts": whether they
+    were shown what is known of the prompt}, where something is"""
     created: Mapped[datetime]
     ms_total: Mapped[int | None]
     """from being shown to being sent, by the client's clock"""
