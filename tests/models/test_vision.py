@@ -79,6 +79,24 @@ def test_log_probabilities_are_transformers_own(home):
         torch.testing.assert_close(row[len(prompt) :][: len(answer)], wanted, atol=2e-4, rtol=1e-4)
 
 
+def test_a_photograph_is_seen_as_transformers_sees_it(home):
+    """Of a camera: a JPEG with a profile, far larger than the tower's pictures (it comes with
+    matplotlib: Grace Hopper, by the US Navy, in the public domain).
+    """
+    import matplotlib
+
+    folder, _, pictures = home
+    photo = f"{matplotlib.get_data_path()}/sample_data/grace_hopper.jpg"
+    policy, theirs = Policy.open(folder), Theirs(folder)
+    asked = [policy.speller.prompt_ids(seeing.about(p)) for p in (photo, pictures[0])]
+    answer = (5, 9, 30, 2)
+    ours = policy.logp(pad(asked, [answer] * 2))
+    for row, prompt in zip(ours, asked, strict=True):
+        wanted = theirs.logp(policy.speller, prompt, answer)
+        torch.testing.assert_close(row[len(prompt) :][:4], wanted, atol=2e-4, rtol=1e-4)
+    assert (ours[0].sum() - ours[1].sum()).abs() > 1e-3, "and it makes a difference"
+
+
 def test_a_shared_prompt_is_read_once_and_says_the_same(home):
     folder, _, pictures = home
     policy = Policy.open(folder)
