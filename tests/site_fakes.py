@@ -11,7 +11,7 @@ from accord.store.judgements import people, studies
 from accord.store.judgements.forms import Kind, NewItem, StudyConfig, Talk
 from accord.store.judgements.opening import Store, open_store
 from accord.store.judgements.tables import User
-from accord.web import account, models_speaking, security, study_form
+from accord.web import account, judging_pictures, models_speaking, security, study_form
 from accord.web.app import SiteConfig, build
 
 HTML = {"accept": "text/html"}
@@ -72,7 +72,13 @@ def filled(**changed: object) -> dict[str, object]:
 
 def forget_tries() -> None:
     """Limits are kept in the process: each site of a test begins anew."""
-    for limit in (account.TRIES, account.NAMED, security.GUESSES, models_speaking.ANSWERS):
+    for limit in (
+        account.TRIES,
+        account.NAMED,
+        security.GUESSES,
+        models_speaking.ANSWERS,
+        judging_pictures.SHOWN,
+    ):
         limit.forget()
 
 

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from datetime import timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ PAGES = (
     ("rate", "judge", "6 5 7 3", ("light",)),
     ("rewrite", "judge", "", ("light",)),
     ("chat", "judge", "", ("light", "dark", "phone")),
+    ("shown", "judge", "", ("light", "dark", "phone")),
     ("keys", "judge", "?", ("light",)),
     ("quiz", "judge", "1", ("light", "dark", "phone")),
     ("facts", "judge", "", ("light", "dark", "phone")),
@@ -142,6 +144,16 @@ def places(here: Site) -> Iterator[tuple[str, int]]:
     yield from dict.fromkeys(("pair", "differences", "keys"), pair).items()
     yield "quiz", quizzed(here, both)
     yield "facts", known(here)
+    yield (
+        "shown",
+        make(
+            here,
+            "Show them something",
+            "chat",
+            (),
+            talk=Talk(models=("gull", "tern"), pictures=True),
+        ),
+    )
     yield "rank", make(here, "Four answers", "rank", (GOOD, FAIR, POOR, SHORT), verdicts=both)
     yield "rate", make(here, "Three axes", "rate", (GOOD, FAIR))
     yield "rewrite", make(here, "As it should have been", "rewrite", (SHORT,))
@@ -162,9 +174,16 @@ def draw(page: Any, name: str, keys: str) -> None:
         page.locator("#talk-text").fill(ASK)
         page.keyboard.press("Enter")
         page.get_by_role("button", name="A is better").wait_for()
+    if name == "shown":
+        into = BytesIO()
+        draw_scene(scene(seed=0, index=3), side=256).save(into, "PNG")
+        file = {"name": "scene.png", "mimeType": "image/png", "buffer": into.getvalue()}
+        page.locator("#talk-picture").set_input_files(file)
+        page.locator(".talk-shown").wait_for()
+        page.locator("#talk-text").fill("What is in this picture?")
     for key in keys.split():
         page.keyboard.press(key)
-    page.wait_for_timeout(300 if name in ("keys", "quiz", "facts") else 5000)
+    page.wait_for_timeout(300 if name in ("keys", "quiz", "facts", "shown") else 5000)
 
 
 def main(folder: Path) -> None:

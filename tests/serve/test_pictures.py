@@ -137,7 +137,7 @@ def test_what_is_no_picture_is_refused_with_its_place(there, url, says) -> None:
 
 def test_a_bomb_is_refused(there, monkeypatch) -> None:
     one, home = there
-    monkeypatch.setattr("accord.text.images.MOST_PIXELS", 100)
+    monkeypatch.setattr("accord.text.pictures.MOST_PIXELS", 100)
     with pytest.raises(openai.BadRequestError, match="at most 100"):
         say(one, data_url(str(home / "red.png")))
 

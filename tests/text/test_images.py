@@ -12,7 +12,8 @@ import seeing
 from accord.errors import BadData, BadModel
 from accord.records import Image, Message, Text, ask
 from accord.text import images
-from accord.text.images import collapsed, ids_of, name_of, open_picture, spans
+from accord.text.images import collapsed, ids_of, name_of, spans
+from accord.text.pictures import open_picture
 from accord.text.tokenizer import Speller
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from accord.errors import BadModel
-from accord.text import images
+from accord.text import pictures
 
 # fmt: off
 CHECKED = frozenset((
@@ -24,7 +24,7 @@ CHECKED = frozenset((
 ))
 # fmt: on
 """model types the tests hold against transformers; docs/models.md lists them"""
-SEES = frozenset(images.KINDS)
+SEES = frozenset(pictures.KINDS)
 """those that see, also held against transformers"""
 _ENCODERS = frozenset(["bert", "camembert", "electra", "roberta", "xlm_roberta", "modernbert"])
 _RECURRENT = frozenset(["rwkv", "xlstm"])

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from accord.errors import BadModel
-from accord.text.images import KINDS, MOST_PLACES, PLACES, spans
+from accord.text.images import MOST_PLACES, PLACES, spans
+from accord.text.pictures import KINDS
 
 KEPT_BYTES = 1 << 30
 """of what the tower made of pictures; those looked at longest ago go first"""

@@ -167,6 +167,8 @@ def _sensible(job: LabelJob, cfg: StudyConfig) -> None:
             f"kind={job.kind}: nothing is known to be right there, so there is no quiz; leave "
             "quiz.items out"
         )
+    if cfg.talk.pictures and job.kind != "chat":
+        raise BadSettings(f"kind={job.kind}: nobody talks there; leave talk.pictures out")
     if job.kind == "chat":
         if job.data or job.model or job.gold or job.reward:
             raise BadSettings(

@@ -19,7 +19,7 @@ from accord.models.lora import Lora, base_of
 from accord.models.sketch import config_of
 from accord.recipes.growing import LOT
 from accord.text import hub
-from accord.text.images import KINDS
+from accord.text.pictures import KINDS
 
 UNITS = {f"{unit}B": 1000**n for n, unit in enumerate("KMGT", 1)} | {
     f"{unit}IB": 1024**n for n, unit in enumerate("KMGT", 1)

@@ -18,7 +18,8 @@ from accord.errors import BadData
 from accord.records import Conversation, Image, Message, Text
 from accord.serve.asked import ImagePart, Said
 from accord.serve.wrong import Wrong
-from accord.text.images import MOST_PIXELS, forget, open_picture
+from accord.text.images import forget
+from accord.text.pictures import MOST_PIXELS, open_picture
 
 MOST = 64
 """pictures of one request"""

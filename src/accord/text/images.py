@@ -9,7 +9,6 @@ which picture they speak of, and none of them had to learn that there are pictur
 import json
 import re
 import threading
-import warnings
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -20,12 +19,11 @@ from accord.errors import BadData, BadModel, MissingExtra
 from accord.records import Ids, Image
 from accord.text import folder as folders
 from accord.text import hub
+from accord.text.pictures import KINDS, first_line, open_picture
 
 PLACES = 14
 """bits of an id that number the places of a picture; 48 more name it"""
 MOST_PLACES = 1 << PLACES
-MOST_PIXELS = 100_000_000
-"""of one picture: beyond, a small file may fill the memory"""
 MOST_BYTES = 1 << 29
 """of a picture's file"""
 LIE = ": images=FOLDER says where they lie"
@@ -33,10 +31,6 @@ SHOWN = 200
 """letters of a path that an error tells"""
 MOST_LOOKED = 100_000
 """pictures whose ids are at hand"""
-FORMS = ("PNG", "JPEG", "MPO", "GIF", "WEBP", "BMP", "TIFF", "PPM", "AVIF")
-"""as pillow calls what is read; others start programs (EPS), or are no picture of their own"""
-KINDS = ("llava", "qwen2_vl", "qwen2_5_vl")
-"""model types that see here"""
 TOWERS = ("clip_vision_model", "siglip_vision_model")
 """of LLaVAs"""
 FILES = ("preprocessor_config.json", "processor_config.json")
@@ -206,59 +200,6 @@ class Sight:
             (folder / name).write_text(text)
 
 
-def open_picture(path: str, data: bytes) -> Any:
-    """A PIL picture in RGB, upright; BadData, which names the file, for what is none."""
-    from io import BytesIO
-
-    from PIL import Image as Pillow
-    from PIL import ImageOps
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of size and of odd EXIF: both are looked at here
-            picture = Pillow.open(BytesIO(data), formats=_forms())
-            width, height = picture.size
-            if width * height > MOST_PIXELS:
-                raise BadData(
-                    f"{path}: {width} x {height} pixels; at most {MOST_PIXELS:,}: make it smaller"
-                )
-            frames = getattr(picture, "n_frames", 1)
-            if frames > 1 and picture.format != "MPO":  # a camera's: its first is the picture
-                raise BadData(f"{path}: is animated ({frames} frames); save the one that is meant")
-            return _plain(ImageOps.exif_transpose(picture))
-    except BadData:
-        raise
-    except Pillow.UnidentifiedImageError:
-        raise BadData(
-            f"{path}: cannot be read as a picture (none of {', '.join(_forms())})"
-        ) from None
-    except Pillow.DecompressionBombError as error:
-        raise BadData(f"{path}: far too many pixels ({error})") from error
-    except Exception as error:  # a broken file ends in any kind of error there
-        raise BadData(f"{path}: cannot be read as a picture ({_first(error)})") from error
-
-
-def _forms() -> list[str]:
-    """Those of `FORMS` that this pillow can read."""
-    from PIL import Image as Pillow
-
-    Pillow.init()
-    return [form for form in FORMS if form in Pillow.OPEN]
-
-
-def _plain(picture: Any) -> Any:
-    """RGB: on white where it is transparent, and not cut where it has 16 bits."""
-    from PIL import Image as Pillow
-
-    if picture.mode.startswith("I"):
-        picture = picture.convert("I").point(lambda value: value * (1 / 256)).convert("L")
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        ground = Pillow.new("RGBA", picture.size, "white")
-        picture = Pillow.alpha_composite(ground, picture)
-    return picture.convert("RGB")
-
-
 def _stamp(path: str) -> tuple[str, int, int]:
     """The same for as long as nobody writes to the file."""
     try:
@@ -281,7 +222,7 @@ def _bytes(path: str) -> bytes:
     except FileNotFoundError:
         raise BadData(f"{shown}: there is no such picture{_address(path) or LIE}") from None
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
-        why = getattr(error, "strerror", None) or _first(error)
+        why = getattr(error, "strerror", None) or first_line(error)
         raise BadData(f"{shown}: the picture cannot be read ({why}){_address(path)}") from error
 
 
@@ -316,7 +257,9 @@ def _processor(source: str | Path, folder: Path) -> Any:
     try:
         return AutoImageProcessor.from_pretrained(str(folder), trust_remote_code=False)
     except Exception as error:  # a broken file ends in any kind of error there
-        raise BadModel(f"{source}: its image processor cannot be read: {_first(error)}") from error
+        raise BadModel(
+            f"{source}: its image processor cannot be read: {first_line(error)}"
+        ) from error
     finally:
         logging.set_verbosity(level)
 
@@ -361,7 +304,3 @@ def _agree(source: str | Path, config: dict[str, Any], processor: Any) -> None:
 
 def _by(sizes: Sequence[int]) -> str:
     return " x ".join(map(str, sizes))
-
-
-def _first(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -18,7 +18,7 @@ from accord.store.judgements import acts, leases, people, quiz, studies, talk
 from accord.store.judgements.forms import Act, BadAct, Gone, NotThere, Receipt, Task
 from accord.store.judgements.opening import Store
 from accord.store.judgements.tables import Chat, Study, User
-from accord.web import judging_chat, judging_end, pictures, security
+from accord.web import judging_chat, judging_end, judging_pictures, pictures, security
 from accord.web.judging_form import Posted, read_act, read_draft
 from accord.web.judging_keys import FIXED, KEYS, remap
 from accord.web.judging_view import scene
@@ -27,6 +27,7 @@ from accord.web.security import TheStore
 
 router = APIRouter(include_in_schema=False)
 router.include_router(judging_chat.router)
+router.include_router(judging_pictures.router)
 router.include_router(pictures.router)
 
 
@@ -88,6 +89,7 @@ class Desk:
         was taken back and may be said otherwise.
         """
         context = self.context(task) | {"said": said, "wrong": wrong, "unsaid": unsaid}
+        context["again"] = judging_chat.again(self.store, self.chat()) if unsaid else ""
         status = 422 if wrong and not self.part else 200
         if self.part:
             return page(self.request, "judge/fragment.html", status, **context)
@@ -110,11 +112,13 @@ class Desk:
             "task": task,
         }
         if task is not None:
-            image = f"/studies/{self.study.id}/items/{task.item_id}/image"
-            return shared | scene(task, prefs, image) | {"auto": auto(task), "stage": "task"}
+            own = not task.item_id  # of a talk that goes on: it is no item yet
+            items = f"/studies/{self.study.id}/items/{task.item_id}/image"
+            told = scene(task, prefs, f"{self.address}/picture" if own else items, own)
+            return shared | told | {"auto": auto(task), "stage": "task"}
         shared |= judging_end.bare(prefs)
         if self.talks and self.study.status == "open":
-            told = judging_chat.context(self.request.app, self.chat())
+            told = judging_chat.context(self.request.app, self.chat(), self.address)
             return shared | told | {"kind": "chat", "stage": "talk"}
         done = judging_end.end(self.study, progress, self.adjudicates, practice)
         return shared | {"done": done, "stage": "done"}

@@ -18,12 +18,14 @@ from accord.errors import AccordError
 from accord.store.judgements import studies, talk
 from accord.store.judgements.forms import BadAct, Shown, Task
 from accord.store.judgements.opening import Store
+from accord.store.judgements.pictures import home
 from accord.store.judgements.tables import Chat, Study, User
-from accord.web.judging_form import Posted
+from accord.web.judging_pictures import BYTES, Saying, Sent, admitted, sees
 from accord.web.judging_view import turns
 from accord.web.models_chat import hide
 from accord.web.models_known import Known, model, models, voice
 from accord.web.models_speaking import Part, Speaking, room, spend
+from accord.web.pictures import sendable
 from accord.web.security import Judge, TheStore
 from accord.web.talking import Voice, Wish
 
@@ -68,12 +70,18 @@ def taken_back(app: Any, chat: Chat | None) -> tuple[str, str] | None:
     return "Taken back.", ""
 
 
-def context(app: Any, chat: Chat | None) -> dict[str, Any]:
+def again(store: Store, chat: Chat | None) -> str:
+    """The picture that was taken back with what was said; empty: none."""
+    return "".join(talk.unsaid(store, chat.id, chat.user_id)[:1]) if chat else ""
+
+
+def context(app: Any, chat: Chat | None, address: str) -> dict[str, Any]:
     """What the page of the talk needs, while nothing is to be chosen."""
     said = chat.messages if chat else []
     busy = chat is not None and room(app).busy(chat.id)
     asked = bool(said) and said[-1]["role"] == "user"
-    return {"turns": turns(said, ""), "busy": busy, "unanswered": asked and not busy}
+    shown = turns(said, f"{address}/picture", named=True)
+    return {"turns": shown, "most_mb": BYTES >> 20, "busy": busy, "unanswered": asked and not busy}
 
 
 @router.post(
@@ -82,11 +90,10 @@ def context(app: Any, chat: Chat | None) -> dict[str, Any]:
     dependencies=[Depends(spend)],
 )
 async def say(
-    request: Request, store: TheStore, user: Judge, study_id: int, fields: Posted
+    request: Request, store: TheStore, user: Judge, study_id: int, said: Saying
 ) -> AsyncIterator[ServerSentEvent]:
     """Say something (or, with no text, ask again); two answers, piece by piece."""
-    text = fields.get("text", "").strip()
-    begin = functools.partial(_begin, request.app, store, study_id, user.id, text)
+    begin = functools.partial(_begin, request.app, store, study_id, user.id, said)
     try:
         speaking = await run_in_threadpool(begin)
     except AccordError as error:
@@ -138,7 +145,7 @@ def _open(app: Any, study: Study, user_id: int) -> Chat:
     return talk.open_chat(app.state.store, user_id, drawn, study_id=study.id)
 
 
-def _begin(app: Any, store: Store, study_id: int, user_id: int, text: str) -> Speaking:
+def _begin(app: Any, store: Store, study_id: int, user_id: int, said: Sent) -> Speaking:
     study = studies.study(store, study_id)
     if study.status != "open":
         raise BadAct(f"this study is {study.status}")
@@ -150,18 +157,25 @@ def _begin(app: Any, store: Store, study_id: int, user_id: int, text: str) -> Sp
     here = room(app)
     if here.busy(chat.id):
         raise BadAct("an answer is under way; stop it first, or wait")
-    if text:
-        chat = talk.say(store, chat.id, user_id, text)
+    if said.pictured and not all(map(sees, _known(app, chat))):
+        raise BadAct("a model of this study reads text alone: say it without the picture")
+    shown = admitted(app, store, study, chat, said)
+    if said.text:
+        chat = talk.say(store, chat.id, user_id, said.text, shown)
     talk_of = studies.config_of(study).talk
     wish = Wish(talk_of.temperature, talk_of.longest)
     return here.put(chat.id, lambda: _speak(app, store, chat, wish))
 
 
-def _speak(app: Any, store: Store, chat: Chat, wish: Wish) -> Speaking:
+def _known(app: Any, chat: Chat) -> list[Known]:
     try:
-        known = [model(app, name) for name in chat.models]
+        return [model(app, name) for name in chat.models]
     except HTTPException:
         raise BadAct("a model of this study is not there any more; tell its manager") from None
+
+
+def _speak(app: Any, store: Store, chat: Chat, wish: Wish) -> Speaking:
+    known = _known(app, chat)
     order = talk.turn_order(store, chat)
 
     def voices() -> list[Voice]:
@@ -170,7 +184,8 @@ def _speak(app: Any, store: Store, chat: Chat, wish: Wish) -> Speaking:
     def finish(parts: list[Part]) -> dict[str, Any]:
         return _offer(store, chat, known, wish, [parts[order.index(at)] for at in (0, 1)])
 
-    return Speaking(voices, chat.messages, [wish, wish], finish, app.state.stop)
+    said = sendable(chat.messages, home(store, app.state.cfg.runs))
+    return Speaking(voices, said, [wish, wish], finish, app.state.stop)
 
 
 def _offer(

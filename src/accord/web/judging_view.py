@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from accord.store.judgements.forms import Task
 from accord.web.differences import Piece, differ
@@ -64,15 +65,17 @@ class Other:
     marks: tuple[str, ...]
 
 
-def turns(messages: Sequence[Any], image: str) -> list[Turn]:
-    """The conversation; `image` is the address of its pictures without their number."""
+def turns(messages: Sequence[Any], image: str, named: bool = False) -> list[Turn]:
+    """The conversation; `image` is the address of its pictures without their number, or (`named`)
+    without their name.
+    """
     found, count = [], 0
     for message in messages:
         content = message.get("content", "")
         parts: list[tuple[str, str]] = []
         for part in [{"type": "text", "text": content}] if isinstance(content, str) else content:
             if part.get("type") == "image":
-                parts.append(("image", f"{image}/{count}"))
+                parts.append(("image", f"{image}/{quote(part['path']) if named else count}"))
                 count += 1
             elif part.get("type") != "fact":  # stands apart: nobody said it
                 parts.append(("text", str(part.get("text", ""))))
@@ -111,9 +114,9 @@ def answers(task: Task) -> list[Answer]:
     ]
 
 
-def scene(task: Task, prefs: Mapping[str, Any], image: str) -> dict[str, Any]:
+def scene(task: Task, prefs: Mapping[str, Any], image: str, named: bool = False) -> dict[str, Any]:
     """All that the templates of a task need."""
-    said = turns(task.messages, image)
+    said = turns(task.messages, image, named)
     words = sum(len(text.split()) for turn in said for kind, text in turn.parts if kind == "text")
     facts = known(task.messages)
     told = sum(len(text) for one in facts for text in (*one.first, *one.more))

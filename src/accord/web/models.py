@@ -71,6 +71,8 @@ def _list(
     finder = watching(request.app).finder
     recipes = {one.name: run.recipe for one in every if one.run and (run := finder.get(one.run))}
     told: dict[str, Any] = {"models": every, "recipes": recipes, "given": given, "wrong": wrong}
-    told["chats"] = [one for one in talk.chats(request.app.state.store, user.id) if one.messages]
+    mine = [one for one in talk.chats(request.app.state.store, user.id) if one.messages]
+    told["chats"] = mine
+    told["begun"] = {one.id: talk.split(one.messages[0]["content"])[0] for one in mine}
     told["starts"] = request.app.state.workers is not None
     return page(request, "models/list.html", status, **told)

@@ -14,9 +14,11 @@ from accord.errors import AccordError
 from accord.store.judgements import talk
 from accord.store.judgements.forms import BadAct
 from accord.store.judgements.opening import Store, now
+from accord.store.judgements.pictures import home
 from accord.store.judgements.tables import Chat
 from accord.web.models_known import model, models, voice
 from accord.web.models_speaking import Part, Room, Speaking, room, spend
+from accord.web.pictures import sendable
 from accord.web.render import markdown, page
 from accord.web.security import Reader, TheStore
 from accord.web.talking import Voice, Wish
@@ -73,8 +75,10 @@ def show(request: Request, user: Reader, store: TheStore, chat_id: int) -> HTMLR
     found = talk.chat(store, chat_id, user.id)
     told: dict[str, Any] = {"chat": found, "busy": room(request.app).busy(chat_id)}
     told["turns"] = [
-        {**one, "html": markdown(one["content"]) if one["role"] == "assistant" else ""}
+        {**one, "content": words, "shown": shown}
+        | {"html": markdown(words) if one["role"] == "assistant" else ""}
         for one in found.messages
+        for words, shown in [talk.split(one["content"])]
     ]
     if found.study_id is None:
         told["models"] = models(request.app)
@@ -228,7 +232,8 @@ def _begin(
     finish: Callable[[list[Part]], dict[str, Any]],
 ) -> Speaking:
     def make() -> Speaking:
-        return Speaking(voices, found.messages, wishes, finish, app.state.stop)
+        said = sendable(found.messages, home(app.state.store, app.state.cfg.runs))
+        return Speaking(voices, said, wishes, finish, app.state.stop)
 
     return here.put(found.id, make)
 

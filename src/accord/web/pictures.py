@@ -4,6 +4,8 @@ Nothing is fetched from elsewhere, and a path that leads out of the folder shows
 somebody imported must not read this machine's files.
 """
 
+from base64 import b64encode
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import Response
 
 from accord.data.pictures import kind_of
+from accord.errors import BadData
 from accord.store.judgements import studies
 from accord.store.judgements.pictures import home
 from accord.store.judgements.tables import Item, Prompt
@@ -54,6 +57,29 @@ def read(folder: Path, path: str) -> tuple[bytes, str]:
     if kind:
         return data, kind
     raise HTTPException(404, "This file is no picture: PNG, JPEG, GIF and WebP are shown.")
+
+
+def sendable(messages: Sequence[Any], folder: Path) -> list[Any]:
+    """Messages with the pictures themselves in place of their paths, as servers take them.  BadData
+    for one that is not in the folder any more.
+    """
+    return [
+        one
+        if isinstance(one["content"], str)
+        else {**one, "content": [_sendable(part, folder) for part in one["content"]]}
+        for one in messages
+    ]
+
+
+def _sendable(part: dict[str, Any], folder: Path) -> dict[str, Any]:
+    if part.get("type") != "image":
+        return part
+    try:
+        data, kind = read(folder, part["path"])
+    except HTTPException as error:
+        raise BadData(f"a picture of this conversation is gone: {error.detail}") from None
+    url = f"data:{kind};base64,{b64encode(data).decode()}"
+    return {"type": "image_url", "image_url": {"url": url}}
 
 
 def _paths(messages: list[Any]) -> list[str]:

@@ -18,7 +18,7 @@ KINDS: dict[Kind, tuple[str, str]] = {
 }
 GROUPS: dict[str, tuple[str, ...]] = {
     "What is asked": ("question", "guidelines", "verdicts", "axes", "scale", "reason"),
-    "Who is talked to": ("talk.models", "talk.temperature", "talk.longest"),
+    "Who is talked to": ("talk.models", "talk.temperature", "talk.longest", "talk.pictures"),
     "Who, and how often": ("overlap", "everyone", "agree_below"),
     "How it is shown": (
         "blind",
@@ -41,6 +41,7 @@ LABELS = {
     "talk.models": "Models",
     "talk.temperature": "Temperature",
     "talk.longest": "Longest answer, in tokens",
+    "talk.pictures": "People may show pictures",
     "overlap": "Judgements of each item",
     "everyone": "Open to all annotators",
     "agree_below": "To the adjudicators below an agreement of",
@@ -64,6 +65,7 @@ ONLY: dict[str, tuple[Kind, ...]] = {
     "talk.models": ("chat",),
     "talk.temperature": ("chat",),
     "talk.longest": ("chat",),
+    "talk.pictures": ("chat",),
     "quiz.items": ("pairwise", "rank", "rate"),
     "quiz.passes": ("pairwise", "rank", "rate"),
     "gold_rate": ("pairwise", "rank", "rate"),

@@ -147,15 +147,19 @@ def _why(answer: httpx.Response, voice: Voice) -> str:
     return voice.veiled(said)[:200] or "no words"
 
 
-def spoken(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Messages as the protocol has them.  BadData for a picture: these models read."""
+def spoken(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Messages as the protocol has them, without facts, which are for judges alone.  BadData for a
+    picture by its path: `pictures.sendable` puts itself there.
+    """
     found = []
     for message in messages:
         content = message.get("content", "")
         if not isinstance(content, str):
-            if any(part.get("type") != "text" for part in content):
-                raise BadData("a picture cannot be sent to a model that is talked to here")
-            content = "".join(part.get("text", "") for part in content)
+            parts = [part for part in content if part.get("type") != "fact"]
+            if any(part.get("type") not in ("text", "image_url") for part in parts):
+                raise BadData("a picture cannot be sent by its path")
+            seen = any(part["type"] == "image_url" for part in parts)
+            content = parts if seen else "".join(part.get("text", "") for part in parts)
         found.append({"role": str(message["role"]), "content": content})
     return found
 

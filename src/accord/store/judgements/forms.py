@@ -36,6 +36,8 @@ class Talk(Settings):
     """the most tokens an answer may have"""
     models: tuple[str, ...] = ()
     """whose answers are compared; one name: two draws of the same; none: any two"""
+    pictures: bool = False
+    """people may show a picture with what they say: for models that see, which models= names"""
 
 
 class Quiz(Settings):
@@ -121,6 +123,10 @@ class StudyConfig(Settings):
         if kind == "chat" and len(self.talk.models) > 2:
             raise BadSettings(
                 "a chat study names at most two models: talk.models=name, or talk.models=a,b"
+            )
+        if kind == "chat" and self.talk.pictures and not self.talk.models:
+            raise BadSettings(
+                "talk.pictures is for models that see, so they are named: talk.models=name"
             )
         if kind == "chat" and len({*self.talk.models}) == 1 and self.talk.temperature == 0:
             raise BadSettings(

@@ -4,11 +4,11 @@ The site shows what lies there and nothing else; so what is imported by hand is 
 comes over the web must be there already.
 """
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from accord.errors import BadData
@@ -49,14 +49,19 @@ def _brought(part: dict[str, Any], home: Path) -> dict[str, Any]:
     source = Path(path)
     if not _is_file(source):
         raise BadData(f"{path[:SHOWN]}: there is no such picture, nor one of that name in {home}")
-    name = f"{sha256(source.read_bytes()).hexdigest()[:24]}{source.suffix.lower()}"
+    return {**part, "path": keep(home, source.read_bytes(), source.suffix.lower())}
+
+
+def keep(home: Path, data: bytes, suffix: str) -> str:
+    """What a picture is called in the folder, where it lies from now on."""
+    name = f"{sha256(data).hexdigest()[:24]}{suffix}"
     if not (home / name).exists():
         with files.writing(str(home)):
             home.mkdir(parents=True, exist_ok=True)
-            aside = home / f"{name}.part"
-            shutil.copyfile(source, aside)
+            aside = home / f"{name}.{token_hex(4)}.part"  # two may bring the same one at once
+            aside.write_bytes(data)
             aside.replace(home / name)
-    return {**part, "path": name}
+    return name
 
 
 def _is_file(path: Path) -> bool:

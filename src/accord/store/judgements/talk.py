@@ -8,7 +8,7 @@ talk.back(store, chat.id, user)                # and takes it back: both answers
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
@@ -34,10 +34,12 @@ from accord.store.judgements.forms import (
 from accord.store.judgements.leases import extend, hold
 from accord.store.judgements.opening import Store, now
 from accord.store.judgements.studies import config_of, create, get
-from accord.store.judgements.tables import Chat, Item, Judgement, Lease, Response, Study
+from accord.store.judgements.tables import Chat, Event, Item, Judgement, Lease, Response, Study
 
 ARENA = "Side by side"
 """name of the study that holds verdicts between any two models"""
+UNSAID = "unsaid"
+"""in the log: a message was taken back"""
 LONGEST = 100_000
 """characters of a message"""
 
@@ -110,8 +112,8 @@ def chats(store: Store, user_id: int, limit: int = 50) -> list[Chat]:
         return [*session.scalars(query.limit(limit))]
 
 
-def say(store: Store, chat_id: int, user_id: int, text: str) -> Chat:
-    """The user's next message."""
+def say(store: Store, chat_id: int, user_id: int, text: str, pictures: Sequence[str] = ()) -> Chat:
+    """The user's next message, with pictures by their names in the folder of the site."""
     if not text.strip() or len(text) > LONGEST:
         raise BadAct(f"a message has 1 to {LONGEST} characters")
     with store.write() as session:
@@ -120,7 +122,8 @@ def say(store: Store, chat_id: int, user_id: int, text: str) -> Chat:
             raise BadAct("two answers wait for your choice; choose first")
         if found.messages and found.messages[-1]["role"] == "user":
             raise BadAct("the last message has no answer yet; wait for it, or ask for it again")
-        _append(found, "user", text)
+        shown = [{"type": "image", "path": one} for one in pictures]
+        _append(found, "user", [*shown, {"type": "text", "text": text}] if shown else text)
     return found
 
 
@@ -211,6 +214,8 @@ class Back:
 
     said: str = ""
     """what the user had said, to be said otherwise; empty: a choice, whose answers wait again"""
+    pictures: tuple[str, ...] = ()
+    """shown with it"""
 
 
 def back(store: Store, chat_id: int, user_id: int) -> Back | None:
@@ -231,7 +236,26 @@ def back(store: Store, chat_id: int, user_id: int) -> Back | None:
             return Back()
         if found.pending is None and not found.messages:
             return None
-        return Back(_unsaid(session, found, turn))
+        return _unsaid(session, found, turn)
+
+
+def unsaid(store: Store, chat_id: int, user_id: int) -> tuple[str, ...]:
+    """The pictures of the message of this conversation that was taken back last: they may be shown
+    again.
+    """
+    query = select(Event).where(Event.user_id == user_id, Event.what == UNSAID)
+    with store.read() as session:
+        last = session.scalars(query.order_by(Event.id.desc()).limit(1)).first()
+    about = last.about if last else {}
+    return tuple(about.get("pictures", ())) if about.get("chat") == chat_id else ()
+
+
+def split(content: str | Sequence[Mapping[str, Any]]) -> tuple[str, tuple[str, ...]]:
+    """(the words, the pictures by their names) of a message as it is kept."""
+    if isinstance(content, str):
+        return content, ()
+    words = "".join(one["text"] for one in content if one["type"] == "text")
+    return words, tuple(one["path"] for one in content if one["type"] == "image")
 
 
 def _chosen(session: Session, found: Chat) -> tuple[Judgement | None, int]:
@@ -268,7 +292,7 @@ def _wait_again(session: Session, found: Chat, lease: Lease, turn: int) -> None:
     }
 
 
-def _unsaid(session: Session, found: Chat, turn: int) -> str:
+def _unsaid(session: Session, found: Chat, turn: int) -> Back:
     """Without the answers that wait and, unless they were asked for once more, the last message."""
     messages, pending = found.messages, found.pending
     if pending is not None and (lease := session.get(Lease, pending.get("lease", 0))):
@@ -277,12 +301,14 @@ def _unsaid(session: Session, found: Chat, turn: int) -> str:
         session.flush()
         recount(session, Item.id == lease.item_id)
     found.pending, found.changed = None, now()
-    note(session, found.user_id, "unsaid", study=found.study_id, chat=found.id, turn=len(messages))
-    if len(messages) <= turn:
-        return ""
-    at = max(i for i, one in enumerate(messages) if one["role"] == "user")
-    found.messages = messages[:at]
-    return str(messages[at]["content"])
+    said = Back()
+    if len(messages) > turn:
+        at = max(i for i, one in enumerate(messages) if one["role"] == "user")
+        found.messages, said = messages[:at], Back(*split(messages[at]["content"]))
+    about = {"study": found.study_id, "chat": found.id, "turn": len(messages)}
+    about |= {"pictures": [*said.pictures]} if said.pictures else {}
+    note(session, found.user_id, UNSAID, **about)
+    return said
 
 
 # --- within a transaction ---
@@ -307,8 +333,8 @@ def _waiting(session: Session, chat_id: int, user_id: int) -> Chat:
     return found
 
 
-def _append(chat: Chat, role: str, text: str) -> None:
-    chat.messages = [*chat.messages, {"role": role, "content": text}]
+def _append(chat: Chat, role: str, content: str | list[Any]) -> None:
+    chat.messages = [*chat.messages, {"role": role, "content": content}]
     chat.changed = now()
 
 

@@ -16,6 +16,7 @@ export class Chat {
       event.preventDefault();
       this.send();
     });
+    this.picture = new Picture(this.form, this.field, (text) => this.complain(text));
     task.querySelector("#talk-stop").addEventListener("click", () => this.hush());
     task.querySelector(".conversation .turn:last-child")?.scrollIntoView({ block: "nearest" });
     if (task.hasAttribute("data-busy")) {
@@ -36,8 +37,9 @@ export class Chat {
   send() {
     const text = this.field?.value.trim() ?? "";
     if ((this.field && !text) || this.hearing) return;
+    this.text = text;
     this.show(text);
-    this.hear(this.form.action, { method: "POST", body: new URLSearchParams({ text }) });
+    this.hear(this.form.action, { method: "POST", body: this.picture.body(text) });
   }
 
   async hear(url, options) {
@@ -80,7 +82,7 @@ export class Chat {
     if (text) {
       const turn = this.task.querySelector("#talk-turn").content.cloneNode(true);
       turn.querySelector(".turn-said").textContent = text;
-      this.turn = turn.querySelector(".turn");
+      if (this.picture.shown) turn.querySelector(".turn-said").prepend(this.picture.copy());
       const log = this.task.querySelector(".conversation");
       log.hidden = false;
       log.append(turn);
@@ -88,10 +90,84 @@ export class Chat {
     answers.scrollIntoView({ block: "nearest" });
   }
 
-  // What was said is kept by the site; it can be asked again.
+  // What was said is kept by the site, and can be asked again; what it refused stands in the field.
   async fail(text) {
     await this.reload();
+    const field = document.getElementById("talk-text");
+    if (field && !field.value) field.value = this.text ?? "";
     this.complain(text);
+  }
+}
+
+// A picture that goes with what is said: chosen, pasted, or taken back and shown again.
+class Picture {
+  constructor(form, field, complain) {
+    this.input = form.querySelector("#talk-picture");
+    if (!this.input) return;
+    Object.assign(this, { complain, again: form.querySelector('[name="again"]') });
+    this.figure = form.querySelector(".talk-shown");
+    this.image = this.figure.querySelector("img");
+    this.input.addEventListener("change", () => this.choose());
+    this.figure.querySelector("[data-remove]").addEventListener("click", () => this.clear());
+    field?.addEventListener("paste", (event) => {
+      if (!event.clipboardData.files.length) return;
+      event.preventDefault();
+      this.input.files = event.clipboardData.files;
+      this.choose();
+    });
+  }
+
+  get shown() {
+    return Boolean(this.input && !this.figure.hidden);
+  }
+
+  choose() {
+    const file = this.input.files[0];
+    if (!file) return this.clear();
+    const wrong = this.wrong(file);
+    if (wrong) {
+      this.clear();
+      return this.complain(wrong);
+    }
+    this.complain("");
+    this.again.value = "";
+    const reader = new FileReader();
+    reader.addEventListener("load", () => {
+      this.image.src = reader.result;
+      this.figure.hidden = false;
+    });
+    reader.readAsDataURL(file);
+  }
+
+  wrong(file) {
+    const most = Number(this.input.dataset.most);
+    if (file.size > most * 2 ** 20) return `the picture is larger than ${most} MB: make it smaller`;
+    if (!this.input.accept.split(",").includes(file.type))
+      return "this file is no picture that can be shown here: PNG, JPEG, GIF and WebP are taken";
+    return "";
+  }
+
+  clear() {
+    this.input.value = "";
+    this.again.value = "";
+    this.figure.hidden = true;
+    this.image.removeAttribute("src");
+    this.input.focus();
+  }
+
+  copy() {
+    const made = this.image.cloneNode();
+    made.className = "turn-image";
+    return made;
+  }
+
+  body(text) {
+    const body = new FormData();
+    body.set("text", text);
+    if (!this.shown) return body;
+    if (this.again.value) body.set("again", this.again.value);
+    else body.set("picture", this.input.files[0]);
+    return body;
   }
 }
 
