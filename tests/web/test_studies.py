@@ -311,6 +311,7 @@ def test_how_a_study_is_set_up_is_shown_and_only_what_its_kind_has(tmp_path: Pat
         talk = Talk(temperature=0.3, longest=77)
         chat = owner.get(f"/studies/{here.study('chat', talk=talk)}").text
         assert "Who is talked to" in chat
+        assert "Add items" not in chat, "its items are what people say to models"
         assert "<dt>Temperature</dt><dd>0.3</dd>" in chat
         assert "<dt>Longest answer, in tokens</dt><dd>77</dd>" in chat
         pairs = owner.get(f"/studies/{here.study()}").text
