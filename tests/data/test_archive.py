@@ -122,7 +122,7 @@ def test_bad_rows_are_counted_and_too_many_refused(tmp_path: Path) -> None:
     assert code == 0, said
     code, said = call("import", out, f"{tmp_path}/b.db#copy", "limit=0.9", "kind=ratings")
     assert code == 2
-    assert "leave kind, columns and split out" in said
+    assert "leave kind, columns, split, images and facts out" in said
 
 
 def test_who_was_left_out_stays_left_out(tmp_path: Path) -> None:
