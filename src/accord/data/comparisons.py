@@ -87,7 +87,7 @@ def sides(
     """(train, held out) of rows of `spell_pairs`, by what was asked.  Shown a request, a row's
     `prompt_ids` go on into what its answers begin with alike, and do not say it.
     """
-    by = None if isinstance(shown, Answer) else lambda row: plain(untold(records[row.place].prompt))
+    by = None if isinstance(shown, Answer) else lambda row: prompt_of(records[row.place])
     return split(rows, share, key=by, seed=seed)
 
 
@@ -208,10 +208,13 @@ def lots(items: Sequence[T], size: int | None = None) -> Iterator[Sequence[T]]:
 
 
 def prompt_of(item: Any) -> Any:
-    """What an item answers: its messages or prompt ids."""
+    """What an item answers: its prompt ids, or its messages without what judges alone are told, for
+    the same question is the same whoever knows something of it.
+    """
     for name in ("prompt_ids", "messages", "prompt"):
         if hasattr(item, name):
-            return plain(getattr(item, name))
+            told = getattr(item, name)
+            return plain(told if name == "prompt_ids" else untold(told))
     raise TypeError(f"{type(item).__name__} has no prompt; give split a key")
 
 
