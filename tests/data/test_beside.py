@@ -135,6 +135,8 @@ def test_a_picture_of_which_nothing_is_known_is_told_with_its_row(tmp_path: Path
         ({"7.jpg": ["a", 3]}, "'7.jpg' holds no text"),
         ({"7.jpg": [" "]}, "none of them empty"),
         ('{"7.jpg": "a", "7.jpg": "b"}', "'7.jpg' stands there twice"),
+        ('{"7.jpg": ["\\ud800"]}', "'7.jpg' holds half a character"),
+        ('{"7.jpg": ' + "[" * 900 + '"a"' + "]" * 900 + "}", "too deep|recursion depth"),
     ],
 )
 def test_what_is_no_file_of_captions_is_refused(told: object, why: str, tmp_path: Path) -> None:

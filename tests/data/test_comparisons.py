@@ -13,9 +13,10 @@ from accord.data.comparisons import (
     spell_demonstrations,
     spell_pairs,
     split,
+    without,
 )
 from accord.data.sources import read_comparisons
-from accord.records import Comparison, Demonstration, Prompt, ask
+from accord.records import Comparison, Demonstration, Fact, Message, Prompt, Text, ask
 from accord.text.tokenizer import Speller
 
 
@@ -141,3 +142,20 @@ def test_hh_rlhf_is_spelled_whole(shared: Callable[[str], Path], stories260k: Pa
         assert row.prompt_ids[0] == 1
         assert speller.decode(row.prompt_ids).endswith("\n\nAssistant:")
         assert tuple(speller.text(ids) for ids in row.response_ids) == comparison.responses
+
+
+def test_what_is_known_of_a_prompt_makes_it_no_other_prompt() -> None:
+    """One that is held out is not learned from in another file, whose rows have no facts, or
+    others."""
+
+    def asked(n: int, *facts: str) -> tuple[Message, ...]:
+        return (Message("user", (Text(f"q{n}"), *map(Fact, facts))),)
+
+    prompts = [Prompt(asked(n, f"{n} is known")) for n in range(20)]
+    learn, tests = split(prompts, 0.3)
+    assert [one.messages[0].text for one in tests] == [
+        one.messages[0].text for one in split([Prompt(ask(f"q{n}")) for n in range(20)], 0.3)[1]
+    ]
+    few = [Demonstration(asked(n, *more), "a") for n in range(20) for more in ((), ("else",))]
+    left = {one.prompt[0].text for one in without(few, tests)}
+    assert left == {one.messages[0].text for one in learn}

@@ -242,7 +242,7 @@ def test_an_adapter_names_the_base_it_was_trained_on(tmp_path):
     torch.testing.assert_close(said(Policy.open(tmp_path / "adapter")), said(adapter))
 
     (tmp_path / "base").rename(tmp_path / "elsewhere")
-    with pytest.raises(BadModel, match="lies in no folder"):
+    with pytest.raises(BadModel, match=r"base lay at .*base and lies in no folder.*put it back"):
         adapter.export(tmp_path / "lost")
     base.lies(tmp_path / "elsewhere")
     adapter.export(tmp_path / "again")

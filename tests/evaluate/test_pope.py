@@ -107,6 +107,16 @@ def test_files_are_called_by_as_much_as_tells_them_apart(
     assert names([*map(Path, paths)]) == called
 
 
+def test_a_link_is_called_by_its_own_name(tmp_path: Path) -> None:
+    """As files lie in the cache of a hub: links to blobs."""
+    links = []
+    for n, name in enumerate(("coco_random.json", "gqa_random.json")):
+        (tmp_path / f"blob{n}").write_text("")
+        (tmp_path / name).symlink_to(tmp_path / f"blob{n}")
+        links.append(tmp_path / name)
+    assert names(links) == ["coco_random", "gqa_random"]
+
+
 def test_a_file_given_twice_is_refused() -> None:
     with pytest.raises(BadData, match=r"a/\.\./x\.json: .* stands already at x\.json"):
         names([Path("x.json"), Path("a/../x.json")])

@@ -20,7 +20,8 @@ from accord.evaluate.suite import SPOILS, Case, drifted, judged, scored, spoil, 
 from accord.recipes.job import Desk
 from accord.recipes.reward import measure
 from accord.recipes.suite_job import SuiteJob, run_suite
-from accord.records import Comparison, Invalid, ask
+from accord.records import Comparison, Fact, Image, Invalid, Message, Prompt, Text, ask
+from accord.rewards.reader import Reader, Said
 from recipe_fakes import newborn, records
 
 RULES = """
@@ -119,6 +120,24 @@ def test_answers_are_spoiled_as_their_names_say() -> None:
     one = spoil([case("", 1.0, 0.0, texts=("Yes", "no"))], most=9)
     assert {name for name, few in one.items() if few} == {"end repeated", "cut in half", "empty"}
     assert len(spoil(cases * 20, most=7)["empty"]) == 7
+
+
+def test_one_question_about_several_pictures_is_several_prompts() -> None:
+    """Whoever reads answers of files is shown each prompt's own picture and facts."""
+    talks = [
+        (Message("user", (Image(f"{n}.png"), Text("What is this?"), *few)),)
+        for n, few in [(0, ()), (1, ()), (1, (Fact("a cat"),)), (1, (Fact("a dog"),))]
+    ]
+    reader = Reader(LETTERS, [Prompt(talk, str(n)) for n, talk in enumerate(talks)])
+    seen: list[Said] = []
+
+    def looks(rollouts):
+        seen.extend(reader(rollouts))
+        return [1.0] * len(rollouts)
+
+    scored(looks, [(talk, ("a cat",)) for talk in talks])
+    assert [one.talk for one in seen] == talks
+    assert [(one.prompt, one.answer) for one in seen] == [("What is this?", "a cat")] * 4
 
 
 def test_who_is_fooled_is_told() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import seeing
-from accord.data.comparisons import Anew, Spelled, spell_pairs
-from accord.data.shown import Request
+from accord.data.comparisons import Anew, Spelled, sides, spell_pairs
+from accord.data.shown import Answer, Request
 from accord.engine.roles import Critic, Policy
 from accord.recipes import reward
 from accord.recipes.reward import RewardModel
@@ -106,6 +106,21 @@ def test_training_sees_every_order_and_measuring_one(
     assert not learned.keys() & measured.keys()
     assert all(len(one) > 2 for one in learned.values()), "six epochs"
     assert all(len(one) == 1 for one in measured.values())
+
+
+@pytest.mark.parametrize("shown", [Answer(), SHOWN, replace(SHOWN, facts=False)])
+def test_a_prompt_is_on_one_side_whatever_its_answers_begin_with(start: Policy, shown: Any) -> None:
+    """Shown a request, the ids before the answers part go on into what they begin with."""
+    pairs = [
+        Comparison.pair(asked(n // 4), f"{('A', 'It is')[n % 2]} {n}.", f"{('A', 'It is')[n % 2]}.")
+        for n in range(40)
+    ]
+    rows, _ = spell_pairs(pairs, start.speller, 200, shown)
+    learned, kept = (
+        {pairs[row.place].prompt for row in few} for few in sides(rows, pairs, shown, 0.3, 0)
+    )
+    assert len(learned) + len(kept) == 10
+    assert not learned & kept
 
 
 def replace_epochs(epochs: float) -> RewardModel:

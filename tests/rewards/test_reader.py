@@ -67,6 +67,7 @@ def test_prompts_that_differ_in_their_facts_alone_are_refused(cradle: Path) -> N
     with pytest.raises(BadData, match="prompts a and b are the same to the policy and have other"):
         Reader(speller, [known("a", "it is brown"), known("b", "it is black")])
     reader = Reader(speller, [known("a"), known("b", "it is brown"), known("c", "it is brown")])
+    Reader(speller, [known("a", "it is brown", "it runs"), known("b", "it runs", "it is brown")])
     (one,) = reader([said(speller, ask("the dog"), " ran")])
     assert facts(one.talk) == ("it is brown",)
 

@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from accord.data.opening import opened
-from accord.data.pieces import Flaw
+from accord.data.pieces import Flaw, words
 from accord.errors import BadData
 
 Facts = tuple[str, ...]
@@ -47,7 +47,12 @@ class Captions:
         for key, value in pairs:
             if key in told:
                 raise BadData(f"facts={path}: {key!r} stands there twice; leave one")
-            told[key] = tuple(_texts(value))
+            try:
+                told[key] = tuple(words(one, key) for one in _texts(value))
+            except Flaw as flaw:
+                raise BadData(f"facts={path}: {flaw.detail}") from None
+            except RecursionError:
+                raise BadData(f"facts={path}: {key!r} holds lists in lists too deep") from None
             if not told[key] or not all(map(str.strip, told[key])):
                 raise BadData(
                     f"facts={path}: {key!r} holds no text, nor a list of texts, none of them empty"

@@ -12,7 +12,7 @@ from accord.data.shown import Answer, Case, Laid, Shown
 from accord.data.spool import Picked, gather
 from accord.data.tally import Tally
 from accord.errors import BadData
-from accord.records import Comparison, Conversation, Demonstration, Ids, Rating
+from accord.records import Comparison, Conversation, Demonstration, Ids, Rating, untold
 from accord.text.tokenizer import Speller
 
 T = TypeVar("T")
@@ -79,6 +79,16 @@ class Anew:
             fits = _length(new) <= self.longest
             laid.append(replace(row, prompt_ids=new[0], response_ids=new[1]) if fits else row)
         return laid
+
+
+def sides(
+    rows: Sequence[Spelled], records: Sequence[Comparison], shown: Shown, share: float, seed: int
+) -> tuple[Sequence[Spelled], Sequence[Spelled]]:
+    """(train, held out) of rows of `spell_pairs`, by what was asked.  Shown a request, a row's
+    `prompt_ids` go on into what its answers begin with alike, and do not say it.
+    """
+    by = None if isinstance(shown, Answer) else lambda row: prompt_of(records[row.place])
+    return split(rows, share, key=by, seed=seed)
 
 
 def spell_demonstrations(
@@ -198,10 +208,13 @@ def lots(items: Sequence[T], size: int | None = None) -> Iterator[Sequence[T]]:
 
 
 def prompt_of(item: Any) -> Any:
-    """What an item answers: its messages or prompt ids."""
+    """What an item answers: its prompt ids, or its messages without what judges alone are told, for
+    the same question is the same whoever knows something of it.
+    """
     for name in ("prompt_ids", "messages", "prompt"):
         if hasattr(item, name):
-            return plain(getattr(item, name))
+            told = getattr(item, name)
+            return plain(told if name == "prompt_ids" else untold(told))
     raise TypeError(f"{type(item).__name__} has no prompt; give split a key")
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +13,7 @@ from accord.engine.draw import Sampling
 from accord.engine.roles import Policy
 from accord.engine.sampler import Watch
 from accord.errors import BadData, RunMismatch
-from accord.records import Conversation, Demonstration, Ids, Prompt, Rollout
+from accord.records import Conversation, Demonstration, Ids, Prompt, Rollout, Text
 from accord.store import files, journal, record
 from accord.text.tokenizer import Speller
 
@@ -24,7 +25,8 @@ class Letters:
     """A speller that needs no model: every character is an id, and 0 is the end.
 
     For answers of two files, which no tokenizer has to read; a reward that reads text spells them
-    in its own way.
+    in its own way.  A prompt's pictures and facts are one negative id, so that the same question
+    about another picture, or with other facts, is another prompt.
     """
 
     ends, end, head = frozenset({0}), 0, ()
@@ -32,7 +34,7 @@ class Letters:
 
     def decode(self, ids: Sequence[int], *, special: bool = False) -> str:
         """The characters."""
-        return "".join(map(chr, filter(None, ids)))
+        return "".join(chr(i) for i in ids if i > 0)
 
     def text(self, said: Rollout | Sequence[int]) -> str:
         """The characters of an answer."""
@@ -46,7 +48,8 @@ class Letters:
 
     def prompt_ids(self, conversation: Conversation) -> Ids:
         """At least one id."""
-        return tuple(map(ord, self.render(conversation))) or (ord(" "),)
+        ids = tuple(map(ord, self.render(conversation))) or (ord(" "),)
+        return (*_aside(conversation), *ids)
 
     def many(
         self, rows: Sequence[tuple[Conversation, Sequence[str]]]
@@ -56,6 +59,14 @@ class Letters:
             (self.prompt_ids(talk), tuple((*map(ord, text.replace("\0", "")), 0) for text in texts))
             for talk, texts in rows
         ]
+
+
+def _aside(conversation: Conversation) -> Ids:
+    """One id of all that its letters leave out; none where there is nothing."""
+    parts = [[x for x in one.content if not isinstance(x, Text)] for one in conversation]
+    if not any(parts):
+        return ()
+    return (-1 - int(sha256(repr(parts).encode(errors="surrogatepass")).hexdigest()[:12], 16),)
 
 
 LETTERS = cast(Speller, Letters())

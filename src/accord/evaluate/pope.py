@@ -7,6 +7,7 @@ often they stand beside what is there (adversarial): one file each.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from os.path import abspath
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,15 +69,17 @@ def read(paths: Sequence[Path]) -> list[Asked]:
 
 def names(paths: Sequence[Path]) -> list[str]:
     """What each file is called: its last word (random), or, where two would be called alike, its
-    whole name (coco_pope_random), or that with as many folders as tell all apart.
+    whole name (coco_pope_random), or that with as many folders as tell all apart; a link is called
+    by its own name, not by that of what it leads to.
 
     BadData where a file is given twice.
     """
     distinct([(str(path.resolve()), str(path)) for path in paths])
     ways = [[path.stem.rsplit("_", 1)[-1] for path in paths]]
-    deepest = max((len(path.resolve().parts) for path in paths), default=0)
+    whole = [Path(abspath(path)) for path in paths]
+    deepest = max((len(path.parts) for path in whole), default=0)
     for depth in range(1, deepest + 1):
-        parts = [path.resolve().with_suffix("").parts[-depth:] for path in paths]
+        parts = [path.with_suffix("").parts[-depth:] for path in whole]
         ways.append(["/".join(one).replace("//", "/") for one in parts])
     good = (way for way in ways if len({*way, ALL}) > len(paths))
     return next(good, [str(path) for path in paths])  # they differ in their ends alone

@@ -151,9 +151,12 @@ class Adapters:
         from peft import get_peft_model_state_dict
 
         if not base or (Path(base).is_absolute() and not Path(base).is_dir()):
+            was, way = (
+                ("was trained", "export it") if not base else (f"lay at {base}", "put it back")
+            )
             raise BadModel(
-                f"{folder}: this adapter's base was trained and lies in no folder, so nobody could "
-                "open it: export the base, and say where it lies: base.lies(folder)"
+                f"{folder}: this adapter's base {was} and lies in no folder, so nobody could open "
+                f"it: {way}, or say where it lies: base.lies(folder)"
             )
 
         state = get_peft_model_state_dict(

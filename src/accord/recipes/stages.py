@@ -15,6 +15,7 @@ from accord.data.comparisons import (
     Spelled,
     fingerprint,
     lots,
+    sides,
     spell_demonstrations,
     spell_pairs,
     split,
@@ -79,7 +80,7 @@ def reward_stage(
     room = room_in(cfg.longest, start)
     rows, tally = spell_pairs(comparisons, start.speller, room, cfg.shown)
     place.check(tally, "comparisons")
-    train, held_out = split(rows, cfg.held_out, seed=place.seed)
+    train, held_out = sides(rows, comparisons, cfg.shown, cfg.held_out, place.seed)
     _heard(cfg.loss, train, place.tell)
     varies = isinstance(cfg.shown, Request) and cfg.shown.facts
     anew = Anew(comparisons, start.speller, cfg.shown, room, place.seed) if varies else None

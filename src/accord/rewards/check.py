@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from accord.data.comparisons import spell_pairs, split
+from accord.data.comparisons import sides, spell_pairs
 from accord.engine.roles import Critic
 from accord.errors import BadData, BadModel
 from accord.records import Comparison, Invalid, Rollout
@@ -70,7 +70,8 @@ def held_out(comparisons: Sequence[Comparison], critic: Critic, made: Artifact) 
     longest = min(made.settings["longest"], critic.context)
     named = (replace(one, id=str(n)) for n, one in enumerate(comparisons))
     rows, _ = spell_pairs(named, critic.speller, longest, critic.shown)
-    _, kept = split(rows, made.settings["held_out"], seed=made.settings["seed"])
+    share, seed = made.settings["held_out"], made.settings["seed"]
+    _, kept = sides(rows, comparisons, critic.shown, share, seed)
     return [comparisons[int(row.id)] for row in kept]
 
 

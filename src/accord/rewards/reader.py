@@ -52,7 +52,7 @@ class Reader:
             before, now = facts(other.messages), facts(prompt.messages)
             if now and not before:
                 told[row[0]] = prompt
-            elif now and now != before and other.id and prompt.id:
+            elif now and sorted(now) != sorted(before) and other.id and prompt.id:
                 raise BadData(
                     f"prompts {other.id} and {prompt.id} are the same to the policy and have other "
                     "facts, so a judge could not know which to read: give both rows the same ones"
