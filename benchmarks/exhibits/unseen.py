@@ -1,11 +1,13 @@
 """What a small model that sees makes of pictures that nobody drew for it.
 
     python benchmarks/exhibits/unseen.py nlvr FOLDER [NAME=POLICY …] [--out FILE.json]
+    python benchmarks/exhibits/unseen.py scenes [--out FILE.json]
     python benchmarks/exhibits/unseen.py emoji FOLDER --held-out noto --work DIR [--out FILE.json]
 
 `nlvr`: Cornell's corpus (FOLDER/*.jsonl).  A box of one to three things is a picture, and
 every policy is asked what is in it and what is at a place; colours and shapes that are not there
 are counted.  And people's sentences: does it tell those that are true?
+`scenes`: the project's own, drawn in other sizes, farther from the middles of cells, or on grey.
 `emoji`: three hands' drawings are learned by name, and the fourth's are to be named.
 """
 
@@ -22,7 +24,9 @@ import numpy
 import torch
 from PIL import Image
 
+from accord.demo.factual import views
 from accord.demo.find import SEER
+from accord.demo.sights import Gallery
 from accord.engine.draw import Sampling
 from accord.engine.llm import Ask
 from accord.engine.local import Local
@@ -34,10 +38,11 @@ from accord.recipes.stages import sft_stage
 from accord.records import Conversation, Demonstration, Message, Text
 from accord.records import Image as Picture
 from accord.worlds import emoji, nlvr
+from accord.worlds.scenes import drawing
 from accord.worlds.scenes.captions import placed
 from accord.worlds.scenes.claims import claims
 from accord.worlds.scenes.drawing import PAINT
-from accord.worlds.scenes.things import GRID, Thing
+from accord.worlds.scenes.things import GRID, SIZES, Thing
 
 MOST, WIDE = 3, nlvr.BOX / GRID
 """things of a box that is asked about, as in the demo; pixels of a cell"""
@@ -201,6 +206,37 @@ def by_nlvr(
     return out
 
 
+# --- scenes ---
+
+
+def by_drawing(work: Path, count: int = 400) -> dict[str, Any]:
+    """What the seer, taking the likeliest words, says of one thing by its place: share of colours
+    and of shapes that are right, by how the same scenes are drawn.
+    """
+    every, policy, found = views(9, count), Policy.open(SEER), dict[str, Any]()
+
+    def ask(name: str, radius: dict[str, float], off: dict[str, float], ground: Any = None) -> None:
+        drawing.RADIUS, drawing.JITTER, drawing.GROUND = radius, off, ground or drawing.GROUND
+        gallery = Gallery(work / name.replace(" ", "-"))
+        talks = [talk(gallery.path(one.scene), one.question) for one in every]
+        heads = [first(text) for text in said(policy, talks, Sampling(0.0), 24)]
+        pairs = list(zip(heads, every, strict=True))
+        found[name] = {
+            "colour": share(sum(c == one.thing.colour for (c, _), one in pairs), count),
+            "shape": share(sum(s == one.thing.shape for (_, s), one in pairs), count),
+        }
+        print(name, {key: round(one["share"], 3) for key, one in found[name].items()}, flush=True)
+
+    radius, off, near = drawing.RADIUS, drawing.JITTER, dict.fromkeys(SIZES, 0.05)
+    ask("as they are", radius, off)
+    for wide in (0.12, 0.17, 0.235, 0.29, 0.32, 0.37, 0.41, 0.48):
+        ask(f"radius {wide}", dict.fromkeys(SIZES, wide), near)
+    for far in (0.16, 0.3, 0.4):
+        ask(f"up to {far} off", radius, dict.fromkeys(SIZES, far))
+    ask("on grey", radius, off, (207, 215))
+    return found
+
+
 # --- emoji ---
 
 
@@ -246,8 +282,8 @@ def by_emoji(folder: Path, held_out: str, work: Path, epochs: int) -> dict[str, 
 def main() -> None:
     """Run, tell, keep."""
     asked = argparse.ArgumentParser()
-    asked.add_argument("what", choices=("nlvr", "emoji"))
-    asked.add_argument("folder", type=Path)
+    asked.add_argument("what", choices=("nlvr", "scenes", "emoji"))
+    asked.add_argument("folder", type=Path, nargs="?", default=Path())
     asked.add_argument("policies", nargs="*", help="NAME=FOLDER")
     asked.add_argument("--held-out", default="noto")
     asked.add_argument("--epochs", type=int, default=6)
@@ -262,6 +298,8 @@ def main() -> None:
         found = by_nlvr(
             told.folder, policies or {"the seer": SEER}, told.work, told.temperature, told.paints
         )
+    elif told.what == "scenes":
+        found = by_drawing(told.work / "scenes")
     else:
         found = by_emoji(told.folder, told.held_out, told.work, told.epochs)
     print(json.dumps(found, indent=1))

@@ -1,6 +1,11 @@
 """What can go wrong for a user, said in one sentence, with the exit code a script can rely on."""
 
 
+def first_line(error: Exception) -> str:
+    """What the error of a library says, without the advice that follows; or else its name."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 class AccordError(Exception):
     """A mistake or mishap that a person can mend.  The message says what, where and what to do."""
 

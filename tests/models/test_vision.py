@@ -208,6 +208,7 @@ def test_what_is_kept_is_bounded_and_never_taken_from_who_reads_it(home, monkeyp
         alone = policy.speller.prompt_ids(seeing.about(pictures[0], "Alone?"))
         policy.logp(pad([alone], [(4,)]))
         assert len(kept.seen) == 1
+        assert kept.grids.keys() == kept.seen.keys()
         assert kept.held == sum(seen.nbytes for seen in kept.seen.values())
 
 

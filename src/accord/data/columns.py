@@ -62,10 +62,11 @@ class Files(Flat):
 
     def how(self) -> dict[str, Any]:
         """As `read` takes it; BadData where a folder or file is not there."""
-        told = {"split": self.split} if isinstance(self, Split) else {}
-        facts = self.facts if isinstance(self, Facts) else None
-        beside = Beside.of(self.images, facts)
-        return {"columns": self.columns.mapping(), "beside": beside, **told}
+        return {"columns": self.columns.mapping(), "beside": self.beside()}
+
+    def beside(self) -> Beside:
+        """What lies beside the rows, for files whose columns are their own."""
+        return Beside.of(self.images)
 
     def given(self, *but: str) -> list[str]:
         """The keys that somebody said something under, for what does not go by them."""
@@ -82,6 +83,10 @@ class Split(Files):
     split: str | None = None
     """which split of a dataset (a folder or a hub id); none: the only one, or train"""
 
+    def how(self) -> dict[str, Any]:
+        """With the split."""
+        return {**super().how(), "split": self.split}
+
 
 @dataclass(frozen=True)
 class Facts(Files):
@@ -90,6 +95,10 @@ class Facts(Files):
     facts: Path | None = None
     """what is known of each picture: JSON, {picture's file: [captions]}; a reward model with
     shown=Request, graders and people are shown it beside a row's own facts"""
+
+    def beside(self) -> Beside:
+        """With what is known of pictures."""
+        return Beside.of(self.images, self.facts)
 
 
 @dataclass(frozen=True)

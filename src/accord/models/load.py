@@ -20,7 +20,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from accord.errors import AccordError, BadModel
+from accord.errors import AccordError, BadModel, first_line
 from accord.models import forms, quantised
 from accord.models.attention import NAME
 from accord.models.probe import probe
@@ -147,11 +147,6 @@ def configured(source: str | Path, folder: Path) -> Any:
         raise
     except Exception as error:  # whatever a family's checks raise
         raise BadModel(f"{source}: its config cannot be read: {told(error)}") from error
-
-
-def first_line(error: Exception) -> str:
-    """What the error of a library says, without the advice that follows."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def told(error: Exception) -> str:

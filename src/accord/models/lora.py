@@ -19,8 +19,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from accord.errors import BadModel, BadSettings
-from accord.models.load import first_line, tensors, told
+from accord.errors import BadModel, BadSettings, first_line
+from accord.models.load import tensors, told
 from accord.models.vision import tower
 
 if TYPE_CHECKING:  # peft takes a second and 50 MB to import: only who has an adapter pays for it

@@ -20,8 +20,6 @@ from accord.text.pictures import KINDS
 
 KEPT_BYTES = 1 << 30
 """of what the tower made of pictures; those looked at longest ago go first"""
-KEPT_GRIDS = 100_000
-"""of how pictures lie"""
 PATCHES = 4096
 """that the tower looks at together, in whole pictures: its memory grows with them"""
 Pixels = Callable[[Sequence[int]], Any]
@@ -199,8 +197,7 @@ class Eyes:
         while kept.held > KEPT_BYTES and len(kept.seen) > len(names):
             name, gone = kept.seen.popitem(last=False)
             kept.held -= gone.nbytes
-            if len(kept.grids) > KEPT_GRIDS:  # few bytes each, and to know one again costs a look
-                kept.grids.pop(name, None)
+            del kept.grids[name]
 
     def _given(self, names: Sequence[int]) -> dict[str, Tensor]:
         """What the tower is given, of pictures that are read one by one: before they are made
@@ -233,12 +230,15 @@ class Eyes:
         back_N = torch.zeros_like(place_N)
         starts = (place_N == 0).nonzero()[:, 0].tolist()
         pictures = spans(ids_N.tolist())
+        self.look(list(dict.fromkeys(span.name for span in pictures)))  # together, as they lie
         for first, beyond in zip(starts, [*starts[1:], len(ids_N)], strict=True):
             back, last = 0, first
             for at, name, count in (span for span in pictures if first <= span.start < beyond):
                 place_3N[:, last:at] -= back
                 back_N[last:at] = back
-                rows, columns = self._grid(name)
+                grid = self.kept.grids[name]
+                assert grid is not None  # of models whose places are sided
+                rows, columns = grid
                 here = place_N[at] - back
                 step = torch.arange(count, device=ids_N.device)
                 place_3N[0, at : at + count] = here
@@ -249,13 +249,6 @@ class Eyes:
             place_3N[:, last:beyond] -= back
             back_N[last:beyond] = back
         return place_3N, back_N
-
-    def _grid(self, name: int) -> tuple[int, int]:
-        if name not in self.kept.grids:
-            self.look([name])
-        grid = self.kept.grids[name]
-        assert grid is not None
-        return grid
 
 
 def family(model: PreTrainedModel) -> Family:

@@ -83,11 +83,8 @@ def _examined(desk: Desk, job: JudgeJob) -> Examined | None:
         raise BadData(f"{job.data} holds no two different answers to one prompt")
     own = frozenset[tuple[str, str]]()
     if job.own is not None:
-        mine = told(
-            place,
-            job.own,
-            sources.read(job.own, "demonstrations", beside=job.files.how()["beside"]),
-        )
+        answers = sources.read(job.own, "demonstrations", beside=job.files.beside())
+        mine = told(place, job.own, answers)
         own = frozenset((LETTERS.render(one.prompt), one.response.strip()) for one in mine)
     card = judging(job.judge)
     calls = listened(card, job.out / CALLS, desk.tell)

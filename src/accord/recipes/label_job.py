@@ -314,7 +314,7 @@ def _gold(place: Place, job: LabelJob) -> list[NewItem]:
         raise BadSettings(
             "kind=rate: known ratings come through the site's API, not here; leave gold= out"
         )
-    found = sources.read(job.gold, "comparisons", beside=job.files.how()["beside"])
+    found = sources.read(job.gold, "comparisons", beside=job.files.beside())
     place.check(found.tally, str(job.gold))
     made = []
     for one in found.records:

@@ -104,11 +104,8 @@ def _run(desk: Desk, job: SuiteJob) -> Suited:
     known = _subsets(job)
     refs: Sequence[Demonstration] = ()
     if job.references is not None:
-        refs = told(
-            place,
-            job.references,
-            sources.read(job.references, "demonstrations", beside=how["beside"]),
-        )
+        answers = sources.read(job.references, "demonstrations", beside=how["beside"])
+        refs = told(place, job.references, answers)
     prompts = [*(Prompt(one.prompt) for one in rows), *(Prompt(one.prompt) for one in refs)]
     reward = _opened(job, job.reward, prompts)
     other = _opened(job, job.against, prompts) if job.against else None

@@ -15,11 +15,11 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import Any, NamedTuple
 
-from accord.errors import BadData, BadModel, MissingExtra
+from accord.errors import BadData, BadModel, MissingExtra, first_line
 from accord.records import Ids, Image
 from accord.text import folder as folders
 from accord.text import hub
-from accord.text.pictures import KINDS, first_line, open_picture
+from accord.text.pictures import KINDS, open_picture
 
 PLACES = 14
 """bits of an id that number the places of a picture; 48 more name it"""

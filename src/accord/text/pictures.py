@@ -3,7 +3,7 @@
 import warnings
 from typing import Any
 
-from accord.errors import BadData
+from accord.errors import BadData, first_line
 
 MOST_PIXELS = 100_000_000
 """of one picture: beyond, a small file may fill the memory"""
@@ -67,8 +67,3 @@ def _plain(picture: Any) -> Any:
         ground = Pillow.new("RGBA", picture.size, "white")
         picture = Pillow.alpha_composite(ground, picture)
     return picture.convert("RGB")
-
-
-def first_line(error: Exception) -> str:
-    """Of what it says, or else its name."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
